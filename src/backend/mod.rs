@@ -1,0 +1,122 @@
+//! Engines behind one trait: probe → open → run. A backend is ready, or missing with its reason;
+//! nothing falls back silently.
+
+mod library;
+mod registry;
+#[cfg(feature = "torch")]
+mod torch;
+
+pub use registry::{open, probe, runtime, start};
+
+use crate::base::explain::{Cause, Explain};
+use crate::dataset::ImageArithmetic;
+use crate::manifest::{Backend, Compute, Device, Engine, Precision, Variant};
+use crate::tensor::Tensor;
+
+/// What a variant asks of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    pub backend: Backend,
+    pub precision: Precision,
+    pub device: Device,
+    /// Set for INT8 of the torch backend.
+    pub engine: Option<Engine>,
+}
+
+impl From<&Variant> for Request {
+    fn from(variant: &Variant) -> Self {
+        let needs_engine = (variant.backend, variant.precision) == (Backend::Torch, Precision::Int8);
+        Self {
+            backend: variant.backend,
+            precision: variant.precision,
+            device: variant.device,
+            engine: needs_engine.then(|| variant.engine.unwrap_or(Engine::Fbgemm)),
+        }
+    }
+}
+
+/// Whether a request can be served on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Availability {
+    Ready { detail: String },
+    Missing { why: String, remedy: String },
+}
+
+/// Facts about the runtime that serves a run, for the record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Runtime {
+    /// Such as `2.11.0`.
+    pub libtorch: String,
+    /// The instruction set its kernels were chosen for, such as `AVX2`.
+    pub cpu_capability: String,
+    pub threads: usize,
+    /// The library's own description of its build.
+    pub build: String,
+}
+
+/// A loaded network.
+pub trait Session {
+    /// Hands over the next input, `f32[n, channels, height, width]`; not part of a timed region.
+    fn load(&mut self, input: &Tensor) -> Result<(), BackendError>;
+
+    /// Runs the network on the loaded input and waits until it is done: the timed region.
+    fn forward(&mut self) -> Result<(), BackendError>;
+
+    /// What the last [`Session::forward`] computed, in `f32`.
+    fn outputs(&self) -> Result<Vec<Tensor>, BackendError>;
+
+    /// All three at once.
+    fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, BackendError> {
+        self.load(input)?;
+        self.forward()?;
+        self.outputs()
+    }
+}
+
+/// The process-wide part of a backend, started once with the run's compute settings.
+pub trait Started {
+    fn arithmetic(&self) -> &dyn ImageArithmetic;
+}
+
+/// An engine that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    #[error("{backend} is missing: {why}")]
+    Missing { backend: Backend, why: String, remedy: String },
+    #[error("{doing}: {message}")]
+    Engine { doing: &'static str, message: String },
+    #[error("the instruction set is `{found}`, not `{wanted}` as the manifest asks")]
+    Isa { wanted: &'static str, found: String },
+}
+
+impl Explain for BackendError {
+    fn class(&self) -> Cause {
+        match self {
+            Self::Missing { .. } => Cause::EngineMissing,
+            Self::Engine { .. } => Cause::Bug,
+            Self::Isa { .. } => Cause::Input,
+        }
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing { remedy, .. } => remedy.clone(),
+            Self::Engine { .. } => "please report it with the manifest and the model's SHA-256".into(),
+            Self::Isa { .. } => "unset ATEN_CPU_CAPABILITY, or change `compute.isa`".into(),
+        })
+    }
+}
+
+/// The environment that makes every kernel library keep to an instruction set. The libraries read
+/// it when they are first used, so it must be set before the process starts.
+#[must_use]
+pub fn environment(compute: &Compute) -> Vec<(&'static str, &'static str)> {
+    match compute.isa {
+        crate::manifest::Isa::Native => Vec::new(),
+        crate::manifest::Isa::Avx2 => vec![
+            ("ATEN_CPU_CAPABILITY", "avx2"),
+            ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+            ("FBGEMM_ENABLE_INSTRUCTIONS", "AVX2"),
+        ],
+    }
+}

@@ -1,0 +1,52 @@
+// The parts of libtorch's global context that tch does not reach: all four INT8 engines (tch knows
+// two) and what the library says of itself.
+
+#include <ATen/Context.h>
+#include <ATen/Version.h>
+#include <torch/version.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+namespace {
+
+size_t copy_out(const std::string& text, char* buffer, size_t capacity) {
+  const size_t length = std::min(text.size(), capacity);
+  std::memcpy(buffer, text.data(), length);
+  return length;
+}
+
+}  // namespace
+
+extern "C" {
+
+int requant_supports_engine(int id) {
+  const auto& engines = at::globalContext().supportedQEngines();
+  const auto wanted = static_cast<at::QEngine>(id);
+  return std::find(engines.begin(), engines.end(), wanted) != engines.end();
+}
+
+// Returns whether the engine is now in use.
+int requant_set_engine(int id) {
+  if (!requant_supports_engine(id)) return 0;
+  try {
+    at::globalContext().setQEngine(static_cast<at::QEngine>(id));
+  } catch (const std::exception&) {
+    return 0;
+  }
+  return at::globalContext().qEngine() == static_cast<at::QEngine>(id);
+}
+
+size_t requant_cpu_capability(char* buffer, size_t capacity) {
+  return copy_out(at::get_cpu_capability(), buffer, capacity);
+}
+
+size_t requant_build(char* buffer, size_t capacity) {
+  return copy_out(at::show_config(), buffer, capacity);
+}
+
+size_t requant_version(char* buffer, size_t capacity) {
+  return copy_out(TORCH_VERSION, buffer, capacity);
+}
+}

@@ -1,0 +1,56 @@
+//! libtorch's global context, through the small C++ file beside this one.
+
+#![expect(unsafe_code, reason = "calls into context.cpp")]
+
+use std::ffi::c_int;
+
+use crate::manifest::Engine;
+
+unsafe extern "C" {
+    fn requant_supports_engine(id: c_int) -> c_int;
+    fn requant_set_engine(id: c_int) -> c_int;
+    fn requant_cpu_capability(buffer: *mut u8, capacity: usize) -> usize;
+    fn requant_build(buffer: *mut u8, capacity: usize) -> usize;
+    fn requant_version(buffer: *mut u8, capacity: usize) -> usize;
+}
+
+/// The numbers of `c10::QEngine`.
+const fn id(engine: Engine) -> c_int {
+    match engine {
+        Engine::Fbgemm => 1,
+        Engine::Qnnpack => 2,
+        Engine::Onednn => 3,
+        Engine::X86 => 4,
+    }
+}
+
+pub(super) fn supports(engine: Engine) -> bool {
+    // SAFETY: takes and returns plain integers.
+    unsafe { requant_supports_engine(id(engine)) != 0 }
+}
+
+/// Makes an engine the current one; returns whether it took.
+pub(super) fn select(engine: Engine) -> bool {
+    // SAFETY: takes and returns plain integers; C++ exceptions are caught on the other side.
+    unsafe { requant_set_engine(id(engine)) != 0 }
+}
+
+fn text(fill: unsafe extern "C" fn(*mut u8, usize) -> usize) -> String {
+    let mut buffer = vec![0; 8192];
+    // SAFETY: the callee writes at most the capacity it is given and returns how much it wrote.
+    let length = unsafe { fill(buffer.as_mut_ptr(), buffer.len()) };
+    buffer.truncate(length);
+    String::from_utf8_lossy(&buffer).into_owned()
+}
+
+pub(super) fn cpu_capability() -> String {
+    text(requant_cpu_capability)
+}
+
+pub(super) fn build() -> String {
+    text(requant_build)
+}
+
+pub(super) fn version() -> String {
+    text(requant_version)
+}

@@ -1,0 +1,71 @@
+//! A TorchScript archive, loaded and ready to run.
+
+use std::io::Cursor;
+
+use tch::{CModule, Cuda, Device, IValue, Tensor as TorchTensor};
+
+use super::convert::{from_torch, to_torch};
+use super::{context, engine_error};
+use crate::backend::{BackendError, Session};
+use crate::manifest::Engine;
+use crate::tensor::Tensor;
+
+pub(super) struct TorchSession {
+    module: CModule,
+    device: Device,
+    engine: Option<Engine>,
+    input: Option<TorchTensor>,
+    outputs: Vec<TorchTensor>,
+}
+
+impl TorchSession {
+    pub(super) fn open(artefact: &[u8], device: Device, engine: Option<Engine>) -> Result<Self, BackendError> {
+        // Weights are packed for the current engine while the archive loads.
+        select(engine)?;
+        let module = CModule::load_data_on_device(&mut Cursor::new(artefact), device);
+        let module = module.map_err(engine_error("loading the TorchScript archive"))?;
+        Ok(Self { module, device, engine, input: None, outputs: Vec::new() })
+    }
+}
+
+fn select(engine: Option<Engine>) -> Result<(), BackendError> {
+    match engine.filter(|engine| !context::select(*engine)) {
+        Some(engine) => {
+            let message = format!("libtorch did not accept `{engine}`");
+            Err(BackendError::Engine { doing: "selecting the INT8 engine", message })
+        }
+        None => Ok(()),
+    }
+}
+
+impl Session for TorchSession {
+    fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
+        let copy = || to_torch(input)?.f_to_device(self.device);
+        self.input = Some(copy().map_err(engine_error("copying the input"))?);
+        Ok(())
+    }
+
+    fn forward(&mut self) -> Result<(), BackendError> {
+        let _no_grad = tch::no_grad_guard();
+        select(self.engine)?;
+        let input = self.input.as_ref().map(TorchTensor::shallow_clone);
+        let input = input.ok_or(BackendError::Engine { doing: "running the network", message: "no input".into() })?;
+        let result = self.module.forward_is(&[IValue::Tensor(input)]).map_err(engine_error("running the network"))?;
+        if let Device::Cuda(index) = self.device {
+            Cuda::synchronize(index as i64);
+        }
+        self.outputs = match result {
+            IValue::Tensor(output) => vec![output],
+            IValue::TensorList(outputs) => outputs,
+            other => {
+                let message = format!("the network returned {other:?}");
+                return Err(BackendError::Engine { doing: "running the network", message });
+            }
+        };
+        Ok(())
+    }
+
+    fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
+        self.outputs.iter().map(from_torch).collect::<Result<_, _>>().map_err(engine_error("reading the output"))
+    }
+}

@@ -1,0 +1,108 @@
+//! Reading and writing files so that every failure names its path and no half file is ever seen.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::explain::{Cause, Explain};
+
+/// A file-system call that failed, with the path it was about.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} `{}`: {source}", path.display())]
+pub struct FileError {
+    pub action: &'static str,
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self { action, path: path.to_owned(), source }
+    }
+}
+
+impl Explain for FileError {
+    fn class(&self) -> Cause {
+        Cause::Input
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self.source.kind() {
+            io::ErrorKind::NotFound => "check the path; paths in a manifest are relative to the manifest".into(),
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                "grant access to it, or choose another folder".into()
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and run again".into(),
+            _ => return None,
+        })
+    }
+}
+
+pub fn open(path: &Path) -> Result<File, FileError> {
+    let refuse_folder = |file: File| match file.metadata() {
+        Ok(meta) if meta.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")),
+        Ok(_) => Ok(file),
+        Err(error) => Err(error),
+    };
+    File::open(path).and_then(refuse_folder).map_err(|e| FileError::new("open", path, e))
+}
+
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    open(path)?;
+    fs::read(path).map_err(|e| FileError::new("read", path, e))
+}
+
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    let bytes = read(path)?;
+    String::from_utf8(bytes).map_err(|e| FileError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, e)))
+}
+
+/// Writes the whole content, flushed to the disk before it returns.
+pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let put = || -> io::Result<()> {
+        let mut file = File::create(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    put().map_err(|e| FileError::new("write", path, e))
+}
+
+pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(|e| FileError::new("create", path, e))
+}
+
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(|e| FileError::new("rename into place", to, e))
+}
+
+/// The names in a folder, sorted, so that no result depends on the file system's order.
+pub fn list(path: &Path) -> Result<Vec<String>, FileError> {
+    let collect = || -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            names.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        names.sort_unstable();
+        Ok(names)
+    };
+    collect().map_err(|e| FileError::new("list", path, e))
+}
+
+/// Every file below a folder as `/`-separated relative paths, sorted by their bytes.
+pub fn walk(root: &Path) -> Result<Vec<String>, FileError> {
+    fn visit(root: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), FileError> {
+        for name in list(&root.join(prefix))? {
+            let relative = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+            if root.join(&relative).is_dir() {
+                visit(root, &relative, found)?;
+            } else {
+                found.push(relative);
+            }
+        }
+        Ok(())
+    }
+    let mut found = Vec::new();
+    visit(root, "", &mut found)?;
+    found.sort_unstable();
+    Ok(found)
+}

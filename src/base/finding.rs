@@ -1,0 +1,59 @@
+//! One shape for every judgement requant makes about a run or a machine.
+
+use serde::{Deserialize, Serialize};
+
+/// The answer of a check. Inconclusive is never shown or counted as a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Pass,
+    Fail,
+    Inconclusive,
+}
+
+impl Verdict {
+    /// The verdict of several parts taken together: any failure fails, any doubt is a doubt.
+    #[must_use]
+    pub fn all(parts: impl IntoIterator<Item = Self>) -> Self {
+        parts.into_iter().fold(Self::Pass, |whole, part| match (whole, part) {
+            (Self::Fail, _) | (_, Self::Fail) => Self::Fail,
+            (Self::Inconclusive, _) | (_, Self::Inconclusive) => Self::Inconclusive,
+            (Self::Pass, Self::Pass) => Self::Pass,
+        })
+    }
+
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Inconclusive => "INCONCLUSIVE",
+        }
+    }
+}
+
+/// A check that ran: its question, the answer, what was seen and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Stable identifier, such as `calibration.leak`.
+    pub code: String,
+    pub question: String,
+    pub verdict: Verdict,
+    /// What was measured, as sentences with numbers in them.
+    pub evidence: Vec<String>,
+    /// What to change, naming manifest keys; empty where nothing needs changing.
+    pub remedy: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{Fail, Inconclusive, Pass};
+    use super::*;
+
+    #[test]
+    fn doubt_is_not_a_pass_and_failure_outranks_doubt() {
+        assert_eq!(Verdict::all([]), Pass);
+        assert_eq!(Verdict::all([Pass, Inconclusive, Pass]), Inconclusive);
+        assert_eq!(Verdict::all([Inconclusive, Fail, Pass]), Fail);
+    }
+}

@@ -1,0 +1,70 @@
+//! Numbers as people read them. Every function is total: a number that cannot be shown is a dash.
+
+/// What stands where there is no number.
+pub const ABSENT: &str = "–";
+
+fn or_absent(value: f64, text: String) -> String {
+    if value.is_finite() { text } else { ABSENT.to_owned() }
+}
+
+/// A fraction as a percentage with two decimals: `0.9899` → `98.99 %`.
+#[must_use]
+pub fn percent(fraction: f64) -> String {
+    or_absent(fraction, format!("{:.2} %", fraction * 100.0))
+}
+
+/// A signed difference of fractions in percentage points: `-0.348` → `−34.80 points`.
+#[must_use]
+pub fn points(fraction: f64) -> String {
+    or_absent(fraction, format!("{} points", signed(fraction * 100.0, 2)))
+}
+
+/// A number that always carries its sign, with a real minus; zero carries none.
+#[must_use]
+pub fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{:.decimals$}", value.abs());
+    let is_zero = text.bytes().all(|b| b == b'0' || b == b'.');
+    match (is_zero, value < 0.0) {
+        (true, _) => text,
+        (false, true) => format!("−{text}"),
+        (false, false) => format!("+{text}"),
+    }
+}
+
+/// Milliseconds with three significant decimals.
+#[must_use]
+pub fn milliseconds(ms: f64) -> String {
+    or_absent(ms, format!("{ms:.3} ms"))
+}
+
+/// Bytes in decimal megabytes, as model sizes are usually quoted.
+#[must_use]
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
+/// A ratio such as a speedup: `1.8` → `1.80×`.
+#[must_use]
+pub fn times(ratio: f64) -> String {
+    or_absent(ratio, format!("{ratio:.2}×"))
+}
+
+/// `1 image`, `2 images`.
+#[must_use]
+pub fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signs_are_never_lost_or_invented() {
+        assert_eq!(points(-0.348), "−34.80 points");
+        assert_eq!(points(0.001), "+0.10 points");
+        assert_eq!(points(-0.000_001), "0.00 points");
+        assert_eq!(percent(f64::NAN), ABSENT);
+        assert_eq!(times(f64::INFINITY), ABSENT);
+    }
+}

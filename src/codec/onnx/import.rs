@@ -1,0 +1,144 @@
+//! Walks an ONNX graph in its stored (topological) order and lowers it node by node.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::error::ImportError;
+use super::fold::{self, Ints};
+use super::name::Names;
+use super::operator;
+use super::proto::{Dimension, GraphProto, NodeProto, ValueInfo};
+use super::constant;
+use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
+use crate::tensor::{Data, Tensor};
+
+/// What a value name stands for while importing.
+#[derive(Debug, Clone)]
+pub(super) enum Operand {
+    /// Computed when the network runs.
+    Node(NodeId),
+    /// A float constant, with the name it is stored under.
+    Float { name: String, tensor: Arc<Tensor> },
+    /// A shape or index computation, known now but for the batch size.
+    Ints(Ints),
+}
+
+/// The state of an import.
+pub(super) struct Import {
+    pub(super) graph: Graph,
+    pub(super) opset: i64,
+    names: Names,
+    values: BTreeMap<String, Operand>,
+}
+
+pub(super) fn graph(proto: GraphProto, opset: i64) -> Result<Graph, ImportError> {
+    let mut import = Import { graph: Graph::default(), opset, names: Names::default(), values: BTreeMap::new() };
+    import.read_initializers(&proto)?;
+    import.read_input(&proto)?;
+    for node in &proto.node {
+        import.read_node(node)?;
+    }
+    import.finish(&proto)
+}
+
+impl Import {
+    fn read_initializers(&mut self, proto: &GraphProto) -> Result<(), ImportError> {
+        for stored in &proto.initializer {
+            let operand = self.constant(&stored.name, constant::read(stored)?)?;
+            self.values.insert(stored.name.clone(), operand);
+        }
+        Ok(())
+    }
+
+    /// A constant as an operand: floats stay tensors, integers become foldable lists.
+    pub(super) fn constant(&self, name: &str, tensor: Tensor) -> Result<Operand, ImportError> {
+        match tensor.data() {
+            Data::I64(values) if tensor.shape().len() <= 1 => {
+                Ok(Operand::Ints(Ints::known(tensor.shape().is_empty(), values)))
+            }
+            Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
+            _ => Err(ImportError::Tensor {
+                name: name.to_owned(),
+                reason: "integer constants of more than one dimension are not supported".into(),
+            }),
+        }
+    }
+
+    fn read_input(&mut self, proto: &GraphProto) -> Result<(), ImportError> {
+        let inputs: Vec<_> = proto.input.iter().filter(|input| !self.values.contains_key(&input.name)).collect();
+        let &[input] = inputs.as_slice() else {
+            return Err(ImportError::Interface { what: "input", found: inputs.len() });
+        };
+        let shape = image_shape(input).ok_or_else(|| ImportError::Input { name: input.name.clone() })?;
+        let name = self.names.unique(input.name.clone());
+        self.graph.nodes.push(Node { name, op: Op::Input, inputs: Vec::new(), shape });
+        self.values.insert(input.name.clone(), Operand::Node(NodeId(0)));
+        Ok(())
+    }
+
+    fn read_node(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+        let operands = self.operands(node)?;
+        let results = match fold::fold(self, node, &operands)? {
+            Some(folded) => vec![folded],
+            None => operator::lower(self, node, &operands)?,
+        };
+        // Optional outputs beyond the results (dropout's mask, training statistics) are never read
+        // at inference; a reader of one is reported as dangling.
+        for (name, operand) in node.output.iter().zip(results).filter(|(name, _)| !name.is_empty()) {
+            self.values.insert(name.clone(), operand);
+        }
+        Ok(())
+    }
+
+    fn operands(&self, node: &NodeProto) -> Result<Vec<Option<Operand>>, ImportError> {
+        let find = |name: &String| {
+            let missing = || ImportError::Dangling { node: label(node), value: name.clone() };
+            self.values.get(name).cloned().ok_or_else(missing)
+        };
+        node.input.iter().map(|name| if name.is_empty() { Ok(None) } else { find(name).map(Some) }).collect()
+    }
+
+    /// Appends a node for `source`, named after its module.
+    pub(super) fn push(
+        &mut self,
+        source: &NodeProto,
+        weight: Option<&str>,
+        op: Op,
+        inputs: Vec<NodeId>,
+    ) -> Result<Operand, ImportError> {
+        let name = self.names.for_node(source, weight, op.is_module(), op.torch_name());
+        let pushed = self.graph.push(name, op, inputs);
+        pushed.map(Operand::Node).map_err(|error| ImportError::Shape { node: label(source), source: error })
+    }
+
+    fn finish(mut self, proto: &GraphProto) -> Result<Graph, ImportError> {
+        let [output] = proto.output.as_slice() else {
+            return Err(ImportError::Interface { what: "output", found: proto.output.len() });
+        };
+        match self.values.get(&output.name) {
+            Some(Operand::Node(id)) => self.graph.output = *id,
+            _ => return Err(ImportError::Dangling { node: "graph output".into(), value: output.name.clone() }),
+        }
+        pass::drop_unreachable(&mut self.graph);
+        Ok(self.graph)
+    }
+}
+
+/// How messages call a node: its name, or what it produces where it has none.
+pub(super) fn label(node: &NodeProto) -> String {
+    match (node.name.as_str(), node.output.first()) {
+        ("", Some(output)) => output.clone(),
+        (name, _) => name.to_owned(),
+    }
+}
+
+/// Four dimensions, the last three known; whatever the file says of the batch, it stays open.
+fn image_shape(input: &ValueInfo) -> Option<Shape> {
+    let tensor = input.r#type.as_ref()?.tensor_type.as_ref()?;
+    let dims = &tensor.shape.as_ref()?.dim;
+    let known = |dim: &Dimension| usize::try_from(dim.dim_value).ok().filter(|&size| size > 0).map(Dim::Known);
+    match dims.as_slice() {
+        [_, c, h, w] if tensor.elem_type == 1 => Some(vec![Dim::Batch, known(c)?, known(h)?, known(w)?]),
+        _ => None,
+    }
+}

@@ -1,0 +1,32 @@
+//! TorchScript out: one emitter for the float model, the instrumented calibration model and the
+//! INT8 model. The archive is what libtorch loads here and what a user deploys; its bytes depend
+//! on the graph and nothing else.
+//!
+//! An archive is an uncompressed zip with the module's state as a pickle, one file per tensor and
+//! the module's code as TorchScript source. Nothing of PyTorch is needed to write it.
+
+mod archive;
+mod pickle;
+mod source;
+
+pub use archive::ArchiveError;
+
+use crate::graph::quantization::Quantization;
+use crate::graph::{Graph, NodeId};
+
+/// What to emit.
+#[derive(Debug, Clone, Copy)]
+pub enum Variant<'a> {
+    /// The float network: `forward(x: Tensor) -> Tensor`.
+    Float,
+    /// The float network that also hands out the named nodes' outputs, in the given order:
+    /// `forward(x: Tensor) -> List[Tensor]`.
+    Taps(&'a [NodeId]),
+    /// The quantized network: `forward(x: Tensor) -> Tensor`.
+    Int8(&'a Quantization),
+}
+
+/// The bytes of a TorchScript archive for `graph`.
+pub fn write(graph: &Graph, variant: Variant<'_>) -> Result<Vec<u8>, ArchiveError> {
+    archive::write(&source::emit(graph, variant))
+}

@@ -1,0 +1,242 @@
+//! A graph as TorchScript source and the list of tensors its state holds.
+//!
+//! Each node becomes one assignment: `v7` is node 7 in float, `q7` the same as an integer tensor.
+//! Conversions between the two are written where a reader first needs them.
+
+mod call;
+
+use std::fmt::Write as _;
+
+use super::Variant;
+use crate::graph::op::Weights;
+use crate::graph::quantization::{IntWeight, QParams};
+use crate::graph::{Graph, NodeId, Op};
+use crate::tensor::{Data, Tensor};
+
+/// The name of the emitted class.
+pub(super) const CLASS: &str = "Network";
+
+/// `torch.quint8` as TorchScript's number for it.
+const QUINT8: u32 = 13;
+
+/// Written first into every state, so that a reader can tell what wrote it and no state is empty.
+const STATE_FORMAT: i64 = 1;
+
+/// Code and tensors of a module.
+pub(super) struct Module {
+    pub(super) code: String,
+    pub(super) tensors: Vec<Tensor>,
+}
+
+pub(super) fn emit(graph: &Graph, variant: Variant<'_>) -> Module {
+    let mut emitter = Emitter::new(graph, variant);
+    emitter.body();
+    emitter.finish()
+}
+
+/// Which kinds of packed parameters a layer has.
+#[derive(Clone, Copy)]
+enum Packed {
+    Conv,
+    Linear,
+}
+
+struct Emitter<'a> {
+    graph: &'a Graph,
+    variant: Variant<'a>,
+    tensors: Vec<Tensor>,
+    /// `name : type` lines of the class.
+    attributes: String,
+    setstate: String,
+    getstate: String,
+    /// Expressions that `__getstate__` returns, in the order of `tensors`.
+    saved: Vec<String>,
+    forward: String,
+    has_float: Vec<bool>,
+    has_int: Vec<bool>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(graph: &'a Graph, variant: Variant<'a>) -> Self {
+        let mut emitter = Self {
+            graph,
+            variant,
+            tensors: Vec::new(),
+            attributes: String::new(),
+            setstate: String::new(),
+            getstate: String::new(),
+            saved: Vec::new(),
+            forward: String::new(),
+            has_float: vec![false; graph.nodes.len()],
+            has_int: vec![false; graph.nodes.len()],
+        };
+        if let Ok(format) = Tensor::new(vec![1], Data::I64(vec![STATE_FORMAT])) {
+            emitter.tensor("state_format", format);
+        }
+        emitter
+    }
+
+    fn body(&mut self) {
+        for (id, node) in self.graph.iter() {
+            match &node.op {
+                Op::Input => self.has_float[id.0] = true,
+                _ if self.int8(id) => self.int8_node(id),
+                _ => self.float_node(id),
+            }
+        }
+    }
+
+    fn int8(&self, id: NodeId) -> bool {
+        matches!(self.variant, Variant::Int8(quantization) if quantization.is_int8(id))
+    }
+
+    fn qparams(&self, id: NodeId) -> QParams {
+        let Variant::Int8(quantization) = self.variant else { unreachable!("only an INT8 module has parameters") };
+        quantization.activations[id.0].expect("the plan gives every integer tensor parameters")
+    }
+
+    // State.
+
+    /// Adds a tensor attribute; returns the expression that reads it.
+    fn tensor(&mut self, name: &str, tensor: Tensor) -> String {
+        let slot = self.tensors.len();
+        self.tensors.push(tensor);
+        let _ = writeln!(self.attributes, "  {name} : Tensor");
+        let _ = writeln!(self.setstate, "    self.{name} = (state)[{slot}]");
+        self.saved.push(format!("self.{name}"));
+        format!("self.{name}")
+    }
+
+    fn attribute_name(&self, id: NodeId, part: &str) -> String {
+        let name = &self.graph.node(id).name;
+        let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        format!("n{}_{plain}_{part}", id.0)
+    }
+
+    fn float_weights(&mut self, id: NodeId, weights: &Weights) -> (String, String) {
+        let weight_name = self.attribute_name(id, "weight");
+        let weight = self.tensor(&weight_name, (*weights.weight).clone());
+        let bias_name = self.attribute_name(id, "bias");
+        let bias = weights.bias.as_ref().map(|bias| self.tensor(&bias_name, (**bias).clone()));
+        (weight, bias.unwrap_or_else(|| "None".into()))
+    }
+
+    /// Adds the engine's packed form of a layer's integer weights, built when the archive is loaded.
+    fn packed(&mut self, id: NodeId, kind: Packed, weights: &Weights, int: &IntWeight) -> String {
+        let (class, prepack, geometry) = match (kind, &self.graph.node(id).op) {
+            (Packed::Conv, Op::Conv { geometry, .. }) => ("Conv2d", "conv2d", call::geometry(geometry)),
+            _ => ("Linear", "linear", String::new()),
+        };
+        let name = self.attribute_name(id, "packed");
+        let slot = self.tensors.len();
+        let channels = int.scales.len();
+        self.tensors.push(int.values.clone());
+        self.tensors.extend(Tensor::new(vec![channels], Data::F64(int.scales.clone())));
+        let bias = match &weights.bias {
+            Some(bias) => {
+                self.tensors.push((**bias).clone());
+                format!("(state)[{}]", slot + 2)
+            }
+            None => "None".into(),
+        };
+        let _ = writeln!(self.attributes, "  {name} : __torch__.torch.classes.quantized.{class}PackedParamsBase");
+        let _ = writeln!(
+            self.setstate,
+            "    w{slot} = torch._make_per_channel_quantized_tensor((state)[{slot}], (state)[{}], torch.zeros([{channels}], dtype=4), 0)\n    self.{name} = ops.quantized.{prepack}_prepack(w{slot}, {bias}{geometry})",
+            slot + 1,
+        );
+        let _ = writeln!(self.getstate, "    w{slot}, b{slot} = ops.quantized.{prepack}_unpack(self.{name})");
+        self.saved.push(format!("torch.int_repr(w{slot})"));
+        self.saved.push(format!("torch.q_per_channel_scales(w{slot})"));
+        if weights.bias.is_some() {
+            self.saved.push(format!("unchecked_cast(Tensor, b{slot})"));
+        }
+        format!("self.{name}")
+    }
+
+    // Values.
+
+    /// The node's output in float, converted on first use.
+    fn float(&mut self, id: NodeId) -> String {
+        if !self.has_float[id.0] {
+            self.has_float[id.0] = true;
+            let _ = writeln!(self.forward, "    v{0} = torch.dequantize(q{0})", id.0);
+        }
+        if matches!(self.graph.node(id).op, Op::Input) { "x".into() } else { format!("v{}", id.0) }
+    }
+
+    /// The node's output as integers, converted on first use.
+    fn int(&mut self, id: NodeId) -> String {
+        if !self.has_int[id.0] {
+            self.has_int[id.0] = true;
+            let QParams { scale, zero_point } = self.qparams(id);
+            let float = self.float(id);
+            let _ = writeln!(
+                self.forward,
+                "    q{} = torch.quantize_per_tensor({float}, {scale:?}, {zero_point}, {QUINT8})",
+                id.0
+            );
+        }
+        format!("q{}", id.0)
+    }
+
+    fn float_node(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.float(input)).collect();
+        let call = match &node.op {
+            Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
+                let (weight, bias) = self.float_weights(id, weights);
+                call::float_layer(&node.op, &inputs[0], &weight, &bias)
+            }
+            Op::BatchNorm(norm) => {
+                let parts = [(&norm.gamma, "gamma"), (&norm.beta, "beta"), (&norm.mean, "mean"), (&norm.variance, "variance")];
+                let names = parts.map(|(tensor, part)| self.tensor(&self.attribute_name(id, part), (**tensor).clone()));
+                format!("torch.batch_norm({}, {}, False, 0.1, {:?}, True)", inputs[0], names.join(", "), f64::from(norm.epsilon))
+            }
+            Op::Constant(tensor) => self.tensor(&self.attribute_name(id, "value"), (**tensor).clone()),
+            op => call::plain(op, &node.shape, &inputs),
+        };
+        self.has_float[id.0] = true;
+        let _ = writeln!(self.forward, "    v{} = {call}", id.0);
+    }
+
+    fn int8_node(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        let Variant::Int8(quantization) = self.variant else { return };
+        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.int(input)).collect();
+        let call = match (&node.op, quantization.weights.get(&id)) {
+            (Op::Conv { weights, .. }, Some(int)) => {
+                let packed = self.packed(id, Packed::Conv, weights, int);
+                call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
+            }
+            (Op::Linear { weights, .. }, Some(int)) => {
+                let packed = self.packed(id, Packed::Linear, weights, int);
+                call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
+            }
+            (op, _) => call::int8_plain(op, &node.shape, &inputs, self.qparams(id)),
+        };
+        self.has_int[id.0] = true;
+        let _ = writeln!(self.forward, "    q{} = {call}", id.0);
+    }
+
+    fn finish(mut self) -> Module {
+        let (result, kind) = match self.variant {
+            Variant::Taps(taps) => {
+                let values: Vec<String> = taps.iter().map(|&tap| self.float(tap)).collect();
+                (format!("[{}]", values.join(", ")), "List[Tensor]")
+            }
+            Variant::Float | Variant::Int8(_) => (self.float(self.graph.output), "Tensor"),
+        };
+        let state = format!("Tuple[{}]", vec!["Tensor"; self.tensors.len()].join(", "));
+        let saved = self.saved.join(", ");
+        let comma = if self.saved.len() == 1 { "," } else { "" };
+        let Self { attributes, setstate, getstate, forward, .. } = self;
+        let code = format!(
+            "class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n{attributes}  training : bool\n  \
+             def __setstate__(self: __torch__.{CLASS},\n    state: {state}) -> NoneType:\n{setstate}    self.training = False\n    return None\n  \
+             def __getstate__(self: __torch__.{CLASS}) -> {state}:\n{getstate}    return ({saved}{comma})\n  \
+             def forward(self: __torch__.{CLASS},\n    x: Tensor) -> {kind}:\n{forward}    return {result}\n"
+        );
+        Module { code, tensors: self.tensors }
+    }
+}

@@ -1,0 +1,115 @@
+//! One operator as one TorchScript expression.
+
+use crate::graph::op::{ConvGeometry, PoolGeometry};
+use crate::graph::quantization::QParams;
+use crate::graph::{Dim, Op, Shape};
+
+fn list(values: &[usize]) -> String {
+    format!("{values:?}")
+}
+
+/// The trailing arguments of a convolution or its prepacking, with a leading comma.
+pub(super) fn geometry(g: &ConvGeometry) -> String {
+    format!(", {}, {}, {}, {}", list(&g.stride), list(&g.padding), list(&g.dilation), g.groups)
+}
+
+fn pool_window(g: &PoolGeometry) -> String {
+    format!("{}, {}, {}", list(&g.kernel), list(&g.stride), list(&g.padding))
+}
+
+const fn python(flag: bool) -> &'static str {
+    if flag { "True" } else { "False" }
+}
+
+fn rectified(relu: bool, call: String) -> String {
+    if relu { format!("torch.relu({call})") } else { call }
+}
+
+/// A float convolution or linear layer.
+pub(super) fn float_layer(op: &Op, x: &str, weight: &str, bias: &str) -> String {
+    match op {
+        Op::Conv { geometry: g, relu, .. } => {
+            rectified(*relu, format!("torch.conv2d({x}, {weight}, {bias}{})", geometry(g)))
+        }
+        Op::Linear { relu, .. } => rectified(*relu, format!("torch.linear({x}, {weight}, {bias})")),
+        other => unreachable!("{} has no weights", other.torch_name()),
+    }
+}
+
+/// An INT8 convolution or linear layer.
+pub(super) fn int8_layer(op: &Op, x: &str, packed: &str, q: QParams) -> String {
+    let function = match op {
+        Op::Conv { relu: false, .. } => "conv2d",
+        Op::Conv { relu: true, .. } => "conv2d_relu",
+        Op::Linear { relu: false, .. } => "linear",
+        _ => "linear_relu",
+    };
+    format!("ops.quantized.{function}({x}, {packed}, {:?}, {})", q.scale, q.zero_point)
+}
+
+/// An operator without weights on integer tensors. Operators that keep their input's parameters
+/// read them from the tensor itself.
+pub(super) fn int8_plain(op: &Op, shape: &Shape, inputs: &[String], q: QParams) -> String {
+    let (scale, zero) = (q.scale, q.zero_point);
+    let binary = |function: &str| format!("ops.quantized.{function}({}, {scale:?}, {zero})", inputs.join(", "));
+    match op {
+        Op::Add { relu: false } => binary("add"),
+        Op::Add { relu: true } => binary("add_relu"),
+        Op::Mul { relu: false } => binary("mul"),
+        Op::Mul { relu: true } => binary("mul_relu"),
+        Op::HardSwish => binary("hardswish"),
+        Op::Concat { axis } => format!("ops.quantized.cat([{}], {axis}, {scale:?}, {zero})", inputs.join(", ")),
+        other => plain(other, shape, inputs),
+    }
+}
+
+/// An operator without weights on float tensors, or one that works alike on integers.
+pub(super) fn plain(op: &Op, shape: &Shape, inputs: &[String]) -> String {
+    let x = inputs.first().map_or("", String::as_str);
+    match op {
+        Op::Add { relu } => rectified(*relu, format!("torch.add({})", inputs.join(", "))),
+        Op::Mul { relu } => rectified(*relu, format!("torch.mul({})", inputs.join(", "))),
+        Op::Relu => format!("torch.relu({x})"),
+        Op::Clip { min, max } => format!("torch.clamp({x}, {}, {})", bound(*min), bound(*max)),
+        Op::HardSwish => format!("torch.hardswish({x})"),
+        Op::HardSigmoid => format!("torch.hardsigmoid({x})"),
+        Op::Sigmoid => format!("torch.sigmoid({x})"),
+        Op::GlobalAvgPool => format!("torch.adaptive_avg_pool2d({x}, [1, 1])"),
+        Op::SpatialMean => format!("torch.mean({x}, [2, 3])"),
+        Op::AvgPool { geometry: g, count_include_pad } => format!(
+            "torch.avg_pool2d({x}, {}, {}, {}, None)",
+            pool_window(g),
+            python(g.ceil_mode),
+            python(*count_include_pad)
+        ),
+        Op::MaxPool(g) => {
+            format!("torch.max_pool2d({x}, {}, {}, {})", pool_window(g), list(&g.dilation), python(g.ceil_mode))
+        }
+        Op::Flatten { axis } => format!("torch.flatten({x}, {axis})"),
+        Op::Reshape(_) => format!("torch.reshape({x}, [{}])", sizes(shape)),
+        Op::Transpose(order) => format!("torch.permute({x}, {})", list(order)),
+        Op::Concat { axis } => format!("torch.cat([{}], {axis})", inputs.join(", ")),
+        Op::Slice { axis, start, end, step } => format!("torch.slice({x}, {axis}, {start}, {end}, {step})"),
+        Op::Pad { amounts, value } => format!("torch.constant_pad_nd({x}, {}, {})", list(amounts), finite(*value)),
+        Op::Softmax { axis } => format!("torch.softmax({x}, {axis})"),
+        Op::Identity | Op::Dropout => x.to_owned(),
+        Op::Input | Op::Constant(_) | Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm(_) => {
+            unreachable!("{} is not an operator without weights", op.torch_name())
+        }
+    }
+}
+
+/// Every size but the batch, which is whatever is left.
+fn sizes(shape: &Shape) -> String {
+    let size = |dim: &Dim| dim.known().map_or_else(|| "-1".to_owned(), |size| size.to_string());
+    shape.iter().map(size).collect::<Vec<_>>().join(", ")
+}
+
+fn bound(value: f32) -> String {
+    if value.is_finite() { format!("{:?}", f64::from(value)) } else { "None".into() }
+}
+
+/// TorchScript source has no literal for infinity; the largest float stands in for it.
+fn finite(value: f32) -> String {
+    format!("{:?}", f64::from(value.clamp(f32::MIN, f32::MAX)))
+}

@@ -1,0 +1,131 @@
+//! Choosing samples so that anyone can recompute the choice with `sha256sum` and `sort`.
+//!
+//! The key of a sample is SHA-256 of the text `SEED:DIGEST`, where DIGEST is the SHA-256 of the
+//! sample's bytes in hexadecimal. A random subset of n is the n smallest keys, in key order; a
+//! stratified one takes the smallest keys of each class, in proportion to the classes' sizes.
+
+use rayon::prelude::*;
+
+use super::{DatasetError, Entry, Source};
+use crate::base::digest::Digest;
+use crate::manifest::{Strategy, Subset};
+
+/// An ordered choice of samples with their content.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    pub entries: Vec<Entry>,
+    /// SHA-256 of each sample's bytes, in the order of `entries`.
+    pub digests: Vec<Digest>,
+}
+
+impl Chosen {
+    /// What a manifest pins: SHA-256 of the lines `DIGEST  ID`, in order, as `sha256sum` prints them.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let lines: Vec<String> =
+            self.entries.iter().zip(&self.digests).map(|(entry, digest)| format!("{digest}  {}\n", entry.id)).collect();
+        Digest::of_parts(lines.iter().map(String::as_bytes))
+    }
+
+    /// One sample id per line, in order.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        self.entries.iter().map(|entry| format!("{}\n", entry.id)).collect()
+    }
+}
+
+/// Draws a subset from a source.
+pub fn choose(source: &dyn Source, settings: &Subset) -> Result<Chosen, DatasetError> {
+    let mut entries = Vec::new();
+    for split in &settings.splits {
+        entries.extend(source.split(split)?);
+    }
+    let wanted = settings.samples.unwrap_or(entries.len());
+    if wanted > entries.len() {
+        return Err(DatasetError::TooFew {
+            splits: settings.splits.join(" + "),
+            wanted,
+            available: entries.len(),
+        });
+    }
+    if settings.strategy == Strategy::First {
+        entries.truncate(wanted);
+    }
+    let digests = entries
+        .par_iter()
+        .map(|entry| source.bytes(entry).map(|bytes| Digest::of(&bytes)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let order = match settings.strategy {
+        Strategy::All | Strategy::First => (0..entries.len()).collect(),
+        Strategy::Random => smallest(&entries, &digests, settings.seed, wanted, |_| true),
+        Strategy::Stratified => stratified(&entries, &digests, settings.seed, wanted, source.classes().len()),
+    };
+    Ok(Chosen {
+        entries: order.iter().map(|&i| entries[i].clone()).collect(),
+        digests: order.iter().map(|&i| digests[i]).collect(),
+    })
+}
+
+fn key(seed: u64, digest: &Digest) -> Digest {
+    Digest::of(format!("{seed}:{digest}").as_bytes())
+}
+
+fn smallest(entries: &[Entry], digests: &[Digest], seed: u64, n: usize, keep: impl Fn(&Entry) -> bool) -> Vec<usize> {
+    let mut keyed: Vec<(Digest, &str, usize)> = (0..entries.len())
+        .filter(|&i| keep(&entries[i]))
+        .map(|i| (key(seed, &digests[i]), entries[i].id.as_str(), i))
+        .collect();
+    keyed.sort_unstable();
+    keyed.into_iter().take(n).map(|(_, _, i)| i).collect()
+}
+
+fn stratified(entries: &[Entry], digests: &[Digest], seed: u64, n: usize, classes: usize) -> Vec<usize> {
+    let sizes: Vec<usize> = (0..classes).map(|class| entries.iter().filter(|e| e.class == class).count()).collect();
+    let mut chosen: Vec<usize> = shares(&sizes, n)
+        .into_iter()
+        .enumerate()
+        .flat_map(|(class, share)| smallest(entries, digests, seed, share, |entry| entry.class == class))
+        .collect();
+    chosen.sort_unstable_by_key(|&i| (key(seed, &digests[i]), &entries[i].id));
+    chosen
+}
+
+/// `n` divided in proportion to `sizes` by largest remainders; ties go to the earlier class.
+fn shares(sizes: &[usize], n: usize) -> Vec<usize> {
+    let total: usize = sizes.iter().sum::<usize>().max(1);
+    let mut shares: Vec<usize> = sizes.iter().map(|size| size * n / total).collect();
+    let mut by_remainder: Vec<usize> = (0..sizes.len()).collect();
+    by_remainder.sort_by_key(|&class| std::cmp::Reverse(sizes[class] * n % total));
+    let short = n - shares.iter().sum::<usize>();
+    by_remainder.into_iter().take(short).for_each(|class| shares[class] += 1);
+    shares
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_follow_sizes() {
+        assert_eq!(shares(&[500; 10], 512), [52, 52, 51, 51, 51, 51, 51, 51, 51, 51]);
+        assert_eq!(shares(&[10, 30], 4), [1, 3]);
+        assert_eq!(shares(&[0, 5], 3), [0, 3]);
+    }
+
+    #[test]
+    fn a_random_subset_is_the_smallest_keys_whatever_the_order() {
+        let entry = |i: usize| Entry { id: i.to_string(), class: i % 3, place: i };
+        let mut entries: Vec<Entry> = (0..50).map(entry).collect();
+        let ids = |entries: &[Entry], picked: Vec<usize>| -> Vec<String> {
+            picked.into_iter().map(|i| entries[i].id.clone()).collect()
+        };
+        let digests = |entries: &[Entry]| entries.iter().map(|e| Digest::of(e.id.as_bytes())).collect::<Vec<_>>();
+        let forward = ids(&entries, smallest(&entries, &digests(&entries), 9, 7, |_| true));
+        entries.reverse();
+        let backward = ids(&entries, smallest(&entries, &digests(&entries), 9, 7, |_| true));
+        assert_eq!(forward, backward);
+        let spread = stratified(&entries, &digests(&entries), 9, 12, 3);
+        let per_class = |class| spread.iter().filter(|&&i| entries[i].class == class).count();
+        assert_eq!([per_class(0), per_class(1), per_class(2)], [4, 4, 4]);
+    }
+}

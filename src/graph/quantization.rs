@@ -1,0 +1,62 @@
+//! What quantization adds to a graph: where integers flow, with which parameters, and the integer
+//! weights. Decided in `quantize`, written out in `codec`, run by a backend.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::NodeId;
+use crate::tensor::Tensor;
+
+/// Affine quantization parameters: `real = scale · (integer − zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct QParams {
+    pub scale: f64,
+    pub zero_point: i32,
+}
+
+/// Why a node stays in float inside a quantized model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FloatReason {
+    /// The manifest says `precision = "fp32"` for it.
+    Manifest,
+    /// The engine has no INT8 kernel for the operator.
+    NoKernel,
+    /// The operator keeps its input's parameters, and its input is in float.
+    FloatInput,
+    /// Inputs and constants are not computed.
+    NotComputed,
+}
+
+/// Where a node computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    Int8,
+    Float(FloatReason),
+}
+
+/// Weights as 8-bit integers, symmetric, one scale per output channel or one for all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IntWeight {
+    /// Same shape as the float weight, `i8`.
+    pub values: Tensor,
+    /// One per output channel.
+    pub scales: Vec<f64>,
+}
+
+/// A quantized reading of a graph; the vectors are indexed by node.
+#[derive(Debug, Clone)]
+pub struct Quantization {
+    pub placement: Vec<Placement>,
+    /// Parameters of each node's output wherever it is, or is converted to, an integer tensor.
+    pub activations: Vec<Option<QParams>>,
+    pub weights: BTreeMap<NodeId, IntWeight>,
+}
+
+impl Quantization {
+    #[must_use]
+    pub fn is_int8(&self, id: NodeId) -> bool {
+        self.placement[id.0] == Placement::Int8
+    }
+}

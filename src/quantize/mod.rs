@@ -1,0 +1,13 @@
+//! From a float graph and calibration activations to integer parameters. Follows
+//! `torch.ao.quantization` to the bit where a recipe says so; never runs a network itself.
+
+pub mod calibrate;
+pub mod observer;
+pub mod plan;
+pub mod qparams;
+pub mod recipe;
+pub mod weights;
+
+pub use calibrate::{Calibration, Calibrator};
+pub use plan::{LayerRule, Plan};
+pub use recipe::Recipe;

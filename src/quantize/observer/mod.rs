@@ -1,0 +1,132 @@
+//! Observers: what each activation tensor turned out to contain.
+
+mod histogram;
+mod minmax;
+mod percentile;
+mod reduce;
+
+use serde::{Deserialize, Serialize};
+
+use histogram::Histogram;
+use minmax::MinMax;
+
+/// The observers a recipe or a layer rule can name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObserverKind {
+    /// PyTorch's `HistogramObserver`.
+    Histogram,
+    /// PyTorch's `MinMaxObserver`.
+    Minmax,
+    /// The central 99.99 % of the values.
+    Percentile,
+    /// Range known from the operator itself, as for a sigmoid; nothing is observed.
+    Fixed,
+}
+
+/// The range an observer chose, and what it saw.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Smallest and largest finite value seen.
+    pub min: f32,
+    pub max: f32,
+    /// The range chosen for quantization.
+    pub low: f32,
+    pub high: f32,
+    /// How many values were seen, and how many of them were infinite or not a number.
+    pub values: u64,
+    pub not_finite: u64,
+}
+
+/// An observer at work.
+#[derive(Debug, Clone)]
+pub struct Observer {
+    method: Method,
+    values: u64,
+    not_finite: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Method {
+    MinMax(MinMax),
+    Histogram(Box<Histogram>),
+    Percentile(Box<Histogram>),
+}
+
+impl Observer {
+    /// `None` for [`ObserverKind::Fixed`], which observes nothing.
+    #[must_use]
+    pub fn new(kind: ObserverKind) -> Option<Self> {
+        let method = match kind {
+            ObserverKind::Histogram => Method::Histogram(Box::default()),
+            ObserverKind::Percentile => Method::Percentile(Box::default()),
+            ObserverKind::Minmax => Method::MinMax(MinMax::default()),
+            ObserverKind::Fixed => return None,
+        };
+        Some(Self { method, values: 0, not_finite: 0 })
+    }
+
+    /// Takes in one tensor; the order of calls matters to histograms, as it does in PyTorch.
+    pub fn observe(&mut self, tensor: &[f32]) {
+        self.values += tensor.len() as u64;
+        let not_finite = tensor.iter().filter(|x| !x.is_finite()).count();
+        self.not_finite += not_finite as u64;
+        if not_finite > 0 {
+            let finite: Vec<f32> = tensor.iter().copied().filter(|x| x.is_finite()).collect();
+            self.take(&finite);
+        } else {
+            self.take(tensor);
+        }
+    }
+
+    fn take(&mut self, finite: &[f32]) {
+        if finite.is_empty() {
+            return;
+        }
+        match &mut self.method {
+            Method::MinMax(minmax) => minmax.observe(finite),
+            Method::Histogram(histogram) | Method::Percentile(histogram) => histogram.observe(finite),
+        }
+    }
+
+    /// What was seen and chosen; `None` if nothing finite was observed.
+    #[must_use]
+    pub fn finish(&self) -> Option<Observed> {
+        let (seen, (low, high)) = match &self.method {
+            Method::MinMax(minmax) => (minmax, (minmax.min, minmax.max)),
+            Method::Histogram(histogram) => (&histogram.range, histogram.search()),
+            Method::Percentile(histogram) => (&histogram.range, percentile::central(histogram)),
+        };
+        let (values, not_finite) = (self.values, self.not_finite);
+        (values > not_finite).then_some(Observed { min: seen.min, max: seen.max, low, high, values, not_finite })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_finite_is_nothing_observed_and_is_counted() {
+        let mut observer = Observer::new(ObserverKind::Histogram).unwrap();
+        observer.observe(&[f32::NAN, f32::INFINITY]);
+        assert!(observer.finish().is_none());
+        observer.observe(&[1.0, f32::NAN]);
+        let seen = observer.finish().unwrap();
+        assert_eq!((seen.values, seen.not_finite, seen.min, seen.max), (4, 3, 1.0, 1.0));
+    }
+
+    #[test]
+    fn minmax_takes_everything_and_percentile_cuts_a_lone_outlier() {
+        let mut values: Vec<f32> = (0..200_000).map(|i| i as f32 / 200_000.0).collect();
+        values.push(1000.0);
+        let range = |kind| {
+            let mut observer = Observer::new(kind).unwrap();
+            observer.observe(&values);
+            observer.finish().unwrap()
+        };
+        assert_eq!(range(ObserverKind::Minmax).high, 1000.0);
+        assert!(range(ObserverKind::Percentile).high < 2.0);
+        assert_eq!(range(ObserverKind::Percentile).max, 1000.0);
+    }
+}

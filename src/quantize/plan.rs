@@ -1,0 +1,155 @@
+//! Which nodes compute in integers and which tensors are observed together: the placement rules of
+//! `torch.ao.quantization` FX with the native backend configuration.
+
+use serde::{Deserialize, Serialize};
+
+use super::observer::ObserverKind;
+use super::recipe::Recipe;
+use crate::graph::quantization::{FloatReason, Placement};
+use crate::graph::{Graph, NodeId, Op};
+
+/// What the manifest says about one node, after its patterns were matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct LayerRule {
+    pub float: bool,
+    pub observer: Option<ObserverKind>,
+}
+
+/// One observer and the tensors it watches, in execution order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObserverSlot {
+    pub kind: ObserverKind,
+    pub members: Vec<NodeId>,
+}
+
+/// Where integers will flow and what must be observed for it.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub placement: Vec<Placement>,
+    pub observers: Vec<ObserverSlot>,
+    /// For each node, the observer of its output.
+    pub observer_of: Vec<Option<usize>>,
+}
+
+/// How an operator relates to quantization.
+enum Kind {
+    /// Needs integer inputs, gives an output with parameters of its own.
+    Compute,
+    /// Output range known from the operator.
+    FixedRange,
+    /// Moves or selects values: output keeps the input's parameters.
+    SharesInput,
+    /// Joins tensors, which must all have the same parameters.
+    SharesAll,
+    Float(FloatReason),
+}
+
+fn kind(op: &Op) -> Kind {
+    match op {
+        Op::Conv { .. } | Op::Linear { .. } | Op::Add { .. } | Op::Mul { .. } | Op::HardSwish => Kind::Compute,
+        Op::HardSigmoid | Op::Sigmoid => Kind::FixedRange,
+        Op::GlobalAvgPool | Op::SpatialMean | Op::AvgPool { .. } | Op::MaxPool(_) | Op::Flatten { .. } => Kind::SharesInput,
+        Op::Reshape(_) | Op::Transpose(_) | Op::Slice { .. } | Op::Relu | Op::Clip { .. } => Kind::SharesInput,
+        Op::Identity | Op::Dropout => Kind::SharesInput,
+        Op::Concat { .. } => Kind::SharesAll,
+        Op::BatchNorm(_) | Op::Pad { .. } | Op::Softmax { .. } => Kind::Float(FloatReason::NoKernel),
+        Op::Input | Op::Constant(_) => Kind::Float(FloatReason::NotComputed),
+    }
+}
+
+impl Plan {
+    /// Plans a whole graph; `rules` has one entry per node.
+    #[must_use]
+    pub fn new(graph: &Graph, recipe: Recipe, rules: &[LayerRule]) -> Self {
+        let placement = place(graph, rules);
+        let mut plan = Self { observer_of: vec![None; graph.nodes.len()], observers: Vec::new(), placement };
+        for (id, node) in graph.iter() {
+            if plan.placement[id.0] == Placement::Int8 {
+                for &input in &node.inputs {
+                    plan.watch(input, || rules[input.0].observer.unwrap_or(recipe.activation_observer()));
+                }
+                plan.watch_output(graph, id, rules[id.0].observer.unwrap_or(recipe.activation_observer()));
+            }
+        }
+        plan.order_members();
+        plan
+    }
+
+    /// The nodes whose outputs calibration must hand out, in execution order.
+    #[must_use]
+    pub fn taps(&self) -> Vec<NodeId> {
+        let mut taps: Vec<NodeId> = self
+            .observers
+            .iter()
+            .filter(|slot| slot.kind != ObserverKind::Fixed)
+            .flat_map(|slot| slot.members.iter().copied())
+            .collect();
+        taps.sort_unstable();
+        taps
+    }
+
+    fn watch(&mut self, id: NodeId, observer: impl FnOnce() -> ObserverKind) -> usize {
+        if let Some(slot) = self.observer_of[id.0] {
+            return slot;
+        }
+        self.observers.push(ObserverSlot { kind: observer(), members: vec![id] });
+        self.observer_of[id.0] = Some(self.observers.len() - 1);
+        self.observers.len() - 1
+    }
+
+    fn watch_output(&mut self, graph: &Graph, id: NodeId, own: ObserverKind) {
+        let inputs = &graph.node(id).inputs;
+        match (kind(&graph.node(id).op), inputs.first()) {
+            (Kind::FixedRange, _) => {
+                self.watch(id, || ObserverKind::Fixed);
+            }
+            (Kind::SharesInput, Some(input)) => {
+                let slot = self.watch(*input, || own);
+                self.join(id, slot);
+            }
+            (Kind::SharesAll, Some(first)) => {
+                let slot = self.watch(*first, || own);
+                inputs.iter().for_each(|&input| self.merge(input, slot));
+                self.join(id, slot);
+            }
+            _ => {
+                self.watch(id, || own);
+            }
+        }
+    }
+
+    fn join(&mut self, id: NodeId, slot: usize) {
+        self.observer_of[id.0] = Some(slot);
+        self.observers[slot].members.push(id);
+    }
+
+    /// Everything that shares an observer with `id` moves to `slot`; the emptied slot stays unused.
+    fn merge(&mut self, id: NodeId, slot: usize) {
+        let Some(old) = self.observer_of[id.0].filter(|&old| old != slot) else { return };
+        for member in std::mem::take(&mut self.observers[old].members) {
+            self.join(member, slot);
+        }
+    }
+
+    fn order_members(&mut self) {
+        self.observers.iter_mut().for_each(|slot| slot.members.sort_unstable());
+    }
+}
+
+fn place(graph: &Graph, rules: &[LayerRule]) -> Vec<Placement> {
+    let mut placement: Vec<Placement> = Vec::with_capacity(graph.nodes.len());
+    for (id, node) in graph.iter() {
+        let on_integers = |input: &NodeId| placement[input.0] == Placement::Int8;
+        let constant_operand = node.inputs.iter().any(|input| matches!(graph.node(*input).op, Op::Constant(_)));
+        placement.push(match kind(&node.op) {
+            Kind::Float(reason) => Placement::Float(reason),
+            _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),
+            _ if constant_operand => Placement::Float(FloatReason::NoKernel),
+            Kind::Compute => Placement::Int8,
+            Kind::FixedRange | Kind::SharesInput | Kind::SharesAll => {
+                if node.inputs.iter().all(on_integers) { Placement::Int8 } else { Placement::Float(FloatReason::FloatInput) }
+            }
+        });
+    }
+    placement
+}

@@ -1,0 +1,104 @@
+//! Two models judged on the same samples: the difference that pairing allows to see.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Estimate, proportion};
+
+/// How two models' right and wrong answers fall together on the same samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PairedCounts {
+    pub both_right: usize,
+    /// Right in the first model, wrong in the second.
+    pub only_first: usize,
+    /// Wrong in the first model, right in the second.
+    pub only_second: usize,
+    pub both_wrong: usize,
+}
+
+impl PairedCounts {
+    pub fn add(&mut self, first_right: bool, second_right: bool) {
+        *match (first_right, second_right) {
+            (true, true) => &mut self.both_right,
+            (true, false) => &mut self.only_first,
+            (false, true) => &mut self.only_second,
+            (false, false) => &mut self.both_wrong,
+        } += 1;
+    }
+
+    #[must_use]
+    pub const fn n(&self) -> usize {
+        self.both_right + self.only_first + self.only_second + self.both_wrong
+    }
+
+    /// Accuracy of the second model minus that of the first, with the 95 % interval of Newcombe
+    /// (1998, Statistics in Medicine 17:2635, method 10); `None` without samples.
+    #[must_use]
+    pub fn difference(&self) -> Option<Estimate> {
+        let n = self.n();
+        let first = proportion::wilson(self.both_right + self.only_first, n)?;
+        let second = proportion::wilson(self.both_right + self.only_second, n)?;
+        let phi = self.correlation();
+        let spread = |a: f64, b: f64| (a * a - 2.0 * phi * a * b + b * b).max(0.0).sqrt();
+        let value = second.value - first.value;
+        Some(Estimate {
+            value,
+            low: (value - spread(second.value - second.low, first.high - first.value)).max(-1.0),
+            high: (value + spread(second.high - second.value, first.value - first.low)).min(1.0),
+            n,
+        })
+    }
+
+    /// Newcombe's φ: the correlation of the two answers, with his continuity correction where it
+    /// is positive, and zero where a margin is empty.
+    fn correlation(&self) -> f64 {
+        let [a, b, c, d] = [self.both_right, self.only_first, self.only_second, self.both_wrong].map(|x| x as f64);
+        let margins = (a + b) * (c + d) * (a + c) * (b + d);
+        if margins == 0.0 {
+            return 0.0;
+        }
+        let product = a * d - b * c;
+        let corrected = if product > 0.0 { (product - self.n() as f64 / 2.0).max(0.0) } else { product };
+        corrected / margins.sqrt()
+    }
+
+    /// Two-sided exact McNemar test (1947): the probability, if both models were equally good, of
+    /// discordant pairs at least this uneven.
+    #[must_use]
+    pub fn mcnemar(&self) -> f64 {
+        let discordant = self.only_first + self.only_second;
+        let fewer = self.only_first.min(self.only_second);
+        // Sum of the lower binomial tail in logarithms, so that thousands of pairs do not underflow.
+        let mut log_term = -(discordant as f64) * std::f64::consts::LN_2;
+        let mut tail = log_term.exp();
+        for k in 1..=fewer {
+            log_term += ((discordant - k + 1) as f64 / k as f64).ln();
+            tail += log_term.exp();
+        }
+        (2.0 * tail).min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn counts(both_right: usize, only_first: usize, only_second: usize, both_wrong: usize) -> PairedCounts {
+        PairedCounts { both_right, only_first, only_second, both_wrong }
+    }
+
+    #[test]
+    fn the_interval_matches_newcombes_table() {
+        // Newcombe (1998), Statistics in Medicine 17:2635, table II, method 10 (first minus second).
+        let d = counts(36, 12, 2, 0).difference().unwrap();
+        assert!((d.value + 0.2).abs() < 1e-12);
+        assert!((d.low + 0.3361).abs() < 2e-4, "{d:?}");
+        assert!((d.high + 0.0569).abs() < 2e-4, "{d:?}");
+    }
+
+    #[test]
+    fn mcnemar_is_the_binomial_tail() {
+        assert!((counts(5, 0, 0, 5).mcnemar() - 1.0).abs() < 1e-12);
+        assert!((counts(0, 1, 5, 0).mcnemar() - 14.0 / 64.0).abs() < 1e-12);
+        assert!(counts(0, 4000, 0, 0).mcnemar() < 1e-300);
+    }
+}

@@ -1,0 +1,132 @@
+//! A plain host tensor: a shape and a typed buffer of exactly that many elements. No device, no
+//! arithmetic; engines copy in and out of it.
+
+use std::fmt;
+
+/// The buffer of a [`Tensor`], in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Data {
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    I8(Vec<i8>),
+    U8(Vec<u8>),
+    I64(Vec<i64>),
+}
+
+impl Data {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(v) => v.len(),
+            Self::F64(v) => v.len(),
+            Self::I8(v) => v.len(),
+            Self::U8(v) => v.len(),
+            Self::I64(v) => v.len(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Little-endian bytes, as safetensors and TorchScript archives store them.
+    #[must_use]
+    pub fn to_le_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::I8(v) => v.iter().map(|x| x.cast_unsigned()).collect(),
+            Self::U8(v) => v.clone(),
+            Self::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// A dense row-major tensor.
+#[derive(Clone, PartialEq)]
+pub struct Tensor {
+    shape: Vec<usize>,
+    data: Data,
+}
+
+/// A shape and a buffer that do not belong together.
+#[derive(Debug, thiserror::Error)]
+#[error("shape {shape:?} does not hold {elements} elements")]
+pub struct WrongSize {
+    pub shape: Vec<usize>,
+    pub elements: usize,
+}
+
+impl Tensor {
+    pub fn new(shape: Vec<usize>, data: Data) -> Result<Self, WrongSize> {
+        let wanted = shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+        if wanted == Some(data.len()) {
+            Ok(Self { shape, data })
+        } else {
+            Err(WrongSize { elements: data.len(), shape })
+        }
+    }
+
+    pub fn f32(shape: Vec<usize>, data: Vec<f32>) -> Result<Self, WrongSize> {
+        Self::new(shape, Data::F32(data))
+    }
+
+    /// A one-dimensional `f32` tensor.
+    #[must_use]
+    pub fn vector(data: Vec<f32>) -> Self {
+        Self { shape: vec![data.len()], data: Data::F32(data) }
+    }
+
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    #[must_use]
+    pub const fn data(&self) -> &Data {
+        &self.data
+    }
+
+    /// The elements, where the tensor holds `f32`.
+    #[must_use]
+    pub fn as_f32(&self) -> Option<&[f32]> {
+        match &self.data {
+            Data::F32(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The rows of a tensor seen as `shape[0]` rows of equal length.
+    pub fn f32_rows(&self) -> impl Iterator<Item = &[f32]> {
+        let rows = self.shape.first().copied().unwrap_or(1).max(1);
+        let elements = self.as_f32().unwrap_or(&[]);
+        elements.chunks((elements.len() / rows).max(1))
+    }
+}
+
+/// Shapes only: a failing assertion must not print a million numbers.
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.data {
+            Data::F32(_) => "f32",
+            Data::F64(_) => "f64",
+            Data::I8(_) => "i8",
+            Data::U8(_) => "u8",
+            Data::I64(_) => "i64",
+        };
+        write!(f, "{kind}{:?}", self.shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_that_overflows_or_disagrees_is_refused() {
+        assert!(Tensor::f32(vec![2, 3], vec![0.0; 6]).is_ok());
+        assert!(Tensor::f32(vec![2, 3], vec![0.0; 5]).is_err());
+        assert!(Tensor::f32(vec![usize::MAX, 2], vec![0.0; 6]).is_err());
+    }
+}

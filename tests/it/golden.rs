@@ -1,0 +1,163 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use requant::backend::{self, Request, Session};
+use requant::codec::{onnx, torchscript};
+use requant::dataset::{self, Image};
+use requant::graph::{Graph, Op, pass};
+use requant::manifest::{
+    Backend, Compute, Dataset, DatasetFormat, Device, Engine, Interpolation, Isa, Precision, Preprocess,
+};
+use requant::quantize::{Calibrator, Plan, Recipe, calibrate};
+use requant::tensor::{Data, Tensor};
+use safetensors::{Dtype, SafeTensors};
+
+use crate::lab;
+
+const BATCH: usize = 32;
+
+fn digits() -> Dataset {
+    Dataset {
+        format: DatasetFormat::Digits,
+        path: None,
+        sha256: None,
+        splits: BTreeMap::from([("calibration".into(), "0..512".into()), ("evaluation".into(), "1000..1797".into())]),
+        preprocess: Preprocess {
+            resize: Some([32, 32]),
+            interpolation: Interpolation::Bilinear,
+            antialias: false,
+            mean: vec![0.5; 3],
+            std: vec![0.5; 3],
+        },
+    }
+}
+
+/// The digits of a split, preprocessed, in batches of 32.
+fn inputs(split: &str) -> Vec<Tensor> {
+    let settings = digits();
+    let runtime = backend::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
+    let source = dataset::open(&settings, None).unwrap();
+    let entries = source.split(split).unwrap();
+    let images: Vec<Image> = entries.iter().map(|entry| source.decode(entry, &[]).unwrap()).collect();
+    let batch = |chunk: &[Image]| runtime.arithmetic().preprocess(chunk, &settings.preprocess, 3).unwrap();
+    images.chunks(BATCH).map(batch).collect()
+}
+
+fn imported(path: &Path) -> Graph {
+    onnx::read(&std::fs::read(path).unwrap()).unwrap().graph
+}
+
+fn folded(path: &Path) -> Graph {
+    pass::run_all(imported(path)).unwrap().0
+}
+
+fn open(archive: &[u8], precision: Precision) -> Box<dyn Session> {
+    let engine = (precision == Precision::Int8).then_some(Engine::Fbgemm);
+    backend::open(Request { backend: Backend::Torch, precision, device: Device::Cpu, engine }, archive).unwrap()
+}
+
+fn logits(session: &mut dyn Session, inputs: &[Tensor]) -> Vec<f32> {
+    let outputs = inputs.iter().map(|input| session.run(input).unwrap().remove(0));
+    outputs.flat_map(|output| output.as_f32().unwrap().to_vec()).collect()
+}
+
+/// FX's name of a node: the module path with underscores; functions are numbered by kind.
+fn fx_names(graph: &Graph) -> Vec<String> {
+    let (mut adds, mut muls) = (0, 0);
+    let numbered = |kind: &str, counter: &mut usize| {
+        *counter += 1;
+        if *counter == 1 { kind.to_owned() } else { format!("{kind}_{}", *counter - 1) }
+    };
+    let name = |op: &Op, name: &str, adds: &mut usize, muls: &mut usize| match op {
+        Op::Input => "x".to_owned(),
+        Op::Add { .. } => numbered("add", adds),
+        Op::Mul { .. } => numbered("mul", muls),
+        _ => name.replace('.', "_"),
+    };
+    graph.nodes.iter().map(|node| name(&node.op, &node.name, &mut adds, &mut muls)).collect()
+}
+
+#[test]
+fn fx_default_reproduces_pytorch_to_the_bit() {
+    let Some(fixture) = lab::shared("fixtures/digits-fx-fbgemm.safetensors") else { return };
+    let Some(model) = lab::shared("models/digits-mobilenet_v3_small.onnx") else { return };
+    lab::under_avx2("golden::fx_default_reproduces_pytorch_to_the_bit", || check_against(&model, &fixture));
+}
+
+fn check_against(model: &Path, fixture: &Path) {
+    let stored = std::fs::read(fixture).unwrap();
+    let golden = SafeTensors::deserialize(&stored).unwrap();
+    let facts: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(fixture.with_extension("json")).unwrap()).unwrap();
+    let graph = folded(model);
+
+    let evaluation = inputs("evaluation");
+    assert!(evaluation[0] == lab::floats(&golden, "input"), "preprocessing differs from PyTorch's");
+
+    // The golden FP32 logits come from the model with its batch normalization still in place.
+    let unfolded = torchscript::write(&imported(model), torchscript::Variant::Float).unwrap();
+    let mut float = open(&unfolded, Precision::Fp32);
+    assert!(logits(&mut *float, &evaluation) == lab::floats(&golden, "fp32_logits").as_f32().unwrap(), "FP32 logits differ");
+
+    let rules = vec![requant::quantize::LayerRule::default(); graph.nodes.len()];
+    let plan = Plan::new(&graph, Recipe::FxDefault, &rules);
+    let taps = plan.taps();
+    let mut tapped = open(&torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap(), Precision::Fp32);
+    let mut calibrator = Calibrator::new(&plan);
+    for batch in inputs("calibration") {
+        calibrator.observe(&tapped.run(&batch).unwrap());
+    }
+    let quantization = calibrate::quantize(&graph, &plan, Recipe::FxDefault, &calibrator.finish()).unwrap();
+
+    let names = fx_names(&graph);
+    let activations = facts["activations"].as_object().unwrap();
+    let mut matched = 0;
+    let mut wrong = Vec::new();
+    for (name, expected) in activations {
+        // PyTorch's dropout module is not in an exported file; it passes its input's parameters on.
+        let name = if name == "classifier_2" { "classifier_1" } else { name };
+        let node = names.iter().position(|candidate| candidate == name).unwrap_or_else(|| panic!("no node `{name}`"));
+        let found = quantization.activations[node].unwrap();
+        if expected["scale"].as_f64() == Some(found.scale) && expected["zero_point"].as_i64() == Some(found.zero_point.into()) {
+            matched += 1;
+        } else {
+            wrong.push(format!("{name}: {expected} but found {found:?}"));
+        }
+    }
+    assert_eq!((matched, &wrong), (110, &Vec::new()), "activation parameters");
+
+    let mut weights = 0;
+    for (id, int) in &quantization.weights {
+        let name = &graph.node(*id).name;
+        let view = golden.tensor(&format!("{name}.int8")).unwrap();
+        assert_eq!(int.values.data(), &Data::I8(view.data().iter().map(|b| b.cast_signed()).collect()), "{name}");
+        let scales = golden.tensor(&format!("{name}.scales")).unwrap();
+        assert_eq!(scales.dtype(), Dtype::F64);
+        let expected: Vec<f64> = scales.data().as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b)).collect();
+        assert_eq!(int.scales, expected, "{name}");
+        let bias = graph.node(*id).op.weights().unwrap().bias.as_ref().unwrap();
+        assert!(**bias == lab::floats(&golden, &format!("{name}.bias")), "{name} bias");
+        weights += 1;
+    }
+    assert_eq!(weights, 54);
+
+    let archive = torchscript::write(&graph, torchscript::Variant::Int8(&quantization)).unwrap();
+    let again = torchscript::write(&graph, torchscript::Variant::Int8(&quantization)).unwrap();
+    assert!(archive == again, "the archive's bytes depend on more than the graph");
+    let mut int8 = open(&archive, Precision::Int8);
+    assert!(logits(&mut *int8, &evaluation) == lab::floats(&golden, "int8_logits").as_f32().unwrap(), "INT8 logits differ");
+}
+
+#[test]
+fn the_skewed_model_has_the_same_fp32_logits() {
+    let Some(plain) = lab::shared("models/digits-mobilenet_v3_small.onnx") else { return };
+    let skewed = plain.with_file_name("digits-mobilenet_v3_small-skewed.onnx");
+    lab::under_avx2("golden::the_skewed_model_has_the_same_fp32_logits", || {
+        let evaluation = inputs("evaluation");
+        let run = |path: &Path| {
+            let archive = torchscript::write(&folded(path), torchscript::Variant::Float).unwrap();
+            logits(&mut *open(&archive, Precision::Fp32), &evaluation)
+        };
+        assert!(run(&plain) == run(&skewed));
+    });
+}
