@@ -13,10 +13,17 @@
 
 pub mod backend;
 pub mod base;
+pub mod cli;
 pub mod codec;
 pub mod dataset;
+pub mod diagnose;
+pub mod doctor;
 pub mod graph;
 pub mod manifest;
+pub mod measure;
+pub mod pipeline;
 pub mod quantize;
+pub mod record;
+pub mod report;
 pub mod stats;
 pub mod tensor;

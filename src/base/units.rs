@@ -7,10 +7,11 @@ fn or_absent(value: f64, text: String) -> String {
     if value.is_finite() { text } else { ABSENT.to_owned() }
 }
 
-/// A fraction as a percentage with two decimals: `0.9899` → `98.99 %`.
+/// A fraction as a percentage with three decimals, so that one sample of fifty thousand still
+/// shows: `0.98996` → `98.996 %`.
 #[must_use]
 pub fn percent(fraction: f64) -> String {
-    or_absent(fraction, format!("{:.2} %", fraction * 100.0))
+    or_absent(fraction, format!("{:.3} %", fraction * 100.0))
 }
 
 /// A signed difference of fractions in percentage points: `-0.348` → `−34.80 points`.

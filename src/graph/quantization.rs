@@ -29,6 +29,18 @@ pub enum FloatReason {
     NotComputed,
 }
 
+impl FloatReason {
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Manifest => "manifest",
+            Self::NoKernel => "no-kernel",
+            Self::FloatInput => "float-input",
+            Self::NotComputed => "not-computed",
+        }
+    }
+}
+
 /// Where a node computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Placement {

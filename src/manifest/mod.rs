@@ -9,6 +9,7 @@ mod validate;
 
 pub use choice::{Backend, Choice, Device, Engine, Interpolation, Isa, LayerPrecision, Precision, Strategy};
 pub use error::ManifestError;
+pub(crate) use error::nearest;
 pub use layers::{SCHEMA, load};
 pub use resolved::Resolved;
 

@@ -1,0 +1,16 @@
+//! `requant report`.
+
+use std::path::Path;
+
+use super::{Exit, print};
+use crate::base::explain::Failure;
+use crate::base::files;
+use crate::record::store;
+use crate::report;
+
+pub(super) fn report(run: &Path, template: Option<&Path>) -> Result<Exit, Failure> {
+    let record = store::read(run)?;
+    let template = template.map_or_else(|| Ok(report::BUILT_IN.to_owned()), files::read_text)?;
+    print(&report::render(&record, &template)?);
+    Ok(Exit::Done)
+}

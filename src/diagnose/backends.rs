@@ -1,0 +1,28 @@
+//! Did each variant run on the backend and engine that the manifest asks for?
+
+use super::Case;
+use crate::base::finding::{Finding, Verdict};
+use crate::record::Record;
+use crate::record::format::Outcome;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("backends", "Are the backends supported here?");
+    for variant in &record.variants {
+        let name = &variant.name;
+        match &variant.outcome {
+            Outcome::Measured(_) => {
+                let engine = variant.engine.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
+                case.note(format!("`{name}` ran on {} {}{engine}", variant.backend, variant.device));
+            }
+            Outcome::Missing { reason, remedy } => {
+                let verdict = if variant.required { Verdict::Fail } else { Verdict::Inconclusive };
+                case.against(verdict, format!("`{name}` did not run: {reason}"), &format!("for `{name}`: {remedy}"));
+            }
+            Outcome::Failed { reason } => {
+                let remedy = format!("run `requant doctor`, then this variant alone (`{name}`)");
+                case.against(Verdict::Fail, format!("`{name}` failed: {reason}"), &remedy);
+            }
+        }
+    }
+    case.close()
+}

@@ -1,0 +1,49 @@
+//! Is the calibration set large, balanced, and apart from the evaluation set?
+
+use super::{Case, some};
+use crate::base::finding::{Finding, Verdict};
+use crate::record::Record;
+
+/// Below this many samples, ranges still move with the choice of samples; the advice of NNCF,
+/// AIMET and MLPerf starts between 100 and 500.
+const FEW_SAMPLES: usize = 100;
+
+/// A class with less than this share of an even split is called under-represented.
+const SPARSE_SHARE: f64 = 0.25;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("calibration", "Is the calibration data sufficient and separate?");
+    let facts = &record.inputs.calibration;
+    let classes = &record.inputs.dataset.classes;
+    let even = facts.samples as f64 / classes.len().max(1) as f64;
+    let (fewest, most) = (facts.per_class.iter().min().unwrap_or(&0), facts.per_class.iter().max().unwrap_or(&0));
+    case.note(format!(
+        "{} samples in {} batches, {fewest} to {most} of each of {} classes",
+        facts.samples,
+        record.quantization.calibration_batches,
+        classes.len()
+    ));
+    if facts.samples < FEW_SAMPLES {
+        let evidence = format!("fewer than {FEW_SAMPLES} samples");
+        case.against(Verdict::Inconclusive, evidence, "raise `calibration.samples` to 300 or more");
+    }
+    let sparse: Vec<String> = classes
+        .iter()
+        .zip(&facts.per_class)
+        .filter(|(_, count)| (**count as f64) < even * SPARSE_SHARE)
+        .map(|(name, _)| name.clone())
+        .collect();
+    if !sparse.is_empty() {
+        let evidence = format!("hardly any samples of {}", some(&sparse));
+        case.against(Verdict::Fail, evidence, "set `calibration.strategy = \"stratified\"`");
+    }
+    match record.inputs.shared_samples {
+        0 => case.note("no evaluation sample has the content of a calibration sample".into()),
+        n => case.against(
+            Verdict::Fail,
+            format!("{n} of {} evaluation samples are also calibration samples, by content", record.inputs.evaluation.samples),
+            "draw `calibration.splits` and `evaluation.splits` from different data",
+        ),
+    }
+    case.close()
+}

@@ -1,0 +1,93 @@
+//! Goals against measurements. An interval that lies on both sides of a goal decides nothing.
+
+use crate::base::finding::Verdict;
+use crate::base::units;
+use crate::manifest::Goals;
+use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
+use crate::record::Record;
+
+/// Judges every goal for every variant but the baseline.
+#[must_use]
+pub fn judge(record: &Record) -> Vec<GoalOutcome> {
+    let goals = &record.settings.goals;
+    record.variants.iter().filter(|variant| !variant.baseline).flat_map(|variant| of_variant(goals, variant)).collect()
+}
+
+/// The verdict of a run: its goals, and that every required variant ran.
+#[must_use]
+pub fn verdict(record: &Record) -> Verdict {
+    let ran = |variant: &VariantResult| match variant.outcome {
+        Outcome::Measured(_) => Verdict::Pass,
+        _ if variant.required => Verdict::Fail,
+        _ => Verdict::Pass,
+    };
+    Verdict::all(record.goals.iter().map(|goal| goal.verdict).chain(record.variants.iter().map(ran)))
+}
+
+fn of_variant(goals: &Goals, variant: &VariantResult) -> Vec<GoalOutcome> {
+    let Some(measured) = variant.measured() else { return Vec::new() };
+    let outcome = |goal: &str, (verdict, because): (Verdict, String)| GoalOutcome {
+        goal: goal.to_owned(),
+        variant: variant.name.clone(),
+        verdict,
+        because,
+    };
+    let accuracy = goals.max_accuracy_drop.map(|limit| outcome("max_accuracy_drop", accuracy_drop(measured, limit)));
+    let speed = goals.min_speedup.map(|limit| outcome("min_speedup", speedup(measured, limit)));
+    accuracy.into_iter().chain(speed).collect()
+}
+
+/// `limit` in percentage points.
+fn accuracy_drop(measured: &Measured, limit: f64) -> (Verdict, String) {
+    let Some(comparison) = &measured.against_baseline else {
+        return (Verdict::Inconclusive, "the baseline was not measured".into());
+    };
+    let difference = comparison.difference;
+    let least_drop = -difference.high * 100.0;
+    let most_drop = -difference.low * 100.0;
+    let because = format!(
+        "{} against the baseline, 95 % interval {} to {}, allowed −{limit:.2}",
+        units::points(difference.value),
+        units::signed(difference.low * 100.0, 2),
+        units::signed(difference.high * 100.0, 2),
+    );
+    (within(least_drop, most_drop, limit), because)
+}
+
+fn speedup(measured: &Measured, limit: f64) -> (Verdict, String) {
+    let Some((latency, speedup)) = measured.latency.first().and_then(|l| Some((l, l.speedup?))) else {
+        return (Verdict::Inconclusive, "no speedup was measured".into());
+    };
+    let because = format!(
+        "{} at batch {}, 95 % interval {} to {}, wanted {}",
+        units::times(speedup.value),
+        latency.batch,
+        units::times(speedup.low),
+        units::times(speedup.high),
+        units::times(limit),
+    );
+    (within(-speedup.high, -speedup.low, -limit), because)
+}
+
+/// Whether a quantity known to lie in `low..=high` is at most `limit`.
+fn within(low: f64, high: f64, limit: f64) -> Verdict {
+    if high <= limit {
+        Verdict::Pass
+    } else if low > limit {
+        Verdict::Fail
+    } else {
+        Verdict::Inconclusive
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_across_the_limit_decides_nothing() {
+        assert_eq!(within(0.2, 0.9, 1.0), Verdict::Pass);
+        assert_eq!(within(0.2, 1.1, 1.0), Verdict::Inconclusive);
+        assert_eq!(within(33.0, 36.0, 1.0), Verdict::Fail);
+    }
+}

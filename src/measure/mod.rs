@@ -1,0 +1,7 @@
+//! Measuring: in what order, how often, in which process. Knows no backend: the measured thing is
+//! a closure on the child's side and a child process on the parent's.
+
+pub mod memory;
+pub mod protocol;
+pub mod summary;
+pub mod worker;

@@ -1,0 +1,64 @@
+//! Runs the instrumented float network over the calibration subset and feeds the observers.
+
+use std::thread;
+
+use super::prepare::Prepared;
+use super::{Event, Surroundings};
+use crate::backend::{self, Request};
+use crate::base::explain::Failure;
+use crate::base::interrupt;
+use crate::codec::torchscript::{self, Variant};
+use crate::dataset;
+use crate::manifest::{Backend, Device, Precision};
+use crate::quantize::{Calibration, Calibrator, Plan};
+
+/// A prepared run with its observations.
+pub(super) struct Calibrated {
+    pub prepared: Prepared,
+    pub plan: Plan,
+    pub calibration: Calibration,
+}
+
+pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result<Calibrated, Failure> {
+    let plan = Plan::new(&prepared.graph, prepared.recipe, &prepared.rules);
+    let wants_int8 = prepared.resolved.manifest.variant.iter().any(|variant| variant.precision == Precision::Int8);
+    let mut calibrator = Calibrator::new(&plan);
+    if wants_int8 && !plan.taps().is_empty() {
+        observe(&prepared, &plan, &mut calibrator, around)?;
+    }
+    let calibration = calibrator.finish();
+    Ok(Calibrated { prepared, plan, calibration })
+}
+
+fn observe(
+    prepared: &Prepared,
+    plan: &Plan,
+    calibrator: &mut Calibrator,
+    around: &Surroundings<'_>,
+) -> Result<(), Failure> {
+    let archive = torchscript::write(&prepared.graph, Variant::Taps(&plan.taps())).map_err(quantize_bug)?;
+    let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
+    let mut session = backend::open(request, &archive)?;
+    drop(archive);
+    let manifest = &prepared.resolved.manifest;
+    let total = prepared.calibration.entries.len();
+    let mut done = 0;
+    thread::scope(|scope| {
+        let entries = &prepared.calibration.entries;
+        for batch in dataset::batches(scope, &*prepared.source, entries, manifest.calibration.batch_size) {
+            interrupt::check()?;
+            let images = batch?.images;
+            let settings = &manifest.dataset.preprocess;
+            let input = prepared.runtime.arithmetic().preprocess(&images, settings, prepared.channels())?;
+            calibrator.observe(&session.run(&input)?);
+            done += images.len();
+            around.events.emit(&Event::Progress { done, total, unit: "images" });
+        }
+        Ok(interrupt::check()?)
+    })
+}
+
+/// An archive of our own that cannot be written is our own fault.
+pub(super) fn quantize_bug(error: torchscript::ArchiveError) -> Failure {
+    Failure { cause: crate::base::explain::Cause::Bug, message: error.to_string(), next_step: None }
+}

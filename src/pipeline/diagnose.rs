@@ -1,0 +1,160 @@
+//! Assembles the facts of the run into a record and judges it.
+
+mod facts;
+
+use super::benchmark::Benchmarked;
+use super::evaluate::{Answers, Evaluated};
+use super::prepare::Prepared;
+use crate::backend::{self, Availability, Request};
+use crate::base::clock;
+use crate::base::digest::Digest;
+use crate::base::explain::Failure;
+use crate::base::finding::Verdict;
+use crate::diagnose::{self as judge, goals};
+use crate::dataset::Chosen;
+use crate::measure::summary;
+use crate::record::Record;
+use crate::record::format::{
+    Comparison, DatasetFacts, FORMAT, Inputs, Measured, Outcome, Run, RuntimeFacts, SubsetFacts, VariantResult,
+};
+use crate::record::host;
+use crate::stats::paired::PairedCounts;
+use crate::stats::proportion;
+
+/// The libtorch that the tch of this build was written for.
+const LIBTORCH_TESTED: &str = "2.11.0";
+
+/// A judged run.
+pub(super) struct Diagnosed {
+    pub benchmarked: Benchmarked,
+    pub record: Record,
+}
+
+pub(super) fn diagnose(benchmarked: Benchmarked) -> Result<Diagnosed, Failure> {
+    let evaluated = &benchmarked.evaluated;
+    let quantized = &evaluated.quantized;
+    let prepared = &quantized.calibrated.prepared;
+    let manifest = &prepared.resolved.manifest;
+    let mut record = Record {
+        format: FORMAT.to_owned(),
+        requant: env!("CARGO_PKG_VERSION").to_owned(),
+        run: run_facts(prepared),
+        verdict: Verdict::Inconclusive,
+        goals: Vec::new(),
+        findings: Vec::new(),
+        inputs: inputs(prepared),
+        network: facts::network(quantized),
+        quantization: facts::quantization(quantized),
+        variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
+        runtime: runtime(),
+        host: host::facts(),
+        settings: manifest.clone(),
+    };
+    record.goals = goals::judge(&record);
+    record.findings = judge::findings(&record);
+    record.verdict = goals::verdict(&record);
+    Ok(Diagnosed { record, benchmarked })
+}
+
+fn run_facts(prepared: &Prepared) -> Run {
+    let resolved = &prepared.resolved;
+    Run {
+        id: format!("{}-{}", clock::compact(prepared.started), resolved.digest().short()),
+        started: clock::stamp(prepared.started),
+        finished: clock::stamp(clock::now()),
+        manifest: Digest::of(resolved.text.as_bytes()),
+        resolved: resolved.digest(),
+    }
+}
+
+fn inputs(prepared: &Prepared) -> Inputs {
+    let classes = prepared.source.classes();
+    let subset = |chosen: &Chosen| SubsetFacts {
+        samples: chosen.entries.len(),
+        sha256: chosen.digest(),
+        per_class: (0..classes.len()).map(|class| chosen.entries.iter().filter(|e| e.class == class).count()).collect(),
+    };
+    let seen: std::collections::BTreeSet<Digest> = prepared.calibration.digests.iter().copied().collect();
+    Inputs {
+        model: prepared.model.clone(),
+        dataset: DatasetFacts { sha256: prepared.source.digest(), classes: classes.to_vec() },
+        calibration: subset(&prepared.calibration),
+        evaluation: subset(&prepared.evaluation),
+        shared_samples: prepared.evaluation.digests.iter().filter(|digest| seen.contains(*digest)).count(),
+    }
+}
+
+fn runtime() -> RuntimeFacts {
+    let backend::Runtime { libtorch, cpu_capability, threads, build } = backend::runtime();
+    RuntimeFacts { libtorch, cpu_capability, threads, build, libtorch_tested: LIBTORCH_TESTED.to_owned() }
+}
+
+fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {
+    let prepared = &benchmarked.evaluated.quantized.calibrated.prepared;
+    let manifest = &prepared.resolved.manifest;
+    let variant = &manifest.variant[index];
+    let outcome = match (&prepared.availability[index], &benchmarked.evaluated.answers[index]) {
+        (Availability::Missing { why, remedy }, _) => Outcome::Missing { reason: why.clone(), remedy: remedy.clone() },
+        (_, Answers::Failed(reason)) => Outcome::Failed { reason: reason.clone() },
+        (_, _) => measured(benchmarked, index),
+    };
+    VariantResult {
+        name: variant.name.clone(),
+        backend: variant.backend.to_string(),
+        precision: variant.precision,
+        device: variant.device,
+        engine: Request::from(variant).engine,
+        required: variant.required,
+        baseline: index == manifest.baseline(),
+        outcome,
+    }
+}
+
+fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
+    let failed = |reason: &str| Outcome::Failed { reason: reason.to_owned() };
+    let evaluated = &benchmarked.evaluated;
+    let manifest = &evaluated.quantized.calibrated.prepared.resolved.manifest;
+    let Some(measurement) = &benchmarked.measurements[index] else { return failed("it was not measured") };
+    if let Some(reason) = &measurement.failed {
+        return failed(reason);
+    }
+    let (Some(artefact), Some(right)) = (&evaluated.quantized.artefacts[index], right_answers(evaluated, index)) else {
+        return failed("it gave no answers");
+    };
+    let correct = right.iter().filter(|right| **right).count();
+    let Some(accuracy) = proportion::wilson(correct, right.len()) else { return failed("there were no samples") };
+    let baseline = manifest.baseline();
+    let timings = |index: usize| benchmarked.measurements[index].as_ref().map(|m| m.timings.as_slice());
+    let theirs = (index != baseline).then(|| timings(baseline)).flatten();
+    let name = &manifest.variant[index].name;
+    let latency = |&batch: &usize| summary::latency(&measurement.timings, theirs, batch, name);
+    Outcome::Measured(Box::new(Measured {
+        artefact: artefact.clone(),
+        correct,
+        accuracy,
+        against_baseline: (index != baseline).then(|| compare(evaluated, baseline, index)).flatten(),
+        latency: manifest.benchmark.batch_sizes.iter().filter_map(latency).collect(),
+        peak_memory_bytes: measurement.peak_memory_bytes,
+        loaded_memory_bytes: measurement.loaded_memory_bytes,
+    }))
+}
+
+/// Whether each answer of a variant is the sample's label.
+fn right_answers(evaluated: &Evaluated, index: usize) -> Option<Vec<bool>> {
+    let Answers::Given { predictions, .. } = &evaluated.answers[index] else { return None };
+    let entries = &evaluated.quantized.calibrated.prepared.evaluation.entries;
+    Some(predictions.predictions.iter().zip(entries).map(|(answer, entry)| answer.class == entry.class).collect())
+}
+
+fn compare(evaluated: &Evaluated, baseline: usize, index: usize) -> Option<Comparison> {
+    let (first, second) = (right_answers(evaluated, baseline)?, right_answers(evaluated, index)?);
+    let mut counts = PairedCounts::default();
+    first.iter().zip(&second).for_each(|(&first, &second)| counts.add(first, second));
+    let (Answers::Given { predictions: theirs, .. }, Answers::Given { predictions: own, .. }) =
+        (&evaluated.answers[baseline], &evaluated.answers[index])
+    else {
+        return None;
+    };
+    let agreeing = theirs.predictions.iter().zip(&own.predictions).filter(|(a, b)| a.class == b.class).count();
+    Some(Comparison { difference: counts.difference()?, p_value: counts.mcnemar(), agreeing, counts })
+}

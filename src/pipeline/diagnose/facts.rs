@@ -1,0 +1,103 @@
+//! The network's part of a record.
+
+use std::collections::BTreeMap;
+
+use crate::graph::quantization::{FloatReason, Placement};
+use crate::graph::{NodeId, Op};
+use crate::pipeline::calibrate::Calibrated;
+use crate::pipeline::quantize::Quantized;
+use crate::quantize::observer::{Observed, ObserverKind};
+use crate::quantize::weights;
+use crate::record::format::{Layer, Network, ObservedFacts, QuantizationFacts, WeightFacts};
+
+pub(super) fn network(quantized: &Quantized) -> Network {
+    let prepared = &quantized.calibrated.prepared;
+    let mut int8_modules = BTreeMap::new();
+    let mut float_operators = BTreeMap::new();
+    if quantized.quantization.is_some() {
+        for (node, placement) in prepared.graph.nodes.iter().zip(&quantized.calibrated.plan.placement) {
+            let kind = node.op.torch_name().to_owned();
+            match placement {
+                // Pooling keeps its class; PyTorch counts only modules it swaps for INT8 ones.
+                Placement::Int8 if swapped(&node.op) => *int8_modules.entry(kind).or_default() += 1,
+                Placement::Float(FloatReason::NotComputed) | Placement::Int8 => {}
+                Placement::Float(_) => *float_operators.entry(kind).or_default() += 1,
+            }
+        }
+    }
+    Network {
+        fp32_modules: prepared.fp32_modules.clone(),
+        int8_modules,
+        float_operators,
+        patches: prepared.patches.clone(),
+        layers: prepared.graph.ids().map(|id| layer(quantized, id)).collect(),
+    }
+}
+
+/// Whether PyTorch replaces the module by one from `torch.ao.nn.quantized`.
+const fn swapped(op: &Op) -> bool {
+    matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::HardSwish | Op::Sigmoid)
+}
+
+fn layer(quantized: &Quantized, id: NodeId) -> Layer {
+    let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
+    let node = prepared.graph.node(id);
+    let slot = plan.observer_of[id.0];
+    let observed = slot.and_then(|slot| {
+        calibration.observed[slot].map(|seen| observed_facts(plan.observers[slot].kind, &seen))
+    });
+    let weight = node.op.weights().map(|float| WeightFacts {
+        shape: float.weight.shape().to_vec(),
+        sqnr_db: quantized
+            .quantization
+            .as_ref()
+            .and_then(|q| q.weights.get(&id))
+            .and_then(|int| weights::sqnr_db(&float.weight, int)),
+    });
+    Layer {
+        name: node.name.clone(),
+        operator: node.op.torch_name().to_owned(),
+        float_because: match plan.placement[id.0] {
+            Placement::Int8 => None,
+            Placement::Float(reason) => Some(reason),
+        },
+        output: quantized.quantization.as_ref().and_then(|q| q.activations[id.0]),
+        observed,
+        weight,
+    }
+}
+
+fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {
+    let Observed { min, max, low, high, values, not_finite } = *seen;
+    let observer = match kind {
+        ObserverKind::Histogram => "histogram",
+        ObserverKind::Minmax => "minmax",
+        ObserverKind::Percentile => "percentile",
+        ObserverKind::Fixed => "fixed",
+    };
+    ObservedFacts { observer: observer.to_owned(), min, max, low, high, values, not_finite }
+}
+
+pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
+    let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
+    let watching = |slot: &crate::quantize::plan::ObserverSlot| {
+        slot.kind != ObserverKind::Fixed && !slot.members.is_empty()
+    };
+    let dead = |observed: &Option<Observed>| observed.is_none_or(|seen| seen.min >= seen.max);
+    let dead_observers = plan
+        .observers
+        .iter()
+        .zip(&calibration.observed)
+        .filter(|(slot, observed)| quantized.quantization.is_some() && watching(slot) && dead(observed))
+        .filter_map(|(slot, _)| slot.members.first())
+        .map(|id| prepared.graph.node(*id).name.clone());
+    let excepted = |id: &NodeId| prepared.rules[id.0] != crate::quantize::LayerRule::default();
+    QuantizationFacts {
+        recipe: prepared.recipe.name().to_owned(),
+        description: prepared.recipe.describe().to_owned(),
+        calibration_batches: calibration.batches,
+        observers: plan.observers.iter().filter(|slot| watching(slot)).count(),
+        dead_observers: dead_observers.collect(),
+        overridden: prepared.graph.ids().filter(excepted).map(|id| prepared.graph.node(id).name.clone()).collect(),
+    }
+}

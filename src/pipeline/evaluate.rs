@@ -1,0 +1,167 @@
+//! Every variant answers for every sample of the evaluation subset, on the same tensors.
+
+use std::thread;
+
+use super::prepare::Prepared;
+use super::quantize::Quantized;
+use super::{Event, Surroundings};
+use crate::backend::{self, Request, Session};
+use crate::base::explain::Failure;
+use crate::base::{files, interrupt};
+use crate::dataset;
+use crate::record::tables::{Prediction, Predictions};
+use crate::tensor::Tensor;
+
+/// A quantized run with its answers.
+pub(super) struct Evaluated {
+    pub quantized: Quantized,
+    /// One per variant.
+    pub answers: Vec<Answers>,
+    /// The first preprocessed samples, as many as the largest benchmark batch needs.
+    pub samples: Tensor,
+}
+
+/// What came of a variant's accuracy pass.
+pub(super) enum Answers {
+    Missing,
+    Failed(String),
+    Given { predictions: Predictions, logits: Vec<f32>, classes: usize },
+}
+
+/// A variant while it is answering.
+struct Respondent {
+    session: Option<Box<dyn Session>>,
+    answers: Answers,
+}
+
+pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Result<Evaluated, Failure> {
+    let prepared = &quantized.calibrated.prepared;
+    let mut respondents = open(&quantized)?;
+    let samples = ask_all(prepared, &mut respondents, around)?;
+    let answers = respondents.into_iter().map(|respondent| respondent.answers).collect();
+    Ok(Evaluated { answers, samples, quantized })
+}
+
+fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
+    let prepared = &quantized.calibrated.prepared;
+    let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
+        let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
+            return Ok(Respondent { session: None, answers: Answers::Missing });
+        };
+        let bytes = files::read(&prepared.draft.path().join(path))?;
+        let predictions = Predictions { variant: variant.name.clone(), ..Predictions::default() };
+        Ok(match backend::open(Request::from(variant), &bytes) {
+            Ok(session) => {
+                Respondent { session: Some(session), answers: Answers::Given { predictions, logits: Vec::new(), classes: 0 } }
+            }
+            Err(error) => Respondent { session: None, answers: Answers::Failed(error.to_string()) },
+        })
+    };
+    prepared.resolved.manifest.variant.iter().zip(&quantized.artefacts).map(open).collect()
+}
+
+fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroundings<'_>) -> Result<Tensor, Failure> {
+    let manifest = &prepared.resolved.manifest;
+    let total = prepared.evaluation.entries.len();
+    let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1);
+    let mut kept = Kept::new(wanted, &prepared.model.input);
+    let mut done = 0;
+    thread::scope(|scope| {
+        let entries = &prepared.evaluation.entries;
+        for batch in dataset::batches(scope, &*prepared.source, entries, manifest.evaluation.batch_size) {
+            interrupt::check()?;
+            let images = batch?.images;
+            let settings = &manifest.dataset.preprocess;
+            let input = prepared.runtime.arithmetic().preprocess(&images, settings, prepared.channels())?;
+            respondents.iter_mut().for_each(|respondent| respondent.answer(&input, manifest.record.logits));
+            kept.take(&input);
+            done += images.len();
+            around.events.emit(&Event::Progress { done, total, unit: "images" });
+        }
+        Ok::<(), Failure>(interrupt::check()?)
+    })?;
+    Ok(kept.finish())
+}
+
+impl Respondent {
+    fn answer(&mut self, input: &Tensor, keep_logits: bool) {
+        let (Some(session), Answers::Given { predictions, logits, classes }) = (&mut self.session, &mut self.answers) else {
+            return;
+        };
+        match session.run(input) {
+            Ok(outputs) => {
+                let Some(output) = outputs.first() else { return };
+                *classes = output.shape().last().copied().unwrap_or(0);
+                predictions.predictions.extend(output.f32_rows().map(predict));
+                if keep_logits {
+                    logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
+                }
+            }
+            Err(error) => {
+                self.session = None;
+                self.answers = Answers::Failed(error.to_string());
+            }
+        }
+    }
+}
+
+/// The class with the largest logit (the first of equals) and its lead over the next.
+fn predict(logits: &[f32]) -> Prediction {
+    let mut best = (0, f32::NEG_INFINITY);
+    let mut second = f32::NEG_INFINITY;
+    for (class, &logit) in logits.iter().enumerate() {
+        if logit > best.1 {
+            second = best.1;
+            best = (class, logit);
+        } else if logit > second {
+            second = logit;
+        }
+    }
+    let margin = if second.is_finite() { best.1 - second } else { 0.0 };
+    Prediction { class: best.0, margin }
+}
+
+/// The first samples of a stream of batches.
+struct Kept {
+    wanted: usize,
+    image: Vec<usize>,
+    values: Vec<f32>,
+}
+
+impl Kept {
+    fn new(wanted: usize, image: &[usize]) -> Self {
+        Self { wanted, image: image.to_vec(), values: Vec::new() }
+    }
+
+    fn take(&mut self, batch: &Tensor) {
+        let room = self.wanted * self.image.iter().product::<usize>() - self.values.len();
+        let values = batch.as_f32().unwrap_or(&[]);
+        self.values.extend_from_slice(&values[..room.min(values.len())]);
+    }
+
+    /// Fewer samples than the largest batch are repeated from the first.
+    fn finish(self) -> Tensor {
+        let size = self.image.iter().product::<usize>();
+        let values: Vec<f32> = self.values.iter().copied().cycle().take(self.wanted * size).collect();
+        let shape = std::iter::once(self.wanted).chain(self.image).collect();
+        Tensor::f32(shape, values).expect("as many values as the shape holds")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_first_class_and_nan_wins_nothing() {
+        assert_eq!(predict(&[1.0, 3.0, 3.0]), Prediction { class: 1, margin: 0.0 });
+        assert_eq!(predict(&[f32::NAN, 2.0, 0.5]), Prediction { class: 1, margin: 1.5 });
+    }
+
+    #[test]
+    fn few_samples_are_repeated() {
+        let mut kept = Kept::new(3, &[1]);
+        kept.take(&Tensor::f32(vec![2, 1], vec![1.0, 2.0]).unwrap());
+        assert_eq!(kept.finish().as_f32().unwrap(), [1.0, 2.0, 1.0]);
+    }
+}

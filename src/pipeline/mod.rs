@@ -1,0 +1,62 @@
+//! A run: resolve → prepare → calibrate → quantize → evaluate → benchmark → diagnose → record →
+//! render. One file per stage; each stage's output is the next one's input.
+
+mod benchmark;
+mod calibrate;
+mod diagnose;
+mod error;
+mod evaluate;
+pub mod event;
+mod prepare;
+mod quantize;
+mod record;
+mod render;
+mod resolve;
+
+pub use benchmark::{Task, serve};
+pub use error::RunError;
+pub use event::{Event, Events, Stage};
+pub use resolve::resolve;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::base::explain::Failure;
+use crate::base::interrupt;
+use crate::manifest::Resolved;
+use crate::record::Record;
+
+/// What a run needs from its surroundings.
+pub struct Surroundings<'a> {
+    /// Runs go below `<results>/<experiment>`.
+    pub results: &'a Path,
+    pub events: &'a dyn Events,
+    /// A command that starts a measuring process ([`serve`] on its standard streams).
+    pub worker: &'a dyn Fn() -> Command,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Finished {
+    pub record: Record,
+    pub folder: PathBuf,
+}
+
+/// Executes a resolved manifest from its model to its report.
+pub fn run(resolved: Resolved, around: &Surroundings<'_>) -> Result<Finished, Failure> {
+    let prepared = stage(around, Stage::Prepare, || prepare::prepare(resolved, around))?;
+    let calibrated = stage(around, Stage::Calibrate, || calibrate::calibrate(prepared, around))?;
+    let quantized = stage(around, Stage::Quantize, || quantize::quantize(calibrated))?;
+    let evaluated = stage(around, Stage::Evaluate, || evaluate::evaluate(quantized, around))?;
+    let benchmarked = stage(around, Stage::Benchmark, || benchmark::benchmark(evaluated, around))?;
+    let diagnosed = stage(around, Stage::Diagnose, || diagnose::diagnose(benchmarked))?;
+    let recorded = stage(around, Stage::Record, || record::record(diagnosed))?;
+    stage(around, Stage::Render, || render::render(recorded))
+}
+
+fn stage<T>(around: &Surroundings<'_>, stage: Stage, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    around.events.emit(&Event::Started(stage));
+    let result = interrupt::check().map_err(Failure::from).and_then(|()| body());
+    around.events.emit(&Event::Ended(stage));
+    result.map_err(|failure| failure.while_doing(stage.word()))
+}

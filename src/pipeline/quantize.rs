@@ -1,0 +1,53 @@
+//! Observations to integer parameters, and every variant's artefact on disk.
+
+use super::calibrate::{Calibrated, quantize_bug};
+use crate::backend::Availability;
+use crate::base::digest::Digest;
+use crate::base::explain::{Cause, Failure};
+use crate::codec::torchscript::{self, Variant};
+use crate::graph::quantization::Quantization;
+use crate::manifest::Precision;
+use crate::quantize::calibrate as parameters;
+use crate::record::format::ArtefactFacts;
+
+/// A quantized network, written out.
+pub(super) struct Quantized {
+    pub calibrated: Calibrated,
+    pub quantization: Option<Quantization>,
+    /// One per variant; absent where the variant is missing here.
+    pub artefacts: Vec<Option<ArtefactFacts>>,
+}
+
+pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
+    let prepared = &calibrated.prepared;
+    let manifest = &prepared.resolved.manifest;
+    let wants = |precision| manifest.variant.iter().any(|variant| variant.precision == precision);
+    let quantization = if wants(Precision::Int8) { Some(integers(&calibrated)?) } else { None };
+
+    let mut artefacts = Vec::with_capacity(manifest.variant.len());
+    for (variant, availability) in manifest.variant.iter().zip(&prepared.availability) {
+        if matches!(availability, Availability::Missing { .. }) {
+            artefacts.push(None);
+            continue;
+        }
+        let emitted = match (variant.precision, &quantization) {
+            (Precision::Int8, Some(quantization)) => Variant::Int8(quantization),
+            _ => Variant::Float,
+        };
+        let bytes = torchscript::write(&prepared.graph, emitted).map_err(quantize_bug)?;
+        let path = format!("artefacts/{}.pt", variant.name);
+        prepared.draft.put(&path, &bytes)?;
+        artefacts.push(Some(ArtefactFacts { path, sha256: Digest::of(&bytes), bytes: bytes.len() as u64 }));
+    }
+    Ok(Quantized { quantization, artefacts, calibrated })
+}
+
+fn integers(calibrated: &Calibrated) -> Result<Quantization, Failure> {
+    let Calibrated { prepared, plan, calibration } = calibrated;
+    let made = parameters::quantize(&prepared.graph, plan, prepared.recipe, calibration);
+    made.map_err(|unobserved| Failure {
+        cause: Cause::Input,
+        message: unobserved.to_string(),
+        next_step: Some("check the model and `dataset.preprocess`, or set `precision = \"fp32\"` for that layer".into()),
+    })
+}

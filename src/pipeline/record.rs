@@ -1,0 +1,68 @@
+//! Writes what the run found: the record, the settings, the tables.
+
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::diagnose::Diagnosed;
+use super::evaluate::Answers;
+use super::prepare::Prepared;
+use crate::base::explain::{Cause, Failure};
+use crate::record::store::Draft;
+use crate::record::tables;
+use crate::record::Record;
+
+/// A run on disk, but for its report.
+pub(super) struct Recorded {
+    pub prepared: Prepared,
+    pub record: Record,
+}
+
+pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
+    let Diagnosed { record, benchmarked } = diagnosed;
+    let evaluated = benchmarked.evaluated;
+    let prepared = evaluated.quantized.calibrated.prepared;
+    let draft = &prepared.draft;
+    draft.put("manifest.toml", prepared.resolved.text.as_bytes())?;
+    draft.put("resolved.toml", prepared.resolved.written_out.as_bytes())?;
+    draft.put("record.json", &json(&record)?)?;
+    draft.put("metrics.csv", &tables::metrics(&record))?;
+    draft.put("layers.csv", &tables::layers(&record))?;
+    draft.put("subsets/calibration.txt", prepared.calibration.listing().as_bytes())?;
+    draft.put("subsets/evaluation.txt", prepared.evaluation.listing().as_bytes())?;
+
+    let samples: Vec<_> = prepared.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
+    let mut answered = Vec::new();
+    for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(evaluated.answers) {
+        if let Answers::Given { predictions, logits, classes } = answers {
+            put_logits(draft, &variant.name, &logits, classes)?;
+            answered.push(predictions);
+        }
+    }
+    draft.put("predictions.csv", &tables::predictions(&record.inputs.dataset.classes, &samples, &answered))?;
+
+    let names = prepared.resolved.manifest.variant.iter().map(|variant| variant.name.clone());
+    let timings = benchmarked.measurements.into_iter().map(|m| m.unwrap_or_default().timings);
+    draft.put("latency.csv", &tables::latency(&names.zip(timings).collect::<Vec<_>>()))?;
+    Ok(Recorded { record, prepared })
+}
+
+/// Fields in the order of the format, numbers in their shortest exact form, one final newline.
+fn json(record: &Record) -> Result<Vec<u8>, Failure> {
+    let mut text = serde_json::to_vec_pretty(record).map_err(|error| bug(&error))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn put_logits(draft: &Draft, variant: &str, logits: &[f32], classes: usize) -> Result<(), Failure> {
+    if logits.is_empty() || classes == 0 {
+        return Ok(());
+    }
+    let bytes: Vec<u8> = logits.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let shape = vec![logits.len() / classes, classes];
+    let view = TensorView::new(Dtype::F32, shape, &bytes).map_err(|error| bug(&error))?;
+    let file = safetensors::serialize([("logits", view)], None).map_err(|error| bug(&error))?;
+    Ok(draft.put(&format!("logits/{variant}.safetensors"), &file)?)
+}
+
+fn bug(error: &dyn std::fmt::Display) -> Failure {
+    Failure { cause: Cause::Bug, message: error.to_string(), next_step: None }
+}

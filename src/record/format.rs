@@ -1,0 +1,249 @@
+//! `record.json`. Reports are pure functions of it.
+//!
+//! Changelog of [`FORMAT`]:
+//! - `1.0`: the first.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::host::Host;
+use crate::base::digest::Digest;
+use crate::base::finding::{Finding, Verdict};
+use crate::graph::pass::AppliedPatch;
+use crate::graph::quantization::{FloatReason, QParams};
+use crate::manifest::{Device, Engine, Manifest, Precision};
+use crate::measure::summary::Latency;
+use crate::stats::Estimate;
+use crate::stats::paired::PairedCounts;
+
+/// Major and minor version of the format. Additions raise the minor, anything else the major.
+pub const FORMAT: &str = "1.0";
+
+/// Everything a report says of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub format: String,
+    pub requant: String,
+    pub run: Run,
+    pub verdict: Verdict,
+    pub goals: Vec<GoalOutcome>,
+    pub findings: Vec<Finding>,
+    pub inputs: Inputs,
+    pub network: Network,
+    pub quantization: QuantizationFacts,
+    /// In manifest order.
+    pub variants: Vec<VariantResult>,
+    pub runtime: RuntimeFacts,
+    pub host: Host,
+    /// Every setting, defaults included.
+    pub settings: Manifest,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    pub id: String,
+    /// UTC, RFC 3339.
+    pub started: String,
+    pub finished: String,
+    /// Digest of `manifest.toml`, as committed.
+    pub manifest: Digest,
+    /// Digest of `resolved.toml`.
+    pub resolved: Digest,
+}
+
+/// A goal of the manifest, judged for one variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoalOutcome {
+    /// The manifest key, such as `max_accuracy_drop`.
+    pub goal: String,
+    pub variant: String,
+    pub verdict: Verdict,
+    /// What was measured against what was asked, as a sentence.
+    pub because: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inputs {
+    pub model: ModelFacts,
+    pub dataset: DatasetFacts,
+    pub calibration: SubsetFacts,
+    pub evaluation: SubsetFacts,
+    /// Samples of the evaluation subset whose content is also in the calibration subset.
+    pub shared_samples: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    pub sha256: Digest,
+    pub bytes: u64,
+    pub producer: String,
+    pub opset: i64,
+    /// `[channels, height, width]`.
+    pub input: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetFacts {
+    pub sha256: Digest,
+    /// In label order.
+    pub classes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubsetFacts {
+    pub samples: usize,
+    pub sha256: Digest,
+    /// Samples of each class, in label order.
+    pub per_class: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Modules of the model as the file has it, by PyTorch's name.
+    pub fp32_modules: BTreeMap<String, usize>,
+    /// Modules that compute in integers after quantization.
+    pub int8_modules: BTreeMap<String, usize>,
+    /// Modules and functions of the rewritten graph that stay in float, inputs and constants aside.
+    pub float_operators: BTreeMap<String, usize>,
+    pub patches: Vec<AppliedPatch>,
+    /// Every node of the rewritten graph, in execution order.
+    pub layers: Vec<Layer>,
+}
+
+/// One node of the quantized network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    pub name: String,
+    pub operator: String,
+    /// Absent where it computes in integers.
+    pub float_because: Option<FloatReason>,
+    /// Parameters of its output.
+    pub output: Option<QParams>,
+    /// What was seen of its output, or of the tensors that share its observer.
+    pub observed: Option<ObservedFacts>,
+    pub weight: Option<WeightFacts>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedFacts {
+    pub observer: String,
+    pub min: f32,
+    pub max: f32,
+    /// The range chosen.
+    pub low: f32,
+    pub high: f32,
+    pub values: u64,
+    pub not_finite: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightFacts {
+    pub shape: Vec<usize>,
+    /// Signal to quantization noise of the integer weights, in dB.
+    pub sqnr_db: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuantizationFacts {
+    pub recipe: String,
+    pub description: String,
+    pub calibration_batches: usize,
+    /// Tensors that needed an observer, and those whose observer saw nothing usable.
+    pub observers: usize,
+    pub dead_observers: Vec<String>,
+    /// Layers that the manifest excepts from the recipe.
+    pub overridden: Vec<String>,
+}
+
+/// What came of one variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VariantResult {
+    pub name: String,
+    pub backend: String,
+    pub precision: Precision,
+    pub device: Device,
+    pub engine: Option<Engine>,
+    pub required: bool,
+    pub baseline: bool,
+    pub outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "lowercase")]
+pub enum Outcome {
+    Measured(Box<Measured>),
+    /// Not available on this machine.
+    Missing {
+        reason: String,
+        remedy: String,
+    },
+    /// Available, but something went wrong.
+    Failed {
+        reason: String,
+    },
+}
+
+/// The results of a variant that ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    pub artefact: ArtefactFacts,
+    pub correct: usize,
+    /// A fraction of the evaluation subset, with its Wilson interval.
+    pub accuracy: Estimate,
+    /// Against the baseline; absent for the baseline itself.
+    pub against_baseline: Option<Comparison>,
+    /// One per batch size of the manifest, in its order.
+    pub latency: Vec<Latency>,
+    /// Peak resident set of the measuring process, and that of it which loading alone needed.
+    pub peak_memory_bytes: Option<u64>,
+    pub loaded_memory_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtefactFacts {
+    /// Relative to the run's folder.
+    pub path: String,
+    pub sha256: Digest,
+    pub bytes: u64,
+}
+
+/// A variant's answers beside the baseline's, on the same samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The baseline is the first of the pair.
+    pub counts: PairedCounts,
+    /// Accuracy minus the baseline's, a fraction, with its paired interval.
+    pub difference: Estimate,
+    /// Exact McNemar test.
+    pub p_value: f64,
+    /// Samples on which both predict the same class, right or wrong.
+    pub agreeing: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeFacts {
+    pub libtorch: String,
+    /// What tch was written for.
+    pub libtorch_tested: String,
+    pub cpu_capability: String,
+    pub threads: usize,
+    pub build: String,
+}
+
+impl Record {
+    #[must_use]
+    pub fn baseline(&self) -> Option<&VariantResult> {
+        self.variants.iter().find(|variant| variant.baseline)
+    }
+}
+
+impl VariantResult {
+    #[must_use]
+    pub fn measured(&self) -> Option<&Measured> {
+        match &self.outcome {
+            Outcome::Measured(measured) => Some(measured),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What a run leaves behind: one record that is the truth, tables for other programs, and a folder
+//! that appears whole or not at all.
+
+pub mod format;
+pub mod host;
+pub mod store;
+pub mod tables;
+
+pub use format::Record;

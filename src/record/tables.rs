@@ -1,0 +1,125 @@
+//! The csv files of a run. Other programs read them: the columns are a promise.
+
+use csv::Writer;
+
+use super::Record;
+use super::format::{Measured, Outcome, VariantResult};
+use crate::measure::summary::Timing;
+
+/// One sample as one variant sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    pub class: usize,
+    /// Largest logit minus the second largest.
+    pub margin: f32,
+}
+
+/// A variant's answers in subset order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Predictions {
+    pub variant: String,
+    pub predictions: Vec<Prediction>,
+}
+
+fn table<R: AsRef<[String]>>(header: &[&str], rows: impl IntoIterator<Item = R>) -> Vec<u8> {
+    let mut writer = Writer::from_writer(Vec::new());
+    let written = writer.write_record(header).and_then(|()| {
+        rows.into_iter().try_for_each(|row| writer.write_record(row.as_ref()))
+    });
+    written.and_then(|()| writer.into_inner().map_err(|e| e.into_error().into())).expect("a Vec takes every row of equal length")
+}
+
+fn number(value: f64) -> String {
+    if value.is_finite() { format!("{value}") } else { String::new() }
+}
+
+/// `metrics.csv`: a row per variant; empty cells where there is no value.
+#[must_use]
+pub fn metrics(record: &Record) -> Vec<u8> {
+    const HEADER: [&str; 18] = [
+        "variant", "status", "reason", "samples", "correct", "accuracy", "accuracy_low", "accuracy_high", "latency_ms",
+        "latency_low", "latency_high", "throughput", "speedup", "speedup_low", "speedup_high", "peak_memory_bytes",
+        "model_bytes", "batch",
+    ];
+    table(&HEADER, record.variants.iter().map(metrics_row))
+}
+
+fn metrics_row(variant: &VariantResult) -> Vec<String> {
+    let (status, reason) = match &variant.outcome {
+        Outcome::Measured(_) => ("measured", ""),
+        Outcome::Missing { reason, .. } => ("missing", reason.as_str()),
+        Outcome::Failed { reason } => ("failed", reason.as_str()),
+    };
+    let mut row = vec![variant.name.clone(), status.into(), reason.into()];
+    row.extend(variant.measured().map_or_else(|| vec![String::new(); 15], measured_cells));
+    row
+}
+
+fn measured_cells(measured: &Measured) -> Vec<String> {
+    let mut cells = vec![measured.accuracy.n.to_string(), measured.correct.to_string()];
+    let Measured { accuracy, .. } = measured;
+    cells.extend([accuracy.value, accuracy.low, accuracy.high].map(number));
+    let first = measured.latency.first();
+    let latency = first.map(|l| [l.milliseconds.value, l.milliseconds.low, l.milliseconds.high, l.throughput()]);
+    cells.extend(latency.map_or_else(|| vec![String::new(); 4], |values| values.map(number).to_vec()));
+    let speedup = first.and_then(|l| l.speedup).map(|s| [s.value, s.low, s.high]);
+    cells.extend(speedup.map_or_else(|| vec![String::new(); 3], |values| values.map(number).to_vec()));
+    cells.push(measured.peak_memory_bytes.map(|b| b.to_string()).unwrap_or_default());
+    cells.push(measured.artefact.bytes.to_string());
+    cells.push(first.map(|l| l.batch.to_string()).unwrap_or_default());
+    cells
+}
+
+/// `predictions.csv`: samples in subset order, for each the variants in manifest order.
+#[must_use]
+pub fn predictions(classes: &[String], samples: &[(String, usize)], variants: &[Predictions]) -> Vec<u8> {
+    let rows = samples.iter().enumerate().flat_map(|(i, (id, label))| {
+        variants.iter().map(move |variant| {
+            let Prediction { class, margin } = variant.predictions[i];
+            let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+            [id.clone(), name(*label), variant.variant.clone(), name(class), format!("{margin}")]
+        })
+    });
+    table(&["sample", "label", "variant", "predicted", "margin"], rows)
+}
+
+/// `latency.csv`: every raw timing.
+#[must_use]
+pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
+    let rows = variants.iter().flat_map(|(name, timings)| {
+        timings.iter().map(move |t| {
+            [name.clone(), t.round.to_string(), t.batch.to_string(), t.iteration.to_string(), t.nanoseconds.to_string()]
+        })
+    });
+    table(&["variant", "round", "batch", "iteration", "nanoseconds"], rows)
+}
+
+/// `layers.csv`: every node of the quantized network.
+#[must_use]
+pub fn layers(record: &Record) -> Vec<u8> {
+    const HEADER: [&str; 13] = [
+        "layer", "operator", "quantized", "float_because", "scale", "zero_point", "observer", "min", "max", "low",
+        "high", "weight_shape", "weight_sqnr_db",
+    ];
+    let rows = record.network.layers.iter().map(|layer| {
+        let seen = layer.observed.as_ref();
+        let observed = |pick: fn(&super::format::ObservedFacts) -> f32| seen.map(|o| format!("{}", pick(o))).unwrap_or_default();
+        let weight = layer.weight.as_ref();
+        [
+            layer.name.clone(),
+            layer.operator.clone(),
+            layer.float_because.is_none().to_string(),
+            layer.float_because.map(|reason| reason.word().to_owned()).unwrap_or_default(),
+            layer.output.map(|q| format!("{}", q.scale)).unwrap_or_default(),
+            layer.output.map(|q| q.zero_point.to_string()).unwrap_or_default(),
+            seen.map(|o| o.observer.clone()).unwrap_or_default(),
+            observed(|o| o.min),
+            observed(|o| o.max),
+            observed(|o| o.low),
+            observed(|o| o.high),
+            weight.map(|w| w.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")).unwrap_or_default(),
+            weight.and_then(|w| w.sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
+        ]
+    });
+    table(&HEADER, rows)
+}

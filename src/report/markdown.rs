@@ -1,0 +1,47 @@
+//! The markdown report through Tera. Templates only place values: every number is already text.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+
+use tera::{Context, Tera, Value};
+
+use super::view::View;
+use crate::base::explain::{Cause, Explain};
+use crate::record::Record;
+
+/// The template that requant carries.
+pub const BUILT_IN: &str = include_str!("../../templates/report.md.tera");
+
+/// A template that cannot be rendered.
+#[derive(Debug, thiserror::Error)]
+#[error("the report template cannot be rendered: {reason}")]
+pub struct TemplateError {
+    reason: String,
+}
+
+impl Explain for TemplateError {
+    fn class(&self) -> Cause {
+        Cause::Input
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some("start from `templates/report.md.tera`, which uses every value there is".into())
+    }
+}
+
+/// Renders a record with a template.
+#[expect(clippy::disallowed_types, reason = "Tera's function signature takes a HashMap")]
+pub fn render(record: &Record, template: &str) -> Result<String, TemplateError> {
+    let fail = |error: tera::Error| {
+        let causes = std::iter::successors(error.source(), |inner| (*inner).source()).map(ToString::to_string);
+        TemplateError { reason: std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ") }
+    };
+    let mut tera = Tera::default();
+    // Tera's one way to the outside: a report must not depend on, or leak, the environment.
+    tera.register_function("get_env", |_: &HashMap<String, Value>| -> tera::Result<Value> {
+        Err("templates have no access to the environment".into())
+    });
+    tera.add_raw_template("report", template).map_err(fail)?;
+    let context = Context::from_serialize(View::of(record)).map_err(fail)?;
+    tera.render("report", &context).map_err(fail)
+}

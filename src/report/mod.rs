@@ -1,0 +1,7 @@
+//! A record as text. Every function here is pure: the same record gives the same bytes.
+
+mod markdown;
+pub mod terminal;
+mod view;
+
+pub use markdown::{BUILT_IN, TemplateError, render};

@@ -1,0 +1,32 @@
+//! The few lines that end a run on a terminal.
+
+use crate::base::units;
+use crate::record::Record;
+use crate::record::format::Outcome;
+
+/// A table of the variants and the verdict, ready to print.
+#[must_use]
+pub fn summary(record: &Record) -> String {
+    let width = record.variants.iter().map(|v| v.name.chars().count()).max().unwrap_or(0);
+    let mut out = String::new();
+    for variant in &record.variants {
+        let text = match &variant.outcome {
+            Outcome::Measured(m) => {
+                let time = m.latency.first().map_or_else(String::new, |l| {
+                    let speed = l.speedup.map_or_else(String::new, |s| format!(", {}", units::times(s.value)));
+                    format!("  {} at batch {}{speed}", units::milliseconds(l.milliseconds.value), l.batch)
+                });
+                let correct = format!("{} ({} of {})", units::percent(m.accuracy.value), m.correct, m.accuracy.n);
+                format!("{correct}{time}  {}", units::megabytes(m.artefact.bytes))
+            }
+            Outcome::Missing { reason, .. } => format!("missing: {reason}"),
+            Outcome::Failed { reason } => format!("failed: {reason}"),
+        };
+        out.push_str(&format!("  {:width$}  {text}\n", variant.name));
+    }
+    for goal in &record.goals {
+        out.push_str(&format!("  {}: {} {} ({})\n", goal.verdict.word(), goal.variant, goal.goal, goal.because));
+    }
+    out.push_str(&format!("verdict: {}\n", record.verdict.word()));
+    out
+}

@@ -1,0 +1,383 @@
+//! What a page needs, as text: every value formatted, every absence given its reason.
+
+mod text;
+
+use serde::Serialize;
+
+use crate::base::finding::Finding;
+use crate::base::units;
+use crate::manifest::Precision;
+use crate::measure::summary::Latency;
+use crate::record::Record;
+use crate::record::format::{Measured, Outcome, VariantResult};
+use text::{interval, modules};
+
+/// The whole report, ready to be placed.
+#[derive(Debug, Serialize)]
+pub(super) struct View<'a> {
+    record: &'a Record,
+    verdict: &'static str,
+    headline: String,
+    goals: Vec<GoalRow<'a>>,
+    variants: Vec<VariantRow<'a>>,
+    /// The variants that are compared with the baseline and were measured.
+    compared: Vec<ComparedRow<'a>>,
+    matrices: Vec<Matrix>,
+    latency: Vec<LatencyRow<'a>>,
+    findings: Vec<FindingRow<'a>>,
+    inputs: Inputs,
+    layers: LayerSummary,
+    host: HostView,
+    conclusions: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct GoalRow<'a> {
+    goal: &'a str,
+    variant: &'a str,
+    verdict: &'static str,
+    because: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct VariantRow<'a> {
+    name: &'a str,
+    backend: &'a str,
+    engine: String,
+    precision: &'static str,
+    device: &'static str,
+    role: &'static str,
+    status: &'static str,
+    reason: &'a str,
+    accuracy: String,
+    accuracy_interval: String,
+    correct: String,
+    latency: String,
+    latency_interval: String,
+    spread: String,
+    throughput: String,
+    peak_memory: String,
+    loaded_memory: String,
+    size: String,
+    artefact: &'a str,
+    sha256: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ComparedRow<'a> {
+    name: &'a str,
+    accuracy: String,
+    baseline_accuracy: String,
+    difference: String,
+    difference_interval: String,
+    lost: usize,
+    gained: usize,
+    p_value: String,
+    agreement: String,
+    speedup: String,
+    speedup_interval: String,
+    compression: String,
+    size: String,
+    baseline_size: String,
+    warning: String,
+}
+
+/// One quantity, precisions down and devices across.
+#[derive(Debug, Serialize)]
+struct Matrix {
+    title: &'static str,
+    devices: Vec<&'static str>,
+    rows: Vec<MatrixRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct MatrixRow {
+    label: String,
+    cells: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct LatencyRow<'a> {
+    variant: &'a str,
+    batch: usize,
+    median: String,
+    interval: String,
+    spread: String,
+    calls: usize,
+    rounds: usize,
+    throughput: String,
+    speedup: String,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingRow<'a> {
+    finding: &'a Finding,
+    verdict: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Inputs {
+    model_size: String,
+    input_shape: String,
+    classes: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LayerSummary {
+    fp32: Vec<(String, usize)>,
+    fp32_total: usize,
+    int8: Vec<(String, usize)>,
+    int8_total: usize,
+    float: Vec<(String, usize)>,
+    float_total: usize,
+    patches: Vec<(String, usize)>,
+    /// The layers whose integer weights are furthest from their float weights.
+    noisiest: Vec<NoisyLayer>,
+}
+
+#[derive(Debug, Serialize)]
+struct NoisyLayer {
+    name: String,
+    operator: String,
+    sqnr: String,
+}
+
+#[derive(Debug, Serialize)]
+struct HostView {
+    isa: String,
+    memory: String,
+    virtual_machine: &'static str,
+    governor: String,
+}
+
+/// A quality warning is due beyond this loss, a fraction.
+const WARN_BEYOND: f64 = 0.05;
+
+impl<'a> View<'a> {
+    pub(super) fn of(record: &'a Record) -> Self {
+        Self {
+            record,
+            verdict: record.verdict.word(),
+            headline: text::headline(record),
+            goals: record.goals.iter().map(GoalRow::of).collect(),
+            variants: record.variants.iter().map(VariantRow::of).collect(),
+            compared: record.variants.iter().filter_map(|variant| ComparedRow::of(record, variant)).collect(),
+            matrices: matrices(record),
+            latency: record.variants.iter().flat_map(latency_rows).collect(),
+            findings: record.findings.iter().map(|f| FindingRow { finding: f, verdict: f.verdict.word() }).collect(),
+            inputs: Inputs::of(record),
+            layers: LayerSummary::of(record),
+            host: HostView::of(record),
+            conclusions: text::conclusions(record),
+        }
+    }
+}
+
+impl<'a> GoalRow<'a> {
+    fn of(goal: &'a crate::record::format::GoalOutcome) -> Self {
+        Self { goal: &goal.goal, variant: &goal.variant, verdict: goal.verdict.word(), because: &goal.because }
+    }
+}
+
+impl<'a> VariantRow<'a> {
+    fn of(variant: &'a VariantResult) -> Self {
+        let (status, reason) = match &variant.outcome {
+            Outcome::Measured(_) => ("measured", ""),
+            Outcome::Missing { reason, .. } => ("missing", reason.as_str()),
+            Outcome::Failed { reason } => ("failed", reason.as_str()),
+        };
+        let measured = variant.measured();
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| units::ABSENT.to_owned());
+        let first = measured.and_then(|m| m.latency.first());
+        Self {
+            name: &variant.name,
+            backend: &variant.backend,
+            engine: or_dash(variant.engine.map(|engine| engine.to_string())),
+            precision: precision(variant.precision),
+            device: crate::manifest::Choice::word(variant.device),
+            role: if variant.baseline { "baseline" } else { "compared" },
+            status,
+            reason,
+            accuracy: or_dash(measured.map(|m| units::percent(m.accuracy.value))),
+            accuracy_interval: or_dash(measured.map(|m| interval(m.accuracy.map(|x| x * 100.0), 2, " %"))),
+            correct: or_dash(measured.map(|m| format!("{} of {}", m.correct, m.accuracy.n))),
+            latency: or_dash(first.map(|l| units::milliseconds(l.milliseconds.value))),
+            latency_interval: or_dash(first.map(|l| interval(l.milliseconds, 3, " ms"))),
+            spread: or_dash(first.map(|l| format!("{:.3} ± {:.3} ms", l.mean_ms, l.std_ms))),
+            throughput: or_dash(best_throughput(measured)),
+            peak_memory: or_dash(measured.and_then(|m| m.peak_memory_bytes).map(units::megabytes)),
+            loaded_memory: or_dash(measured.and_then(|m| m.loaded_memory_bytes).map(units::megabytes)),
+            size: or_dash(measured.map(|m| units::megabytes(m.artefact.bytes))),
+            artefact: measured.map_or("", |m| m.artefact.path.as_str()),
+            sha256: measured.map(|m| m.artefact.sha256.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+const fn precision(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Fp32 => "FP32",
+        Precision::Int8 => "INT8",
+    }
+}
+
+fn best_throughput(measured: Option<&Measured>) -> Option<String> {
+    let best = measured?.latency.iter().max_by(|a, b| a.throughput().total_cmp(&b.throughput()))?;
+    Some(format!("{:.0} images/s at batch {}", best.throughput(), best.batch))
+}
+
+impl<'a> ComparedRow<'a> {
+    fn of(record: &Record, variant: &'a VariantResult) -> Option<Self> {
+        let baseline = record.baseline()?.measured()?;
+        let measured = variant.measured()?;
+        let comparison = measured.against_baseline.as_ref()?;
+        let speedup = measured.latency.first().and_then(|latency| latency.speedup);
+        let lost = -comparison.difference.value;
+        let n = comparison.counts.n().max(1);
+        Some(Self {
+            name: &variant.name,
+            accuracy: units::percent(measured.accuracy.value),
+            baseline_accuracy: units::percent(baseline.accuracy.value),
+            difference: units::points(comparison.difference.value),
+            difference_interval: text::signed_interval(comparison.difference),
+            lost: comparison.counts.only_first,
+            gained: comparison.counts.only_second,
+            p_value: text::p_value(comparison.p_value),
+            agreement: format!("{} ({} of {n})", units::percent(comparison.agreeing as f64 / n as f64), comparison.agreeing),
+            speedup: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| units::times(s.value)),
+            speedup_interval: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| interval(s, 2, "×")),
+            compression: units::times(baseline.artefact.bytes as f64 / measured.artefact.bytes.max(1) as f64),
+            size: units::megabytes(measured.artefact.bytes),
+            baseline_size: units::megabytes(baseline.artefact.bytes),
+            warning: if lost > WARN_BEYOND {
+                format!("accuracy fell by {:.2} points, more than {:.0}", lost * 100.0, WARN_BEYOND * 100.0)
+            } else {
+                String::new()
+            },
+        })
+    }
+}
+
+/// Accuracy, time, memory and throughput by precision and device.
+fn matrices(record: &Record) -> Vec<Matrix> {
+    type Cell = fn(&Measured) -> Option<String>;
+    let quantities: [(&'static str, Cell); 4] = [
+        ("Accuracy", |m| Some(units::percent(m.accuracy.value))),
+        ("Time per batch", |m| m.latency.first().map(time_cell)),
+        ("Peak memory of the process", |m| m.peak_memory_bytes.map(units::megabytes)),
+        ("Throughput", |m| best_throughput(Some(m))),
+    ];
+    quantities.into_iter().map(|(title, cell)| matrix(record, title, cell)).collect()
+}
+
+fn time_cell(latency: &Latency) -> String {
+    format!("{} at batch {}", units::milliseconds(latency.milliseconds.value), latency.batch)
+}
+
+fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<String>) -> Matrix {
+    let mut devices: Vec<&'static str> = record.variants.iter().map(|v| crate::manifest::Choice::word(v.device)).collect();
+    devices.sort_unstable();
+    devices.dedup();
+    let label = |v: &VariantResult| {
+        let engine = v.engine.map_or_else(|| v.backend.clone(), |engine| engine.to_string());
+        format!("{} ({engine})", precision(v.precision))
+    };
+    let mut labels: Vec<String> = Vec::new();
+    for variant in &record.variants {
+        if !labels.contains(&label(variant)) {
+            labels.push(label(variant));
+        }
+    }
+    let content = |row: &str, device: &str| {
+        let found = record.variants.iter().find(|v| label(v) == row && crate::manifest::Choice::word(v.device) == device);
+        match found.map(|variant| &variant.outcome) {
+            None => "not in the manifest".to_owned(),
+            Some(Outcome::Measured(measured)) => cell(measured).unwrap_or_else(|| "not available".into()),
+            Some(Outcome::Missing { .. }) => "missing".to_owned(),
+            Some(Outcome::Failed { .. }) => "failed".to_owned(),
+        }
+    };
+    let rows = labels.iter().map(|row| MatrixRow {
+        label: row.clone(),
+        cells: devices.iter().map(|device| content(row, device)).collect(),
+    });
+    Matrix { title, rows: rows.collect(), devices }
+}
+
+fn latency_rows(variant: &VariantResult) -> Vec<LatencyRow<'_>> {
+    let row = |latency: &Latency| LatencyRow {
+        variant: &variant.name,
+        batch: latency.batch,
+        median: units::milliseconds(latency.milliseconds.value),
+        interval: interval(latency.milliseconds, 3, " ms"),
+        spread: format!("{:.3} ± {:.3} ms", latency.mean_ms, latency.std_ms),
+        calls: latency.calls,
+        rounds: latency.milliseconds.n,
+        throughput: format!("{:.0} images/s", latency.throughput()),
+        speedup: match latency.speedup {
+            Some(speedup) => format!("{} ({})", units::times(speedup.value), interval(speedup, 2, "×")),
+            None => "baseline".to_owned(),
+        },
+    };
+    variant.measured().map(|measured| measured.latency.iter().map(row).collect()).unwrap_or_default()
+}
+
+impl Inputs {
+    fn of(record: &Record) -> Self {
+        let inputs = &record.inputs;
+        Self {
+            model_size: units::megabytes(inputs.model.bytes),
+            input_shape: inputs.model.input.iter().map(usize::to_string).collect::<Vec<_>>().join(" × "),
+            classes: inputs.dataset.classes.join(", "),
+        }
+    }
+}
+
+impl LayerSummary {
+    fn of(record: &Record) -> Self {
+        let network = &record.network;
+        let mut patches: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+        for patch in &network.patches {
+            *patches.entry(patch.pass.clone()).or_default() += 1;
+        }
+        Self {
+            fp32: modules(&network.fp32_modules),
+            fp32_total: network.fp32_modules.values().sum(),
+            int8: modules(&network.int8_modules),
+            int8_total: network.int8_modules.values().sum(),
+            float: modules(&network.float_operators),
+            float_total: network.float_operators.values().sum(),
+            patches: modules(&patches),
+            noisiest: noisiest(record),
+        }
+    }
+}
+
+fn noisiest(record: &Record) -> Vec<NoisyLayer> {
+    const SHOWN: usize = 5;
+    let mut layers: Vec<_> = record
+        .network
+        .layers
+        .iter()
+        .filter(|layer| layer.float_because.is_none())
+        .filter_map(|layer| Some((layer.weight.as_ref()?.sqnr_db?, layer)))
+        .collect();
+    layers.sort_by(|a, b| a.0.total_cmp(&b.0));
+    layers
+        .into_iter()
+        .take(SHOWN)
+        .map(|(db, layer)| NoisyLayer { name: layer.name.clone(), operator: layer.operator.clone(), sqnr: format!("{db:.1} dB") })
+        .collect()
+}
+
+impl HostView {
+    fn of(record: &Record) -> Self {
+        let host = &record.host;
+        Self {
+            isa: if host.isa_flags.is_empty() { "none of note".into() } else { host.isa_flags.join(", ") },
+            memory: host.memory_bytes.map_or_else(|| "unknown".into(), |b| format!("{:.1} GiB", b as f64 / f64::from(1 << 30))),
+            virtual_machine: if host.virtual_machine { "yes: timings carry the neighbours' noise" } else { "no" },
+            governor: host.governor.clone().unwrap_or_else(|| "not readable".into()),
+        }
+    }
+}

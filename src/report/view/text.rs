@@ -1,0 +1,98 @@
+//! Sentences and small pieces of text.
+
+use std::collections::BTreeMap;
+
+use crate::base::finding::Verdict;
+use crate::base::units;
+use crate::record::Record;
+use crate::record::format::{Outcome, VariantResult};
+use crate::stats::Estimate;
+
+/// `12.1 to 13.4 ms`
+pub(super) fn interval(estimate: Estimate, decimals: usize, unit: &str) -> String {
+    format!("{:.decimals$} to {:.decimals$}{unit}", estimate.low, estimate.high)
+}
+
+/// A difference of fractions as `−1.20 to +0.30 points`.
+pub(super) fn signed_interval(estimate: Estimate) -> String {
+    format!("{} to {} points", units::signed(estimate.low * 100.0, 2), units::signed(estimate.high * 100.0, 2))
+}
+
+pub(super) fn p_value(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".into() } else { format!("p = {p:.3}") }
+}
+
+/// Counts, most first, ties by name.
+pub(super) fn modules(counts: &BTreeMap<String, usize>) -> Vec<(String, usize)> {
+    let mut list: Vec<_> = counts.iter().map(|(name, count)| (name.clone(), *count)).collect();
+    list.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    list
+}
+
+/// The sentence under the title.
+pub(super) fn headline(record: &Record) -> String {
+    let Some(baseline) = record.baseline().and_then(VariantResult::measured) else {
+        return "The baseline could not be measured, so nothing can be compared.".into();
+    };
+    let compared: Vec<String> = record.variants.iter().filter(|v| !v.baseline).filter_map(comparison).collect();
+    let first = format!(
+        "The baseline `{}` has {} accuracy on {} samples.",
+        record.baseline().map_or("", |v| &v.name),
+        units::percent(baseline.accuracy.value),
+        baseline.accuracy.n
+    );
+    std::iter::once(first).chain(compared).collect::<Vec<_>>().join(" ")
+}
+
+fn comparison(variant: &VariantResult) -> Option<String> {
+    let measured = variant.measured()?;
+    let difference = measured.against_baseline.as_ref()?.difference;
+    let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
+    let speed = speed.map_or_else(String::new, |(batch, s)| format!(", at {} its speed (batch {batch})", units::times(s.value)));
+    Some(format!(
+        "`{}` has {}: {} ({}){speed}.",
+        variant.name,
+        units::percent(measured.accuracy.value),
+        units::points(difference.value),
+        signed_interval(difference)
+    ))
+}
+
+/// What follows from the numbers, one sentence each.
+pub(super) fn conclusions(record: &Record) -> Vec<String> {
+    let mut lines = vec![match (record.goals.is_empty(), record.verdict) {
+        (true, Verdict::Pass) => "The manifest declares no goal that applies, so the run only reports.".to_owned(),
+        (_, Verdict::Pass) => "Every goal is met, with its whole interval on the right side.".to_owned(),
+        (_, Verdict::Fail) => "The run fails: do not ship these variants as they are.".to_owned(),
+        (_, Verdict::Inconclusive) => {
+            "The samples or rounds do not decide every goal: enlarge `evaluation.samples` or `benchmark.rounds`.".to_owned()
+        }
+    }];
+    lines.extend(
+        record.goals.iter().filter(|goal| goal.verdict != Verdict::Pass).map(|goal| {
+            format!("`{}` of `{}`: {} — {}.", goal.goal, goal.variant, goal.verdict.word(), goal.because)
+        }),
+    );
+    for variant in &record.variants {
+        match &variant.outcome {
+            Outcome::Missing { reason, .. } => lines.push(format!("`{}` was not run: {reason}.", variant.name)),
+            Outcome::Failed { reason } => lines.push(format!("`{}` failed: {reason}.", variant.name)),
+            Outcome::Measured(measured) => lines.extend(significance(variant, measured)),
+        }
+    }
+    for finding in record.findings.iter().filter(|f| f.verdict != Verdict::Pass && !f.remedy.is_empty()) {
+        lines.push(format!("{} {}: {}.", finding.question, finding.verdict.word(), finding.remedy));
+    }
+    lines
+}
+
+/// Whether the change of accuracy is more than chance.
+fn significance(variant: &VariantResult, measured: &crate::record::format::Measured) -> Option<String> {
+    let comparison = measured.against_baseline.as_ref()?;
+    let p = p_value(comparison.p_value);
+    Some(if comparison.p_value < 0.05 {
+        format!("`{}` differs from the baseline by more than chance explains (exact McNemar, {p}).", variant.name)
+    } else {
+        format!("`{}` cannot be told from the baseline on these samples (exact McNemar, {p}).", variant.name)
+    })
+}
