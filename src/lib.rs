@@ -5,9 +5,10 @@
 //! 0. `base`: failures, findings, digests, files, clock, random streams, units
 //! 1. `stats`: intervals and tests · `tensor`: host tensors · `manifest`: the TOML a person commits
 //! 2. `graph`: the network and its rewrites · `dataset`: images and subsets · `measure`: the timing
-//!    protocol · `record`: what a run leaves behind
-//! 3. `codec`: ONNX in, TorchScript out · `quantize`: observers and parameters · `diagnose`: record → findings
-//! 4. `backend`: engines · `report`: record → text
+//!    protocol and the measuring process
+//! 3. `codec`: ONNX in, TorchScript out · `quantize`: observers and parameters · `record`: what a
+//!    run leaves behind
+//! 4. `backend`: engines · `diagnose`: record → findings and verdict · `report`: record → text
 //! 5. `pipeline`: one file per stage · `doctor`: what this machine can do
 //! 6. `cli`: arguments, printing, exit codes
 

@@ -10,7 +10,9 @@ pub fn probe(request: Request) -> Availability {
         #[cfg(feature = "torch")]
         Backend::Torch => super::torch::probe(request),
         #[cfg(not(feature = "torch"))]
-        Backend::Torch => missing("this requant was built without the `torch` feature", "build it with default features"),
+        Backend::Torch => {
+            missing("this requant was built without the `torch` feature", "build it with default features")
+        }
         Backend::Onnxruntime => not_driven("libonnxruntime.so", "ONNX Runtime"),
         Backend::Openvino => not_driven("libopenvino_c.so", "OpenVINO"),
         Backend::Tensorrt => tensorrt(),
@@ -23,21 +25,21 @@ fn missing(why: &str, remedy: &str) -> Availability {
 
 fn not_driven(file: &str, name: &str) -> Availability {
     let here = if library::found(file) { "is installed" } else { "is not on the library path" };
-    missing(
-        &format!("`{file}` {here}, and this version of requant does not run {name}"),
-        "set `required = false` to keep the row, or use `backend = \"torch\"`",
-    )
+    missing(&format!("`{file}` {here}, and this version of requant does not run {name}"), "use `backend = \"torch\"`")
 }
 
 fn tensorrt() -> Availability {
-    let wanted = [("libcuda.so.1", "no NVIDIA driver (`libcuda.so.1`)"), ("libnvinfer.so.10", "no TensorRT (`libnvinfer.so.10`)")];
+    let wanted = [
+        ("libcuda.so.1", "no NVIDIA driver (`libcuda.so.1`)"),
+        ("libnvinfer.so.10", "no TensorRT (`libnvinfer.so.10`)"),
+    ];
     let absent: Vec<&str> = wanted.iter().filter(|(file, _)| !library::found(file)).map(|(_, what)| *what).collect();
     let why = if absent.is_empty() {
         "driver and library are here, and this version of requant does not run TensorRT".to_owned()
     } else {
         absent.join(", ")
     };
-    missing(&why, "run on a machine with an NVIDIA GPU and TensorRT 10, or set `required = false` to keep the row")
+    missing(&why, "run on a machine with an NVIDIA GPU and TensorRT 10")
 }
 
 /// Starts the process-wide runtime that preprocessing and calibration use.

@@ -1,5 +1,7 @@
 //! Reading and writing files so that every failure names its path and no half file is ever seen.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one door to the file system")]
+
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ pub struct FileError {
 }
 
 impl FileError {
+    #[must_use]
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self { action, path: path.to_owned(), source }
     }

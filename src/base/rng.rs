@@ -25,6 +25,7 @@ impl Stream {
     }
 
     /// A number below `bound`, by Lemire's multiply-shift (bias below `bound` / 2⁶⁴).
+    #[expect(clippy::cast_possible_truncation, reason = "the result is below a usize")]
     pub fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }

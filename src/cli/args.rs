@@ -6,8 +6,12 @@ use clap::{Parser, Subcommand};
 
 /// Declarative, reproducible post-training INT8 quantization.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Exit codes: 0 done and goals met, 1 a goal failed, 2 wrong input, 3 inconclusive, \
-    4 a required engine is missing, 5 a pinned digest does not match, 70 a bug in requant, 130 interrupted.")]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 done and goals met, 1 a goal failed, 2 wrong input, 3 inconclusive, \
+    4 a required engine is missing, 5 a pinned digest does not match, 70 a bug in requant, 130 interrupted."
+)]
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) verb: Verb,

@@ -19,6 +19,7 @@ use crate::base::interrupt;
 use args::{Args, Verb};
 
 /// Parses the process's arguments, does what they ask, and says how it ended.
+#[must_use]
 pub fn main() -> Exit {
     let args = match Args::try_parse() {
         Ok(args) => args,

@@ -44,5 +44,9 @@ fn enter_environment(compute: &Compute) -> Result<(), Failure> {
         return Ok(());
     }
     let error = Command::new(own_path()?).args(std::env::args_os().skip(1)).envs(wanted).exec();
-    Err(Failure { cause: Cause::Bug, message: format!("cannot start again under `compute.isa`: {error}"), next_step: None })
+    Err(Failure {
+        cause: Cause::Bug,
+        message: format!("cannot start again under `compute.isa`: {error}"),
+        next_step: None,
+    })
 }

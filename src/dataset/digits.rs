@@ -69,8 +69,7 @@ impl Source for Digits {
             split: name.to_owned(),
             known: self.splits.keys().cloned().collect(),
         })?;
-        let wrong =
-            || DatasetError::Rows { split: name.to_owned(), range: range.clone(), rows: self.rows.len() };
+        let wrong = || DatasetError::Rows { split: name.to_owned(), range: range.clone(), rows: self.rows.len() };
         let (first, end) = range.split_once("..").ok_or_else(wrong)?;
         let (Ok(first), Ok(end)) = (first.trim().parse::<usize>(), end.trim().parse::<usize>()) else {
             return Err(wrong());

@@ -39,14 +39,14 @@ impl ImageFolder {
         if path.is_dir() {
             let files = files::walk(path)?;
             let digest = listing_digest(path, &files)?;
-            return Self::arrange(path, digest, Store::Directory, files);
+            return Ok(Self::arrange(path, digest, Store::Directory, files));
         }
         let digest = Digest::of_reader(files::open(path)?).map_err(|e| FileError::new("read", path, e))?;
         let (files, spans) = tar_index::read(path)?.into_iter().unzip();
-        Self::arrange(path, digest, Store::Tar { file: files::open(path)?, spans }, files)
+        Ok(Self::arrange(path, digest, Store::Tar { file: files::open(path)?, spans }, files))
     }
 
-    fn arrange(path: &Path, digest: Digest, store: Store, files: Vec<String>) -> Result<Self, DatasetError> {
+    fn arrange(path: &Path, digest: Digest, store: Store, files: Vec<String>) -> Self {
         let root = common_root(&files);
         let mut splits: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         for (place, file) in files.iter().enumerate() {
@@ -56,7 +56,7 @@ impl ImageFolder {
         }
         let classes: BTreeSet<String> = splits.values().flat_map(|classes| classes.keys().cloned()).collect();
         let classes = classes.into_iter().collect();
-        Ok(Self { path: path.to_owned(), digest, store, files, classes, splits, root })
+        Self { path: path.to_owned(), digest, store, files, classes, splits, root }
     }
 }
 
@@ -99,11 +99,8 @@ impl Source for ImageFolder {
         if !missing.is_empty() {
             return Err(DatasetError::MissingClass { path: self.path.clone(), split: name.to_owned(), missing });
         }
-        let entry = |class: usize, place: usize| Entry {
-            id: self.files[place][self.root.len()..].to_owned(),
-            class,
-            place,
-        };
+        let entry =
+            |class: usize, place: usize| Entry { id: self.files[place][self.root.len()..].to_owned(), class, place };
         let mut entries: Vec<Entry> = Vec::new();
         for (class, places) in self.classes.iter().enumerate().map(|(i, name)| (i, &classes[name])) {
             entries.extend(places.iter().map(|&place| entry(class, place)));

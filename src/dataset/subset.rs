@@ -30,7 +30,7 @@ impl Chosen {
     /// One sample id per line, in order.
     #[must_use]
     pub fn listing(&self) -> String {
-        self.entries.iter().map(|entry| format!("{}\n", entry.id)).collect()
+        self.entries.iter().flat_map(|entry| [entry.id.as_str(), "\n"]).collect()
     }
 }
 
@@ -42,11 +42,7 @@ pub fn choose(source: &dyn Source, settings: &Subset) -> Result<Chosen, DatasetE
     }
     let wanted = settings.samples.unwrap_or(entries.len());
     if wanted > entries.len() {
-        return Err(DatasetError::TooFew {
-            splits: settings.splits.join(" + "),
-            wanted,
-            available: entries.len(),
-        });
+        return Err(DatasetError::TooFew { splits: settings.splits.join(" + "), wanted, available: entries.len() });
     }
     if settings.strategy == Strategy::First {
         entries.truncate(wanted);

@@ -39,7 +39,8 @@ fn index(path: &Path, reader: impl Read + Seek, size: u64) -> Result<BTreeMap<St
             EntryType::Directory | EntryType::XHeader | EntryType::XGlobalHeader => continue,
             _ => return Err(hostile("which is neither a file nor a folder")),
         }
-        let name = plain_name(&entry.path_bytes()).ok_or_else(|| hostile("a name that is not a plain relative path"))?;
+        let name =
+            plain_name(&entry.path_bytes()).ok_or_else(|| hostile("a name that is not a plain relative path"))?;
         let span = Span { offset: entry.raw_file_position(), length: entry.size() };
         if span.offset.checked_add(span.length).is_none_or(|end| end > size) {
             return Err(broken(format!("it ends inside `{name}`")));
@@ -96,7 +97,8 @@ mod tests {
     fn plain_files_are_found_where_they_lie() {
         let bytes = archive(&[("./a/x.jpg", EntryType::Regular), ("b.jpg", EntryType::Regular)]);
         let spans = read_bytes(bytes.clone()).unwrap();
-        let at = |name: &str| &bytes[spans[name].offset as usize..][..spans[name].length as usize];
+        let index = |n: u64| usize::try_from(n).unwrap();
+        let at = |name: &str| &bytes[index(spans[name].offset)..][..index(spans[name].length)];
         assert_eq!((at("a/x.jpg"), at("b.jpg")), (&b"abc"[..], &b"abc"[..]));
     }
 

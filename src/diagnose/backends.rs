@@ -14,9 +14,9 @@ pub(super) fn check(record: &Record) -> Finding {
                 let engine = variant.engine.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
                 case.note(format!("`{name}` ran on {} {}{engine}", variant.backend, variant.device));
             }
+            // A required variant that is missing has stopped the run before this point.
             Outcome::Missing { reason, remedy } => {
-                let verdict = if variant.required { Verdict::Fail } else { Verdict::Inconclusive };
-                case.against(verdict, format!("`{name}` did not run: {reason}"), &format!("for `{name}`: {remedy}"));
+                case.note(format!("`{name}`, which is optional, did not run: {reason}; to have it, {remedy}"));
             }
             Outcome::Failed { reason } => {
                 let remedy = format!("run `requant doctor`, then this variant alone (`{name}`)");

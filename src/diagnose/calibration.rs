@@ -41,7 +41,10 @@ pub(super) fn check(record: &Record) -> Finding {
         0 => case.note("no evaluation sample has the content of a calibration sample".into()),
         n => case.against(
             Verdict::Fail,
-            format!("{n} of {} evaluation samples are also calibration samples, by content", record.inputs.evaluation.samples),
+            format!(
+                "{n} of {} evaluation samples are also calibration samples, by content",
+                record.inputs.evaluation.samples
+            ),
             "draw `calibration.splits` and `evaluation.splits` from different data",
         ),
     }

@@ -3,8 +3,8 @@
 use crate::base::finding::Verdict;
 use crate::base::units;
 use crate::manifest::Goals;
-use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
 use crate::record::Record;
+use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
 
 /// Judges every goal for every variant but the baseline.
 #[must_use]

@@ -13,7 +13,11 @@ pub(super) fn check(record: &Record) -> Finding {
         facts.observers, facts.calibration_batches
     ));
     if facts.observers == 0 && record.variants.iter().any(|v| v.precision == crate::manifest::Precision::Int8) {
-        case.against(Verdict::Fail, "no tensor was observed".into(), "check `quantize.layer`: every layer may be excepted");
+        case.against(
+            Verdict::Fail,
+            "no tensor was observed".into(),
+            "check `quantize.layer`: every layer may be excepted",
+        );
     }
     if !facts.dead_observers.is_empty() {
         case.against(

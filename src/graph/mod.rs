@@ -13,7 +13,7 @@ pub use shape::{Dim, Shape};
 use serde::{Deserialize, Serialize};
 
 /// A node's place in [`Graph::nodes`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct NodeId(pub usize);
 
 /// One operator application. Its output is named by its own id.
@@ -33,12 +33,6 @@ pub struct Graph {
     pub output: NodeId,
 }
 
-impl Default for NodeId {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 impl Graph {
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
@@ -50,6 +44,7 @@ impl Graph {
     }
 
     /// Every node with its id, in execution order.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> {
         self.nodes.iter().enumerate().map(|(index, node)| (NodeId(index), node))
     }

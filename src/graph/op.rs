@@ -57,30 +57,61 @@ pub enum ReshapeDim {
 pub enum Op {
     Input,
     Constant(Arc<Tensor>),
-    Conv { weights: Weights, geometry: ConvGeometry, relu: bool },
-    Linear { weights: Weights, relu: bool },
+    Conv {
+        weights: Weights,
+        geometry: ConvGeometry,
+        relu: bool,
+    },
+    Linear {
+        weights: Weights,
+        relu: bool,
+    },
     BatchNorm(Normalization),
-    Add { relu: bool },
-    Mul { relu: bool },
+    Add {
+        relu: bool,
+    },
+    Mul {
+        relu: bool,
+    },
     Relu,
-    Clip { min: f32, max: f32 },
+    Clip {
+        min: f32,
+        max: f32,
+    },
     HardSwish,
     HardSigmoid,
     Sigmoid,
     GlobalAvgPool,
     /// Mean over height and width that drops both dimensions.
     SpatialMean,
-    AvgPool { geometry: PoolGeometry, count_include_pad: bool },
+    AvgPool {
+        geometry: PoolGeometry,
+        count_include_pad: bool,
+    },
     MaxPool(PoolGeometry),
-    Flatten { axis: usize },
+    Flatten {
+        axis: usize,
+    },
     Reshape(Vec<ReshapeDim>),
     Transpose(Vec<usize>),
-    Concat { axis: usize },
+    Concat {
+        axis: usize,
+    },
     /// Zero-based half-open range with a step along one axis.
-    Slice { axis: usize, start: usize, end: usize, step: usize },
+    Slice {
+        axis: usize,
+        start: usize,
+        end: usize,
+        step: usize,
+    },
     /// Constant padding as `[left, right, top, bottom]`.
-    Pad { amounts: [usize; 4], value: f32 },
-    Softmax { axis: usize },
+    Pad {
+        amounts: [usize; 4],
+        value: f32,
+    },
+    Softmax {
+        axis: usize,
+    },
     Identity,
     Dropout,
 }

@@ -63,7 +63,11 @@ pub fn infer(op: &Op, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
             Ok(vec![n, c, grow(h, top + bottom), grow(w, left + right)])
         }
         Op::Softmax { axis } => {
-            if *axis < inputs[0].len() { Ok(inputs[0].clone()) } else { Err(out_of_bounds("Softmax", inputs[0])) }
+            if *axis < inputs[0].len() {
+                Ok(inputs[0].clone())
+            } else {
+                Err(out_of_bounds("Softmax", inputs[0]))
+            }
         }
     }
 }
@@ -79,7 +83,8 @@ fn check_arity(op: &Op, found: usize) -> Result<(), ShapeError> {
 }
 
 fn image(op: &Op, shape: &Shape) -> Result<[Dim; 4], ShapeError> {
-    let wrong = || ShapeError::Input { op: op.torch_name(), wanted: "[batch, channels, height, width]", found: shape.clone() };
+    let wrong =
+        || ShapeError::Input { op: op.torch_name(), wanted: "[batch, channels, height, width]", found: shape.clone() };
     <[Dim; 4]>::try_from(shape.as_slice()).map_err(|_| wrong())
 }
 
@@ -101,7 +106,8 @@ fn window(size: usize, kernel: usize, stride: usize, padding: usize, dilation: u
 fn conv(weights: &Weights, geometry: &ConvGeometry, input: &Shape) -> Result<Shape, ShapeError> {
     let weight = weights.weight.shape();
     let wrong = || ShapeError::Input { op: "Conv2d", wanted: "[batch, channels, height, width]", found: input.clone() };
-    let (&[n, Dim::Known(c), Dim::Known(h), Dim::Known(w)], &[out, per_group, kh, kw]) = (input.as_slice(), weight) else {
+    let (&[n, Dim::Known(c), Dim::Known(h), Dim::Known(w)], &[out, per_group, kh, kw]) = (input.as_slice(), weight)
+    else {
         return Err(wrong());
     };
     if per_group * geometry.groups != c {
@@ -169,7 +175,8 @@ fn flatten(axis: usize, input: &Shape) -> Result<Shape, ShapeError> {
 
 fn reshape(target: &[ReshapeDim], input: &Shape) -> Result<Shape, ShapeError> {
     let wrong = || ShapeError::Reshape { from: input.clone(), to: target.to_vec() };
-    let named: usize = target.iter().filter_map(|d| if let ReshapeDim::Known(n) = d { Some(*n) } else { None }).product();
+    let named: usize =
+        target.iter().filter_map(|d| if let ReshapeDim::Known(n) = d { Some(*n) } else { None }).product();
     let (total, has_batch) = (volume(input), input.contains(&Dim::Batch));
     let rests = target.iter().filter(|d| **d == ReshapeDim::Rest).count();
     let batches = target.iter().filter(|d| **d == ReshapeDim::Batch).count();

@@ -52,7 +52,8 @@ logits = false
 /// Reads, layers and validates a manifest.
 pub fn load(path: &Path) -> Result<Resolved, ManifestError> {
     let text = files::read_text(path)?;
-    let figment = Figment::new().merge(named(Toml::string(DEFAULTS), "default")).merge(named(Toml::string(&text), "manifest"));
+    let figment =
+        Figment::new().merge(named(Toml::string(DEFAULTS), "default")).merge(named(Toml::string(&text), "manifest"));
     let form = |error: figment::Error| form_error(path, &error);
     let schema: u32 = figment.extract_inner("schema").map_err(form)?;
     if schema != SCHEMA {
@@ -60,7 +61,11 @@ pub fn load(path: &Path) -> Result<Resolved, ManifestError> {
             path: path.to_owned(),
             key: "schema".into(),
             problem: format!("is {schema}, and this requant reads schema {SCHEMA}"),
-            suggestion: Some(if schema > SCHEMA { "use a newer requant".into() } else { format!("write `schema = {SCHEMA}`") }),
+            suggestion: Some(if schema > SCHEMA {
+                "use a newer requant".into()
+            } else {
+                format!("write `schema = {SCHEMA}`")
+            }),
         });
     }
     let manifest: Manifest = figment.extract().map_err(form)?;

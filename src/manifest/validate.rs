@@ -15,7 +15,9 @@ pub(super) fn check(path: &Path, manifest: &Manifest) -> Result<(), ManifestErro
     let found = found.or_else(|| subset("evaluation", &manifest.evaluation).err());
     match found {
         None => Ok(()),
-        Some((key, problem, suggestion)) => Err(ManifestError::Value { path: path.to_owned(), key, problem, suggestion }),
+        Some((key, problem, suggestion)) => {
+            Err(ManifestError::Value { path: path.to_owned(), key, problem, suggestion })
+        }
     }
 }
 
@@ -33,7 +35,11 @@ fn name(manifest: &Manifest) -> Result<(), Problem> {
     if is_file_name(&manifest.name) {
         return Ok(());
     }
-    problem("name", format!("is `{}`, which cannot name a folder", manifest.name), "use letters, digits, `-`, `_` and `.`")
+    problem(
+        "name",
+        format!("is `{}`, which cannot name a folder", manifest.name),
+        "use letters, digits, `-`, `_` and `.`",
+    )
 }
 
 fn variants(manifest: &Manifest) -> Result<(), Problem> {
@@ -53,7 +59,11 @@ fn variants(manifest: &Manifest) -> Result<(), Problem> {
             return problem(format!("{key}.engine"), "only applies to INT8 of the torch backend", "remove it");
         }
         if (variant.backend, variant.precision, variant.device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
-            return problem(format!("{key}.device"), "is `cuda`, and libtorch has no INT8 kernels there", "use `device = \"cpu\"`");
+            return problem(
+                format!("{key}.device"),
+                "is `cuda`, and libtorch has no INT8 kernels there",
+                "use `device = \"cpu\"`",
+            );
         }
     }
     if manifest.variant.iter().filter(|variant| variant.baseline).count() > 1 {
@@ -69,18 +79,34 @@ fn dataset(manifest: &Manifest) -> Result<(), Problem> {
             return problem("dataset.path", "is missing", "name the folder or `.tar` of images");
         }
         if !dataset.splits.is_empty() {
-            return problem("dataset.splits", "does not apply to image folders", "remove it: the folders are the splits");
+            return problem(
+                "dataset.splits",
+                "does not apply to image folders",
+                "remove it: the folders are the splits",
+            );
         }
     }
     let preprocess = &dataset.preprocess;
     if preprocess.mean.len() != preprocess.std.len() || preprocess.mean.is_empty() {
-        return problem("dataset.preprocess.std", "must have as many numbers as `mean`", "give one of each per channel");
+        return problem(
+            "dataset.preprocess.std",
+            "must have as many numbers as `mean`",
+            "give one of each per channel",
+        );
     }
     if preprocess.std.iter().any(|s| !s.is_finite() || *s <= 0.0) || preprocess.mean.iter().any(|m| !m.is_finite()) {
-        return problem("dataset.preprocess.std", "must be positive numbers", "use the values the model was trained with");
+        return problem(
+            "dataset.preprocess.std",
+            "must be positive numbers",
+            "use the values the model was trained with",
+        );
     }
     if preprocess.resize.is_some_and(|size| size.iter().any(|&side| side == 0 || side > 8192)) {
-        return problem("dataset.preprocess.resize", "must be `[height, width]` between 1 and 8192", "use the model's input size");
+        return problem(
+            "dataset.preprocess.resize",
+            "must be `[height, width]` between 1 and 8192",
+            "use the model's input size",
+        );
     }
     Ok(())
 }
@@ -91,7 +117,11 @@ fn numbers(manifest: &Manifest) -> Result<(), Problem> {
         return problem("compute.threads", "must be between 1 and 1024", "use the number of physical cores");
     }
     if benchmark.batch_sizes.is_empty() || benchmark.batch_sizes.iter().any(|&size| size == 0 || size > 65_536) {
-        return problem("benchmark.batch_sizes", "must list sizes between 1 and 65536", "write `batch_sizes = [1, 32]`");
+        return problem(
+            "benchmark.batch_sizes",
+            "must list sizes between 1 and 65536",
+            "write `batch_sizes = [1, 32]`",
+        );
     }
     if benchmark.batch_sizes.iter().collect::<BTreeSet<_>>().len() != benchmark.batch_sizes.len() {
         return problem("benchmark.batch_sizes", "names a size twice", "list each size once");
@@ -100,7 +130,11 @@ fn numbers(manifest: &Manifest) -> Result<(), Problem> {
         return problem("benchmark.rounds", "and `iterations` must be at least 1", "write `rounds = 10`");
     }
     if manifest.goals.max_accuracy_drop.is_some_and(|drop| !(0.0..=100.0).contains(&drop)) {
-        return problem("goals.max_accuracy_drop", "must be between 0 and 100 percentage points", "write `max_accuracy_drop = 1.0`");
+        return problem(
+            "goals.max_accuracy_drop",
+            "must be between 0 and 100 percentage points",
+            "write `max_accuracy_drop = 1.0`",
+        );
     }
     if manifest.goals.min_speedup.is_some_and(|speedup| !(speedup > 0.0 && speedup.is_finite())) {
         return problem("goals.min_speedup", "must be a positive ratio", "write `min_speedup = 1.2`");

@@ -38,7 +38,11 @@ mod tests {
     #[test]
     fn every_variant_has_one_turn_in_every_round() {
         let order = rounds(3, 20, 1);
-        assert!(order.iter().all(|round| { let mut r = round.clone(); r.sort_unstable(); r == [0, 1, 2] }));
+        assert!(order.iter().all(|round| {
+            let mut r = round.clone();
+            r.sort_unstable();
+            r == [0, 1, 2]
+        }));
         assert!(order.windows(2).any(|pair| pair[0] != pair[1]));
         assert_eq!(order, rounds(3, 20, 1));
     }
@@ -46,7 +50,11 @@ mod tests {
     #[test]
     fn warm_up_is_not_timed() {
         let mut calls = 0;
-        let times = time(2, 5, || { calls += 1; Ok::<(), ()>(()) }).unwrap();
+        let times = time(2, 5, || {
+            calls += 1;
+            Ok::<(), ()>(())
+        })
+        .unwrap();
         assert_eq!((calls, times.len()), (7, 5));
     }
 }

@@ -25,10 +25,18 @@ pub enum Ask<V> {
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Loaded; the peak so far is what the runtime and the model alone need.
-    Opened { resident_bytes: Option<u64> },
-    Timed { nanoseconds: Vec<u64> },
-    Finished { peak_bytes: Option<u64> },
-    Failed { message: String },
+    Opened {
+        resident_bytes: Option<u64>,
+    },
+    Timed {
+        nanoseconds: Vec<u64>,
+    },
+    Finished {
+        peak_bytes: Option<u64>,
+    },
+    Failed {
+        message: String,
+    },
 }
 
 /// Why a child gave no usable answer.

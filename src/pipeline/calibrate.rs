@@ -36,7 +36,8 @@ fn observe(
     calibrator: &mut Calibrator,
     around: &Surroundings<'_>,
 ) -> Result<(), Failure> {
-    let archive = torchscript::write(&prepared.graph, Variant::Taps(&plan.taps())).map_err(quantize_bug)?;
+    let archive =
+        torchscript::write(&prepared.graph, Variant::Taps(&plan.taps())).map_err(|error| archive_bug(&error))?;
     let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
     let mut session = backend::open(request, &archive)?;
     drop(archive);
@@ -59,6 +60,6 @@ fn observe(
 }
 
 /// An archive of our own that cannot be written is our own fault.
-pub(super) fn quantize_bug(error: torchscript::ArchiveError) -> Failure {
+pub(super) fn archive_bug(error: &torchscript::ArchiveError) -> Failure {
     Failure { cause: crate::base::explain::Cause::Bug, message: error.to_string(), next_step: None }
 }

@@ -8,10 +8,9 @@ use super::prepare::Prepared;
 use crate::backend::{self, Availability, Request};
 use crate::base::clock;
 use crate::base::digest::Digest;
-use crate::base::explain::Failure;
 use crate::base::finding::Verdict;
-use crate::diagnose::{self as judge, goals};
 use crate::dataset::Chosen;
+use crate::diagnose::{self as judge, goals};
 use crate::measure::summary;
 use crate::record::Record;
 use crate::record::format::{
@@ -30,7 +29,7 @@ pub(super) struct Diagnosed {
     pub record: Record,
 }
 
-pub(super) fn diagnose(benchmarked: Benchmarked) -> Result<Diagnosed, Failure> {
+pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
     let evaluated = &benchmarked.evaluated;
     let quantized = &evaluated.quantized;
     let prepared = &quantized.calibrated.prepared;
@@ -53,7 +52,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Result<Diagnosed, Failure> {
     record.goals = goals::judge(&record);
     record.findings = judge::findings(&record);
     record.verdict = goals::verdict(&record);
-    Ok(Diagnosed { record, benchmarked })
+    Diagnosed { record, benchmarked }
 }
 
 fn run_facts(prepared: &Prepared) -> Run {

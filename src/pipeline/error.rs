@@ -44,8 +44,12 @@ impl Explain for RunError {
             Self::Recipe { known, .. } => format!("choose one of {}", known.join(", ")),
             Self::Observer { .. } => "choose `histogram`, `minmax` or `percentile`".into(),
             Self::Pattern { .. } => "see the layer names in `layers.csv` of an earlier run, or remove the entry".into(),
-            Self::Missing { remedy, .. } => remedy.clone(),
-            Self::Input { .. } => "set `dataset.preprocess.resize`, `mean` and `std` to what the model was trained with".into(),
+            Self::Missing { remedy, .. } => {
+                format!("{remedy}; or set `required = false` to report it as a missing row")
+            }
+            Self::Input { .. } => {
+                "set `dataset.preprocess.resize`, `mean` and `std` to what the model was trained with".into()
+            }
             Self::Classes { .. } => "use the dataset the model was trained for; labels must match its outputs".into(),
             Self::Model { source, .. } => return source.next_step(),
         })

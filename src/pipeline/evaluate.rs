@@ -51,9 +51,10 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
         let bytes = files::read(&prepared.draft.path().join(path))?;
         let predictions = Predictions { variant: variant.name.clone(), ..Predictions::default() };
         Ok(match backend::open(Request::from(variant), &bytes) {
-            Ok(session) => {
-                Respondent { session: Some(session), answers: Answers::Given { predictions, logits: Vec::new(), classes: 0 } }
-            }
+            Ok(session) => Respondent {
+                session: Some(session),
+                answers: Answers::Given { predictions, logits: Vec::new(), classes: 0 },
+            },
             Err(error) => Respondent { session: None, answers: Answers::Failed(error.to_string()) },
         })
     };
@@ -85,7 +86,8 @@ fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroun
 
 impl Respondent {
     fn answer(&mut self, input: &Tensor, keep_logits: bool) {
-        let (Some(session), Answers::Given { predictions, logits, classes }) = (&mut self.session, &mut self.answers) else {
+        let (Some(session), Answers::Given { predictions, logits, classes }) = (&mut self.session, &mut self.answers)
+        else {
             return;
         };
         match session.run(input) {

@@ -34,7 +34,11 @@ impl Stage {
 pub enum Event<'a> {
     Started(Stage),
     /// `done` of `total` steps of the current stage.
-    Progress { done: usize, total: usize, unit: &'a str },
+    Progress {
+        done: usize,
+        total: usize,
+        unit: &'a str,
+    },
     /// Worth reading, though nothing failed.
     Note(String),
     Ended(Stage),

@@ -67,7 +67,8 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
     let id = format!("{}-{}", clock::compact(started), resolved.digest().short());
     let draft = Draft::begin(around.results, &manifest.name, id)?;
     for killed in store::abandoned(around.results, &manifest.name) {
-        let note = format!("an earlier run was killed and left `{}`; it is incomplete and can be deleted", killed.display());
+        let note =
+            format!("an earlier run was killed and left `{}`; it is incomplete and can be deleted", killed.display());
         around.events.emit(&Event::Note(note));
     }
     let runtime = backend::start(&manifest.compute)?;

@@ -1,6 +1,6 @@
 //! Observations to integer parameters, and every variant's artefact on disk.
 
-use super::calibrate::{Calibrated, quantize_bug};
+use super::calibrate::{Calibrated, archive_bug};
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Failure};
@@ -34,7 +34,7 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
             (Precision::Int8, Some(quantization)) => Variant::Int8(quantization),
             _ => Variant::Float,
         };
-        let bytes = torchscript::write(&prepared.graph, emitted).map_err(quantize_bug)?;
+        let bytes = torchscript::write(&prepared.graph, emitted).map_err(|error| archive_bug(&error))?;
         let path = format!("artefacts/{}.pt", variant.name);
         prepared.draft.put(&path, &bytes)?;
         artefacts.push(Some(ArtefactFacts { path, sha256: Digest::of(&bytes), bytes: bytes.len() as u64 }));
@@ -48,6 +48,8 @@ fn integers(calibrated: &Calibrated) -> Result<Quantization, Failure> {
     made.map_err(|unobserved| Failure {
         cause: Cause::Input,
         message: unobserved.to_string(),
-        next_step: Some("check the model and `dataset.preprocess`, or set `precision = \"fp32\"` for that layer".into()),
+        next_step: Some(
+            "check the model and `dataset.preprocess`, or set `precision = \"fp32\"` for that layer".into(),
+        ),
     })
 }

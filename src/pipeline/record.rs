@@ -6,9 +6,9 @@ use super::diagnose::Diagnosed;
 use super::evaluate::Answers;
 use super::prepare::Prepared;
 use crate::base::explain::{Cause, Failure};
+use crate::record::Record;
 use crate::record::store::Draft;
 use crate::record::tables;
-use crate::record::Record;
 
 /// A run on disk, but for its report.
 pub(super) struct Recorded {

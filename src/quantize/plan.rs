@@ -48,9 +48,18 @@ fn kind(op: &Op) -> Kind {
     match op {
         Op::Conv { .. } | Op::Linear { .. } | Op::Add { .. } | Op::Mul { .. } | Op::HardSwish => Kind::Compute,
         Op::HardSigmoid | Op::Sigmoid => Kind::FixedRange,
-        Op::GlobalAvgPool | Op::SpatialMean | Op::AvgPool { .. } | Op::MaxPool(_) | Op::Flatten { .. } => Kind::SharesInput,
-        Op::Reshape(_) | Op::Transpose(_) | Op::Slice { .. } | Op::Relu | Op::Clip { .. } => Kind::SharesInput,
-        Op::Identity | Op::Dropout => Kind::SharesInput,
+        Op::GlobalAvgPool
+        | Op::SpatialMean
+        | Op::AvgPool { .. }
+        | Op::MaxPool(_)
+        | Op::Flatten { .. }
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Slice { .. }
+        | Op::Relu
+        | Op::Clip { .. }
+        | Op::Identity
+        | Op::Dropout => Kind::SharesInput,
         Op::Concat { .. } => Kind::SharesAll,
         Op::BatchNorm(_) | Op::Pad { .. } | Op::Softmax { .. } => Kind::Float(FloatReason::NoKernel),
         Op::Input | Op::Constant(_) => Kind::Float(FloatReason::NotComputed),
@@ -147,7 +156,11 @@ fn place(graph: &Graph, rules: &[LayerRule]) -> Vec<Placement> {
             _ if constant_operand => Placement::Float(FloatReason::NoKernel),
             Kind::Compute => Placement::Int8,
             Kind::FixedRange | Kind::SharesInput | Kind::SharesAll => {
-                if node.inputs.iter().all(on_integers) { Placement::Int8 } else { Placement::Float(FloatReason::FloatInput) }
+                if node.inputs.iter().all(on_integers) {
+                    Placement::Int8
+                } else {
+                    Placement::Float(FloatReason::FloatInput)
+                }
             }
         });
     }

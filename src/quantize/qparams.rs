@@ -39,8 +39,8 @@ mod tests {
     fn affine_covers_zero_and_stays_in_range() {
         let range = Range { min: 0, max: 127 };
         let only_positive = affine(1.0, 2.0, range);
-        assert_eq!((only_positive.zero_point, only_positive.scale as f32), (0, 2.0 / 127.0));
+        assert_eq!((only_positive.zero_point, only_positive.scale), (0, f64::from(2.0_f32 / 127.0)));
         assert_eq!(affine(-2.0, -1.0, range).zero_point, 127);
-        assert_eq!(affine(0.0, 0.0, range).scale as f32, f32::EPSILON);
+        assert_eq!(affine(0.0, 0.0, range).scale, f64::from(f32::EPSILON));
     }
 }

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::files;
 
 /// Vector extensions that change INT8 results or speed, as Linux spells them.
-const TELLING_FLAGS: [&str; 7] =
-    ["avx2", "avx512f", "avx512vl", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16"];
+const TELLING_FLAGS: [&str; 7] = ["avx2", "avx512f", "avx512vl", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {

@@ -5,6 +5,7 @@
 //! results/<experiment>/.draft-<…>/      a run in progress, or one that was killed
 //! ```
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,7 @@ impl Draft {
         for name in files::walk(self.path())? {
             let path = self.path().join(&name);
             let digest = Digest::of_reader(files::open(&path)?).map_err(|e| FileError::new("read", &path, e))?;
-            sums.push_str(&format!("{digest}  {name}\n"));
+            let _ = writeln!(sums, "{digest}  {name}");
         }
         self.put("SHA256SUMS", sums.as_bytes())?;
         widen_permissions(self.path())?;
@@ -75,7 +76,8 @@ impl Draft {
 /// Temporary folders are private; a finished run is as readable as any other folder.
 fn widen_permissions(path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(|e| FileError::new("set permissions of", path, e))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        .map_err(|e| FileError::new("set permissions of", path, e))
 }
 
 /// The id, or the id with the first free number where two runs began in the same second.
@@ -85,6 +87,7 @@ fn free_name(home: &Path, id: &str) -> PathBuf {
 }
 
 /// Drafts whose process is gone: runs that were killed.
+#[must_use]
 pub fn abandoned(results: &Path, experiment: &str) -> Vec<PathBuf> {
     let home = results.join(experiment);
     let names = files::list(&home).unwrap_or_default();

@@ -23,10 +23,12 @@ pub struct Predictions {
 
 fn table<R: AsRef<[String]>>(header: &[&str], rows: impl IntoIterator<Item = R>) -> Vec<u8> {
     let mut writer = Writer::from_writer(Vec::new());
-    let written = writer.write_record(header).and_then(|()| {
-        rows.into_iter().try_for_each(|row| writer.write_record(row.as_ref()))
-    });
-    written.and_then(|()| writer.into_inner().map_err(|e| e.into_error().into())).expect("a Vec takes every row of equal length")
+    let written = writer
+        .write_record(header)
+        .and_then(|()| rows.into_iter().try_for_each(|row| writer.write_record(row.as_ref())));
+    written
+        .and_then(|()| writer.into_inner().map_err(|e| e.into_error().into()))
+        .expect("a Vec takes every row of equal length")
 }
 
 fn number(value: f64) -> String {
@@ -37,9 +39,24 @@ fn number(value: f64) -> String {
 #[must_use]
 pub fn metrics(record: &Record) -> Vec<u8> {
     const HEADER: [&str; 18] = [
-        "variant", "status", "reason", "samples", "correct", "accuracy", "accuracy_low", "accuracy_high", "latency_ms",
-        "latency_low", "latency_high", "throughput", "speedup", "speedup_low", "speedup_high", "peak_memory_bytes",
-        "model_bytes", "batch",
+        "variant",
+        "status",
+        "reason",
+        "samples",
+        "correct",
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "latency_ms",
+        "latency_low",
+        "latency_high",
+        "throughput",
+        "speedup",
+        "speedup_low",
+        "speedup_high",
+        "peak_memory_bytes",
+        "model_bytes",
+        "batch",
     ];
     table(&HEADER, record.variants.iter().map(metrics_row))
 }
@@ -98,12 +115,24 @@ pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
 #[must_use]
 pub fn layers(record: &Record) -> Vec<u8> {
     const HEADER: [&str; 13] = [
-        "layer", "operator", "quantized", "float_because", "scale", "zero_point", "observer", "min", "max", "low",
-        "high", "weight_shape", "weight_sqnr_db",
+        "layer",
+        "operator",
+        "quantized",
+        "float_because",
+        "scale",
+        "zero_point",
+        "observer",
+        "min",
+        "max",
+        "low",
+        "high",
+        "weight_shape",
+        "weight_sqnr_db",
     ];
     let rows = record.network.layers.iter().map(|layer| {
         let seen = layer.observed.as_ref();
-        let observed = |pick: fn(&super::format::ObservedFacts) -> f32| seen.map(|o| format!("{}", pick(o))).unwrap_or_default();
+        let observed =
+            |pick: fn(&super::format::ObservedFacts) -> f32| seen.map(|o| format!("{}", pick(o))).unwrap_or_default();
         let weight = layer.weight.as_ref();
         [
             layer.name.clone(),

@@ -1,5 +1,7 @@
 //! The few lines that end a run on a terminal.
 
+use std::fmt::Write as _;
+
 use crate::base::units;
 use crate::record::Record;
 use crate::record::format::Outcome;
@@ -22,11 +24,11 @@ pub fn summary(record: &Record) -> String {
             Outcome::Missing { reason, .. } => format!("missing: {reason}"),
             Outcome::Failed { reason } => format!("failed: {reason}"),
         };
-        out.push_str(&format!("  {:width$}  {text}\n", variant.name));
+        let _ = writeln!(out, "  {:width$}  {text}", variant.name);
     }
     for goal in &record.goals {
-        out.push_str(&format!("  {}: {} {} ({})\n", goal.verdict.word(), goal.variant, goal.goal, goal.because));
+        let _ = writeln!(out, "  {}: {} {} ({})", goal.verdict.word(), goal.variant, goal.goal, goal.because);
     }
-    out.push_str(&format!("verdict: {}\n", record.verdict.word()));
+    let _ = writeln!(out, "verdict: {}", record.verdict.word());
     out
 }

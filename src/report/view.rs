@@ -243,7 +243,11 @@ impl<'a> ComparedRow<'a> {
             lost: comparison.counts.only_first,
             gained: comparison.counts.only_second,
             p_value: text::p_value(comparison.p_value),
-            agreement: format!("{} ({} of {n})", units::percent(comparison.agreeing as f64 / n as f64), comparison.agreeing),
+            agreement: format!(
+                "{} ({} of {n})",
+                units::percent(comparison.agreeing as f64 / n as f64),
+                comparison.agreeing
+            ),
             speedup: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| units::times(s.value)),
             speedup_interval: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| interval(s, 2, "×")),
             compression: units::times(baseline.artefact.bytes as f64 / measured.artefact.bytes.max(1) as f64),
@@ -275,7 +279,8 @@ fn time_cell(latency: &Latency) -> String {
 }
 
 fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<String>) -> Matrix {
-    let mut devices: Vec<&'static str> = record.variants.iter().map(|v| crate::manifest::Choice::word(v.device)).collect();
+    let mut devices: Vec<&'static str> =
+        record.variants.iter().map(|v| crate::manifest::Choice::word(v.device)).collect();
     devices.sort_unstable();
     devices.dedup();
     let label = |v: &VariantResult| {
@@ -289,7 +294,8 @@ fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<St
         }
     }
     let content = |row: &str, device: &str| {
-        let found = record.variants.iter().find(|v| label(v) == row && crate::manifest::Choice::word(v.device) == device);
+        let found =
+            record.variants.iter().find(|v| label(v) == row && crate::manifest::Choice::word(v.device) == device);
         match found.map(|variant| &variant.outcome) {
             None => "not in the manifest".to_owned(),
             Some(Outcome::Measured(measured)) => cell(measured).unwrap_or_else(|| "not available".into()),
@@ -366,7 +372,11 @@ fn noisiest(record: &Record) -> Vec<NoisyLayer> {
     layers
         .into_iter()
         .take(SHOWN)
-        .map(|(db, layer)| NoisyLayer { name: layer.name.clone(), operator: layer.operator.clone(), sqnr: format!("{db:.1} dB") })
+        .map(|(db, layer)| NoisyLayer {
+            name: layer.name.clone(),
+            operator: layer.operator.clone(),
+            sqnr: format!("{db:.1} dB"),
+        })
         .collect()
 }
 
@@ -375,7 +385,9 @@ impl HostView {
         let host = &record.host;
         Self {
             isa: if host.isa_flags.is_empty() { "none of note".into() } else { host.isa_flags.join(", ") },
-            memory: host.memory_bytes.map_or_else(|| "unknown".into(), |b| format!("{:.1} GiB", b as f64 / f64::from(1 << 30))),
+            memory: host
+                .memory_bytes
+                .map_or_else(|| "unknown".into(), |b| format!("{:.1} GiB", b as f64 / f64::from(1 << 30))),
             virtual_machine: if host.virtual_machine { "yes: timings carry the neighbours' noise" } else { "no" },
             governor: host.governor.clone().unwrap_or_else(|| "not readable".into()),
         }

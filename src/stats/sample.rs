@@ -11,6 +11,7 @@ pub fn quantile(sample: &[f64], p: f64) -> Option<f64> {
 
 /// [`quantile`] of a sample that is already in ascending order.
 #[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions lie in 0..=last")]
 pub fn quantile_sorted(sorted: &[f64], p: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     let position = p.clamp(0.0, 1.0) * last as f64;

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use requant::backend::{self, Request, Session};
+use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::dataset::{self, Image};
 use requant::graph::{Graph, Op, pass};
@@ -44,7 +45,7 @@ fn inputs(split: &str) -> Vec<Tensor> {
 }
 
 fn imported(path: &Path) -> Graph {
-    onnx::read(&std::fs::read(path).unwrap()).unwrap().graph
+    onnx::read(&files::read(path).unwrap()).unwrap().graph
 }
 
 fn folded(path: &Path) -> Graph {
@@ -85,10 +86,10 @@ fn fx_default_reproduces_pytorch_to_the_bit() {
 }
 
 fn check_against(model: &Path, fixture: &Path) {
-    let stored = std::fs::read(fixture).unwrap();
+    let stored = files::read(fixture).unwrap();
     let golden = SafeTensors::deserialize(&stored).unwrap();
     let facts: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(fixture.with_extension("json")).unwrap()).unwrap();
+        serde_json::from_slice(&files::read(&fixture.with_extension("json")).unwrap()).unwrap();
     let graph = folded(model);
 
     let evaluation = inputs("evaluation");
@@ -97,7 +98,10 @@ fn check_against(model: &Path, fixture: &Path) {
     // The golden FP32 logits come from the model with its batch normalization still in place.
     let unfolded = torchscript::write(&imported(model), torchscript::Variant::Float).unwrap();
     let mut float = open(&unfolded, Precision::Fp32);
-    assert!(logits(&mut *float, &evaluation) == lab::floats(&golden, "fp32_logits").as_f32().unwrap(), "FP32 logits differ");
+    assert!(
+        logits(&mut *float, &evaluation) == lab::floats(&golden, "fp32_logits").as_f32().unwrap(),
+        "FP32 logits differ"
+    );
 
     let rules = vec![requant::quantize::LayerRule::default(); graph.nodes.len()];
     let plan = Plan::new(&graph, Recipe::FxDefault, &rules);
@@ -118,7 +122,9 @@ fn check_against(model: &Path, fixture: &Path) {
         let name = if name == "classifier_2" { "classifier_1" } else { name };
         let node = names.iter().position(|candidate| candidate == name).unwrap_or_else(|| panic!("no node `{name}`"));
         let found = quantization.activations[node].unwrap();
-        if expected["scale"].as_f64() == Some(found.scale) && expected["zero_point"].as_i64() == Some(found.zero_point.into()) {
+        if expected["scale"].as_f64() == Some(found.scale)
+            && expected["zero_point"].as_i64() == Some(found.zero_point.into())
+        {
             matched += 1;
         } else {
             wrong.push(format!("{name}: {expected} but found {found:?}"));
@@ -145,7 +151,10 @@ fn check_against(model: &Path, fixture: &Path) {
     let again = torchscript::write(&graph, torchscript::Variant::Int8(&quantization)).unwrap();
     assert!(archive == again, "the archive's bytes depend on more than the graph");
     let mut int8 = open(&archive, Precision::Int8);
-    assert!(logits(&mut *int8, &evaluation) == lab::floats(&golden, "int8_logits").as_f32().unwrap(), "INT8 logits differ");
+    assert!(
+        logits(&mut *int8, &evaluation) == lab::floats(&golden, "int8_logits").as_f32().unwrap(),
+        "INT8 logits differ"
+    );
 }
 
 #[test]

@@ -1,7 +1,11 @@
 use requant::backend::{self, Request};
+use requant::base::files;
 use requant::codec::{onnx, torchscript};
+use requant::graph::Graph;
 use requant::graph::pass;
-use requant::manifest::{Backend, Compute, Device, Isa, Precision};
+use requant::manifest::{Backend, Compute, Device, Engine, Isa, Precision};
+use requant::quantize::{Calibrator, LayerRule, Plan, Recipe, calibrate};
+use requant::tensor::Tensor;
 use safetensors::SafeTensors;
 
 use crate::lab;
@@ -12,16 +16,15 @@ const TOLERANCE: f32 = 1e-4;
 #[test]
 fn every_zoo_model_computes_what_pytorch_computes() {
     let Some(zoo) = lab::shared("models/zoo") else { return };
-    let mut models: Vec<_> = std::fs::read_dir(zoo).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut models: Vec<_> = files::list(&zoo).unwrap().into_iter().map(|name| zoo.join(name)).collect();
     models.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
-    models.sort();
     assert!(models.len() >= 12, "the zoo has {} models", models.len());
     backend::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     for path in models {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let model = onnx::read(&std::fs::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let model = onnx::read(&files::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (graph, _) = pass::run_all(model.graph.clone()).unwrap();
-        let stored = std::fs::read(path.with_extension("safetensors")).unwrap();
+        let stored = files::read(&path.with_extension("safetensors")).unwrap();
         let fixture = SafeTensors::deserialize(&stored).unwrap();
         let wanted = lab::floats(&fixture, "logits");
         for (stage, graph) in [("as imported", &model.graph), ("after passes", &graph)] {
@@ -34,8 +37,49 @@ fn every_zoo_model_computes_what_pytorch_computes() {
             let largest = wanted.as_f32().unwrap().iter().fold(0.0_f32, |m, x| m.max(x.abs()));
             let pairs = found[0].as_f32().unwrap().iter().zip(wanted.as_f32().unwrap());
             let error = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
-            println!("{name:24} {stage:12} relative error {error:.1e}");
             assert!(error <= TOLERANCE, "{name} {stage}: {error}");
         }
     }
+}
+
+/// The least signal to quantization noise, in dB, that INT8 logits of a random-weight network keep.
+const LEAST_SQNR: f64 = 25.0;
+
+#[test]
+fn every_zoo_model_quantizes_and_runs_in_int8() {
+    let Some(zoo) = lab::shared("models/zoo") else { return };
+    backend::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    let mut low = Vec::new();
+    for name in files::list(&zoo).unwrap().iter().filter(|name| name.ends_with(".onnx")) {
+        let path = zoo.join(name);
+        let graph = pass::run_all(onnx::read(&files::read(&path).unwrap()).unwrap().graph).unwrap().0;
+        let stored = files::read(&path.with_extension("safetensors")).unwrap();
+        let fixture = SafeTensors::deserialize(&stored).unwrap();
+        let found = int8_logits(&graph, &lab::floats(&fixture, "input"));
+        let db = sqnr(&lab::floats(&fixture, "logits"), &found);
+        if db < LEAST_SQNR {
+            low.push(format!("{name}: {db:.1} dB"));
+        }
+    }
+    assert_eq!(low, Vec::<String>::new());
+}
+
+fn int8_logits(graph: &Graph, input: &Tensor) -> Tensor {
+    let request = |precision, engine| Request { backend: Backend::Torch, precision, device: Device::Cpu, engine };
+    let plan = Plan::new(graph, Recipe::FxDefault, &vec![LayerRule::default(); graph.nodes.len()]);
+    let tapped = torchscript::write(graph, torchscript::Variant::Taps(&plan.taps())).unwrap();
+    let mut calibrator = Calibrator::new(&plan);
+    calibrator.observe(&backend::open(request(Precision::Fp32, None), &tapped).unwrap().run(input).unwrap());
+    let quantization = calibrate::quantize(graph, &plan, Recipe::FxDefault, &calibrator.finish()).unwrap();
+    let archive = torchscript::write(graph, torchscript::Variant::Int8(&quantization)).unwrap();
+    backend::open(request(Precision::Int8, Some(Engine::Fbgemm)), &archive).unwrap().run(input).unwrap().remove(0)
+}
+
+/// `10·log₁₀(Σx² / Σ(x − y)²)`
+fn sqnr(wanted: &Tensor, found: &Tensor) -> f64 {
+    let pairs = wanted.as_f32().unwrap().iter().zip(found.as_f32().unwrap());
+    let (signal, noise) = pairs.fold((0.0, 0.0), |(signal, noise), (&x, &y)| {
+        (signal + f64::from(x).powi(2), noise + f64::from(x - y).powi(2))
+    });
+    10.0 * (signal / noise).log10()
 }

@@ -15,13 +15,13 @@ pub(super) fn probe(request: Request) -> Availability {
     if request.device == Device::Cuda && !Cuda::is_available() {
         return Availability::Missing {
             why: "libtorch finds no CUDA device".into(),
-            remedy: "run on a machine with an NVIDIA GPU and a CUDA libtorch, or set `required = false`".into(),
+            remedy: "run on a machine with an NVIDIA GPU and a CUDA libtorch".into(),
         };
     }
     match request.engine.filter(|engine| !context::supports(*engine)) {
         Some(engine) => Availability::Missing {
             why: format!("this libtorch has no INT8 engine `{engine}`"),
-            remedy: "choose another `engine`, or set `required = false`".into(),
+            remedy: "choose another `engine`".into(),
         },
         None => Availability::Ready { detail: format!("libtorch {}", context::version()) },
     }
@@ -68,7 +68,8 @@ pub(super) fn runtime() -> Runtime {
 fn engine_error(doing: &'static str) -> impl Fn(tch::TchError) -> BackendError {
     move |error| {
         let message = error.to_string();
-        let first = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("libtorch failed").to_owned();
+        let first =
+            message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("libtorch failed").to_owned();
         BackendError::Engine { doing, message: first }
     }
 }

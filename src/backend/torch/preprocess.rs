@@ -16,12 +16,15 @@ impl ImageArithmetic for TorchArithmetic {
             let given = settings.mean.len();
             return Err(PreprocessError(format!("`mean` and `std` have {given} numbers for {channels} channels")));
         }
-        batch(images, settings, channels).and_then(|t| from_torch(&t)).map_err(|error| PreprocessError(error.to_string()))
+        batch(images, settings, channels)
+            .and_then(|t| from_torch(&t))
+            .map_err(|error| PreprocessError(error.to_string()))
     }
 }
 
 fn batch(images: &[Image], settings: &Preprocess, channels: usize) -> Result<TorchTensor, TchError> {
-    let same = |a: &Image, b: &Image| (a.channels, a.height, a.width, a.full) == (b.channels, b.height, b.width, b.full);
+    let same =
+        |a: &Image, b: &Image| (a.channels, a.height, a.width, a.full) == (b.channels, b.height, b.width, b.full);
     // Images of one size go through as one tensor; the operators treat images independently.
     let resized = if images.windows(2).all(|pair| same(&pair[0], &pair[1])) {
         resize(images, settings)?

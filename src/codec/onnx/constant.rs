@@ -17,7 +17,9 @@ mod kind {
 pub(super) fn read(proto: &TensorProto) -> Result<Tensor, ImportError> {
     let fail = |reason: String| ImportError::Tensor { name: proto.name.clone(), reason };
     if proto.data_location != 0 {
-        return Err(fail("its data is in another file; save the model as one file (`save_as_external_data=False`)".into()));
+        return Err(fail(
+            "its data is in another file; save the model as one file (`save_as_external_data=False`)".into(),
+        ));
     }
     let shape = proto.dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| fail(format!("negative size in {:?}", proto.dims)))?;
@@ -38,7 +40,9 @@ pub(super) fn read(proto: &TensorProto) -> Result<Tensor, ImportError> {
             let listed = proto.int32_data.iter().map(|&x| i64::from(x));
             Data::I64(flags.into_iter().map(i64::from).chain(listed).collect())
         }
-        other => return Err(fail(format!("element type {other} is not supported; only float and integer tensors are"))),
+        other => {
+            return Err(fail(format!("element type {other} is not supported; only float and integer tensors are")));
+        }
     };
     Tensor::new(shape, data).map_err(|error| fail(error.to_string()))
 }

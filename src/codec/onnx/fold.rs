@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attributes::Attributes;
 use super::constant;
 use super::error::ImportError;
-use super::import::{Import, Operand, label};
+use super::import::{Import, Operand, constant_operand, label};
 use super::proto::NodeProto;
 use crate::graph::Dim;
 use crate::tensor::{Data, Tensor};
@@ -50,7 +50,7 @@ pub(super) fn fold(
         reason,
     };
     match node.op_type.as_str() {
-        "Constant" => constant_node(import, node, form).map(Some),
+        "Constant" => constant_node(node, form).map(Some),
         "Shape" => shape(import, node, operands).map_err(form).map(Some),
         _ => {
             let ints: Option<Vec<&Ints>> = operands
@@ -67,15 +67,11 @@ pub(super) fn fold(
     }
 }
 
-fn constant_node(
-    import: &Import,
-    node: &NodeProto,
-    form: impl Fn(String) -> ImportError,
-) -> Result<Operand, ImportError> {
+fn constant_node(node: &NodeProto, form: impl Fn(String) -> ImportError) -> Result<Operand, ImportError> {
     let attributes = Attributes::of(node);
     let name = node.output.first().cloned().unwrap_or_default();
     if let Some(tensor) = attributes.tensor("value") {
-        return import.constant(&name, constant::read(tensor)?);
+        return constant_operand(&name, constant::read(tensor)?);
     }
     if let Some(value) = attributes.int("value_int") {
         return Ok(Operand::Ints(Ints::known(true, &[value])));

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::constant;
 use super::error::ImportError;
 use super::fold::{self, Ints};
 use super::name::Names;
 use super::operator;
 use super::proto::{Dimension, GraphProto, NodeProto, ValueInfo};
-use super::constant;
 use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
 use crate::tensor::{Data, Tensor};
 
@@ -31,37 +31,23 @@ pub(super) struct Import {
     values: BTreeMap<String, Operand>,
 }
 
-pub(super) fn graph(proto: GraphProto, opset: i64) -> Result<Graph, ImportError> {
+pub(super) fn graph(proto: &GraphProto, opset: i64) -> Result<Graph, ImportError> {
     let mut import = Import { graph: Graph::default(), opset, names: Names::default(), values: BTreeMap::new() };
-    import.read_initializers(&proto)?;
-    import.read_input(&proto)?;
+    import.read_initializers(proto)?;
+    import.read_input(proto)?;
     for node in &proto.node {
         import.read_node(node)?;
     }
-    import.finish(&proto)
+    import.finish(proto)
 }
 
 impl Import {
     fn read_initializers(&mut self, proto: &GraphProto) -> Result<(), ImportError> {
         for stored in &proto.initializer {
-            let operand = self.constant(&stored.name, constant::read(stored)?)?;
+            let operand = constant_operand(&stored.name, constant::read(stored)?)?;
             self.values.insert(stored.name.clone(), operand);
         }
         Ok(())
-    }
-
-    /// A constant as an operand: floats stay tensors, integers become foldable lists.
-    pub(super) fn constant(&self, name: &str, tensor: Tensor) -> Result<Operand, ImportError> {
-        match tensor.data() {
-            Data::I64(values) if tensor.shape().len() <= 1 => {
-                Ok(Operand::Ints(Ints::known(tensor.shape().is_empty(), values)))
-            }
-            Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
-            _ => Err(ImportError::Tensor {
-                name: name.to_owned(),
-                reason: "integer constants of more than one dimension are not supported".into(),
-            }),
-        }
     }
 
     fn read_input(&mut self, proto: &GraphProto) -> Result<(), ImportError> {
@@ -121,6 +107,20 @@ impl Import {
         }
         pass::drop_unreachable(&mut self.graph);
         Ok(self.graph)
+    }
+}
+
+/// A constant as an operand: floats stay tensors, integers become foldable lists.
+pub(super) fn constant_operand(name: &str, tensor: Tensor) -> Result<Operand, ImportError> {
+    match tensor.data() {
+        Data::I64(values) if tensor.shape().len() <= 1 => {
+            Ok(Operand::Ints(Ints::known(tensor.shape().is_empty(), values)))
+        }
+        Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
+        _ => Err(ImportError::Tensor {
+            name: name.to_owned(),
+            reason: "integer constants of more than one dimension are not supported".into(),
+        }),
     }
 }
 

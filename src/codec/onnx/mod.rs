@@ -44,5 +44,5 @@ pub fn read(bytes: &[u8]) -> Result<Model, ImportError> {
     }
     let graph = model.graph.ok_or(ImportError::NotOnnx { reason: "it holds no graph".into() })?;
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
-    Ok(Model { graph: import::graph(graph, opset)?, opset, producer })
+    Ok(Model { graph: import::graph(&graph, opset)?, opset, producer })
 }

@@ -13,7 +13,13 @@ pub(super) struct Names {
 impl Names {
     /// The node's module path where it can be told, made unique; an operator that is a function
     /// call, not a module, gets its own name appended.
-    pub(super) fn for_node(&mut self, node: &NodeProto, weight: Option<&str>, is_module: bool, torch_name: &str) -> String {
+    pub(super) fn for_node(
+        &mut self,
+        node: &NodeProto,
+        weight: Option<&str>,
+        is_module: bool,
+        torch_name: &str,
+    ) -> String {
         let module = weight.and_then(module_of_weight).or_else(|| scopes(node)).or_else(|| path(&node.name));
         let wanted = match module {
             Some(path) if is_module && !path.is_empty() => path,

@@ -46,9 +46,7 @@ pub(super) fn lower(
     let mut lowering = Lowering { import, node, operands, attributes: Attributes::of(node) };
     lowering.dispatch().map_err(|trouble| match trouble {
         Trouble::Import(error) => error,
-        Trouble::Form(reason) => {
-            ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason }
-        }
+        Trouble::Form(reason) => ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason },
         Trouble::Unsupported => {
             let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
             ImportError::Unsupported { node: label(node), operator: format!("{domain}{}", node.op_type), opset }
@@ -114,10 +112,12 @@ impl Lowering<'_> {
     fn running(&mut self, position: usize) -> Result<NodeId, Trouble> {
         match self.operand(position)?.clone() {
             Operand::Node(id) => Ok(id),
-            Operand::Float { tensor, .. } => match self.import.push(self.node, None, Op::Constant(tensor), Vec::new())? {
-                Operand::Node(id) => Ok(id),
-                _ => Err("a constant did not become a node".into()),
-            },
+            Operand::Float { tensor, .. } => {
+                match self.import.push(self.node, None, Op::Constant(tensor), Vec::new())? {
+                    Operand::Node(id) => Ok(id),
+                    _ => Err("a constant did not become a node".into()),
+                }
+            }
             Operand::Ints(_) => Err(format!("input {position} is an integer tensor").into()),
         }
     }
@@ -154,11 +154,6 @@ impl Lowering<'_> {
 
     fn rank(&self, id: NodeId) -> usize {
         self.import.graph.node(id).shape.len()
-    }
-
-    fn axis(&self, raw: i64, rank: usize) -> Result<usize, Trouble> {
-        let len = i64::try_from(rank).unwrap_or(i64::MAX);
-        if (-len..len).contains(&raw) { Ok(index(raw, rank)) } else { Err(format!("axis {raw} of {rank} dimensions").into()) }
     }
 
     fn weight_name(&self) -> Option<String> {
@@ -292,7 +287,7 @@ impl Lowering<'_> {
         let input = self.running(0)?;
         let rank = self.rank(input);
         let default = if self.import.opset < 13 { 1 } else { -1 };
-        let axis = self.axis(self.attributes.int("axis").unwrap_or(default), rank)?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(default), rank)?;
         if self.import.opset < 13 && axis + 1 != rank {
             return Err("before opset 13 it normalizes over several axes at once; export with opset 13 or later".into());
         }
@@ -349,10 +344,12 @@ impl Lowering<'_> {
         let input = self.running(0)?;
         let rank = self.rank(input);
         let raw = self.numbers_or_attribute("axes", 1)?.ok_or("it averages over every axis, the batch included")?;
-        let mut axes = raw.iter().map(|&axis| self.axis(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
         if rank != 4 || axes != [2, 3] {
-            return Err(format!("axes {axes:?} of {rank} dimensions; only height and width of an image are supported").into());
+            return Err(
+                format!("axes {axes:?} of {rank} dimensions; only height and width of an image are supported").into()
+            );
         }
         let keep = self.attributes.int("keepdims").unwrap_or(1) != 0;
         self.emit(if keep { Op::GlobalAvgPool } else { Op::SpatialMean }, vec![input])
@@ -362,7 +359,7 @@ impl Lowering<'_> {
 
     fn flatten(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let axis = self.axis(self.attributes.int("axis").unwrap_or(1), self.rank(input))?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(1), self.rank(input))?;
         self.emit(Op::Flatten { axis }, vec![input])
     }
 
@@ -395,7 +392,7 @@ impl Lowering<'_> {
         let input = self.running(0)?;
         let rank = self.rank(input);
         let order = match self.attributes.ints("perm") {
-            Some(perm) => perm.iter().map(|&axis| self.axis(axis, rank)).collect::<Result<_, _>>()?,
+            Some(perm) => perm.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?,
             None => (0..rank).rev().collect(),
         };
         self.emit(Op::Transpose(order), vec![input])
@@ -404,7 +401,7 @@ impl Lowering<'_> {
     fn concat(&mut self) -> Lowered {
         let inputs = (0..self.operands.len()).map(|i| self.running(i)).collect::<Result<Vec<_>, _>>()?;
         let first = *inputs.first().ok_or("it joins nothing")?;
-        let axis = self.axis(self.attributes.int("axis").unwrap_or(1), self.rank(first))?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(1), self.rank(first))?;
         self.emit(Op::Concat { axis }, inputs)
     }
 
@@ -419,9 +416,10 @@ impl Lowering<'_> {
             return Err("starts, ends, axes and steps differ in length".into());
         }
         for i in 0..starts.len() {
-            let axis = self.axis(axes[i], rank)?;
+            let axis = axis_of(axes[i], rank)?;
             let size = self.import.graph.node(current).shape[axis].known().ok_or("it slices the batch")?;
-            let step = usize::try_from(steps[i]).ok().filter(|&step| step > 0).ok_or("a step below 1 is not supported")?;
+            let step =
+                usize::try_from(steps[i]).ok().filter(|&step| step > 0).ok_or("a step below 1 is not supported")?;
             let op = Op::Slice { axis, start: index(starts[i], size), end: index(ends[i], size), step };
             current = self.chained(op, current)?;
         }
@@ -437,10 +435,12 @@ impl Lowering<'_> {
 
     fn split(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let axis = self.axis(self.attributes.int("axis").unwrap_or(0), self.rank(input))?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(0), self.rank(input))?;
         let size = self.import.graph.node(input).shape[axis].known().ok_or("it splits the batch")?;
         let parts = match self.numbers_or_attribute("split", 1)? {
-            Some(sizes) => sizes.iter().map(|&s| usize::try_from(s).map_err(|_| "negative size")).collect::<Result<_, _>>()?,
+            Some(sizes) => {
+                sizes.iter().map(|&s| usize::try_from(s).map_err(|_| "negative size")).collect::<Result<_, _>>()?
+            }
             None => vec![size.div_ceil(self.node.output.len().max(1)); self.node.output.len()],
         };
         let mut start = 0;
@@ -470,6 +470,16 @@ impl Lowering<'_> {
             }
             _ => Err("only non-negative padding of an image's height and width is supported".into()),
         }
+    }
+}
+
+/// An ONNX axis, which may count from the end, as an index.
+fn axis_of(raw: i64, rank: usize) -> Result<usize, Trouble> {
+    let len = i64::try_from(rank).unwrap_or(i64::MAX);
+    if (-len..len).contains(&raw) {
+        Ok(index(raw, rank))
+    } else {
+        Err(format!("axis {raw} of {rank} dimensions").into())
     }
 }
 

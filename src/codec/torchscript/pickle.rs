@@ -70,21 +70,18 @@ fn global(out: &mut Vec<u8>, module: &str, name: &str) {
 
 fn text(out: &mut Vec<u8>, text: &str) {
     out.push(b'X');
-    out.extend((text.len() as u32).to_le_bytes());
+    out.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend(text.bytes());
 }
 
 /// A whole number: four bytes where it fits, eight where it must.
 fn int(out: &mut Vec<u8>, value: usize) {
-    match i32::try_from(value) {
-        Ok(small) => {
-            out.push(b'J');
-            out.extend(small.to_le_bytes());
-        }
-        Err(_) => {
-            out.extend([b'\x8a', 8]);
-            out.extend((value as i64).to_le_bytes());
-        }
+    if let Ok(small) = i32::try_from(value) {
+        out.push(b'J');
+        out.extend(small.to_le_bytes());
+    } else {
+        out.extend([b'\x8a', 8]);
+        out.extend((value as i64).to_le_bytes());
     }
 }
 

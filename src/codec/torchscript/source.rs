@@ -189,9 +189,15 @@ impl<'a> Emitter<'a> {
                 call::float_layer(&node.op, &inputs[0], &weight, &bias)
             }
             Op::BatchNorm(norm) => {
-                let parts = [(&norm.gamma, "gamma"), (&norm.beta, "beta"), (&norm.mean, "mean"), (&norm.variance, "variance")];
+                let parts =
+                    [(&norm.gamma, "gamma"), (&norm.beta, "beta"), (&norm.mean, "mean"), (&norm.variance, "variance")];
                 let names = parts.map(|(tensor, part)| self.tensor(&self.attribute_name(id, part), (**tensor).clone()));
-                format!("torch.batch_norm({}, {}, False, 0.1, {:?}, True)", inputs[0], names.join(", "), f64::from(norm.epsilon))
+                format!(
+                    "torch.batch_norm({}, {}, False, 0.1, {:?}, True)",
+                    inputs[0],
+                    names.join(", "),
+                    f64::from(norm.epsilon)
+                )
             }
             Op::Constant(tensor) => self.tensor(&self.attribute_name(id, "value"), (**tensor).clone()),
             op => call::plain(op, &node.shape, &inputs),

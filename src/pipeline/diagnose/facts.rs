@@ -43,9 +43,8 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
     let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
     let node = prepared.graph.node(id);
     let slot = plan.observer_of[id.0];
-    let observed = slot.and_then(|slot| {
-        calibration.observed[slot].map(|seen| observed_facts(plan.observers[slot].kind, &seen))
-    });
+    let observed =
+        slot.and_then(|slot| calibration.observed[slot].map(|seen| observed_facts(plan.observers[slot].kind, &seen)));
     let weight = node.op.weights().map(|float| WeightFacts {
         shape: float.weight.shape().to_vec(),
         sqnr_db: quantized
@@ -80,9 +79,8 @@ fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {
 
 pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
     let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
-    let watching = |slot: &crate::quantize::plan::ObserverSlot| {
-        slot.kind != ObserverKind::Fixed && !slot.members.is_empty()
-    };
+    let watching =
+        |slot: &crate::quantize::plan::ObserverSlot| slot.kind != ObserverKind::Fixed && !slot.members.is_empty();
     let dead = |observed: &Option<Observed>| observed.is_none_or(|seen| seen.min >= seen.max);
     let dead_observers = plan
         .observers

@@ -16,16 +16,13 @@ const UPSAMPLE: usize = 16;
 /// Levels of the destination type; 256 whether or not the range is reduced, as in PyTorch.
 const LEVELS: f32 = 256.0;
 
-#[derive(Debug, Clone)]
+/// How far the search moves a quantile at a time.
+const QUANTILE_STEP: f64 = 1e-5;
+
+#[derive(Debug, Clone, Default)]
 pub(super) struct Histogram {
     pub(super) counts: Vec<f32>,
     pub(super) range: MinMax,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: Vec::new(), range: MinMax::default() }
-    }
 }
 
 impl Histogram {
@@ -72,14 +69,13 @@ impl Histogram {
         if self.counts.is_empty() {
             return (0.0, 0.0);
         }
-        const STEP: f64 = 1e-5;
         let total = f64::from(reduce::sum(&self.counts));
         let cumulative = reduce::cumulative(&self.counts);
         let (mut alpha, mut beta) = (0.0, 1.0);
         let (mut first, mut last) = (0, BINS - 1);
         let mut least = f32::INFINITY;
         while alpha < beta {
-            let (next_alpha, next_beta): (f64, f64) = (alpha + STEP, beta - STEP);
+            let (next_alpha, next_beta): (f64, f64) = (alpha + QUANTILE_STEP, beta - QUANTILE_STEP);
             let (left_mass, right_mass) = ((next_alpha * total) as f32, (next_beta * total) as f32);
             let (mut left, mut right) = (first, last);
             while left < last && cumulative[left] < left_mass {
@@ -188,7 +184,8 @@ mod tests {
         assert_eq!(floor_divide(7.0, 2.0), 3.0);
         assert_eq!(floor_divide(-7.0, 2.0), -4.0);
         assert_eq!(floor_divide(-8.0, 2.0), -4.0);
-        assert_eq!(floor_divide(0.3, 0.1), 3.0_f32.min((0.3_f64 / 0.1_f64).floor() as f32).max(2.0));
+        // The quotient of these two rounds up to 3; the remainder says that it is less.
+        assert_eq!(floor_divide(0.299_999_98, 0.1), 2.0);
     }
 
     #[test]

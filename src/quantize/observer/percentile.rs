@@ -11,7 +11,12 @@ pub(super) fn central(histogram: &Histogram) -> (f32, f32) {
     let cut = total * (1.0 - KEPT) / 2.0;
     let tail = |counts: &mut dyn Iterator<Item = &f32>| {
         let mut sum = 0.0;
-        counts.take_while(|&&count| { sum += f64::from(count); sum <= cut }).count()
+        counts
+            .take_while(|&&count| {
+                sum += f64::from(count);
+                sum <= cut
+            })
+            .count()
     };
     let first = tail(&mut histogram.counts.iter());
     let last = BINS - tail(&mut histogram.counts.iter().rev());

@@ -48,7 +48,8 @@ fn comparison(variant: &VariantResult) -> Option<String> {
     let measured = variant.measured()?;
     let difference = measured.against_baseline.as_ref()?.difference;
     let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
-    let speed = speed.map_or_else(String::new, |(batch, s)| format!(", at {} its speed (batch {batch})", units::times(s.value)));
+    let speed = speed
+        .map_or_else(String::new, |(batch, s)| format!(", at {} its speed (batch {batch})", units::times(s.value)));
     Some(format!(
         "`{}` has {}: {} ({}){speed}.",
         variant.name,
@@ -65,17 +66,22 @@ pub(super) fn conclusions(record: &Record) -> Vec<String> {
         (_, Verdict::Pass) => "Every goal is met, with its whole interval on the right side.".to_owned(),
         (_, Verdict::Fail) => "The run fails: do not ship these variants as they are.".to_owned(),
         (_, Verdict::Inconclusive) => {
-            "The samples or rounds do not decide every goal: enlarge `evaluation.samples` or `benchmark.rounds`.".to_owned()
+            "The samples or rounds do not decide every goal: enlarge `evaluation.samples` or `benchmark.rounds`."
+                .to_owned()
         }
     }];
     lines.extend(
-        record.goals.iter().filter(|goal| goal.verdict != Verdict::Pass).map(|goal| {
-            format!("`{}` of `{}`: {} — {}.", goal.goal, goal.variant, goal.verdict.word(), goal.because)
-        }),
+        record
+            .goals
+            .iter()
+            .filter(|goal| goal.verdict != Verdict::Pass)
+            .map(|goal| format!("`{}` of `{}`: {} — {}.", goal.goal, goal.variant, goal.verdict.word(), goal.because)),
     );
     for variant in &record.variants {
         match &variant.outcome {
-            Outcome::Missing { reason, .. } => lines.push(format!("`{}` was not run: {reason}.", variant.name)),
+            Outcome::Missing { reason, .. } => {
+                lines.push(format!("`{}` is optional and was not run: {reason}.", variant.name));
+            }
             Outcome::Failed { reason } => lines.push(format!("`{}` failed: {reason}.", variant.name)),
             Outcome::Measured(measured) => lines.extend(significance(variant, measured)),
         }

@@ -1,0 +1,161 @@
+use requant::base::files;
+
+use crate::lab::{self, Bench, DIGITS_MODEL};
+
+/// A run of the bench's manifest ends with this code and message, a next step, and no trace.
+fn refused(bench: &Bench, code: i32, what: &str, next: &str) {
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(code), "{ended:?}");
+    let errors: Vec<&str> = ended.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "one message: {ended:?}");
+    assert!(errors[0].contains(what), "{ended:?}");
+    let step = ended.stderr.lines().find(|line| line.starts_with("  next: "));
+    assert!(step.is_some_and(|step| step.contains(next)), "{ended:?}");
+    assert!(ended.stdout.is_empty(), "{ended:?}");
+    assert_eq!(bench.leftovers(), Vec::<String>::new());
+}
+
+fn digits_model() -> Vec<u8> {
+    files::read(&lab::root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap()
+}
+
+#[test]
+fn a_wrong_model_hash_is_an_integrity_failure() {
+    let bench = Bench::new();
+    bench.digits(&[(DIGITS_MODEL, &"0".repeat(64))]);
+    refused(&bench, 5, "`model.sha256` is pinned to 0000", &format!("model.sha256 = \"{DIGITS_MODEL}\""));
+}
+
+#[test]
+fn a_changed_dataset_or_subset_is_an_integrity_failure() {
+    let bench = Bench::new();
+    bench.digits(&[("sha256 = \"c277", "sha256 = \"d277")]);
+    refused(&bench, 5, "`dataset.sha256` is pinned", "restore the file");
+    let bench = Bench::new();
+    bench.digits(&[("samples = 512", &format!("samples = 512\nsha256 = \"{}\"", "1".repeat(64)))]);
+    refused(&bench, 5, "`calibration.sha256` is pinned", "calibration.sha256 = ");
+}
+
+#[test]
+fn a_truncated_model_is_wrong_input() {
+    let bench = Bench::new();
+    let model = digits_model();
+    bench.digits_with_model(&model[..model.len() / 2]);
+    refused(&bench, 2, "not a readable ONNX file", "compare its SHA-256");
+}
+
+#[test]
+fn an_unsupported_operator_is_named() {
+    let bench = Bench::new();
+    let mut model = digits_model();
+    let at = (1..model.len() - 9).find(|&i| &model[i..i + 9] == b"HardSwish" && model[i - 1] == 9).unwrap();
+    model[at..at + 9].copy_from_slice(b"HardTwist");
+    bench.digits_with_model(&model);
+    refused(&bench, 2, "uses operator `HardTwist` (opset 17)", "replace the operation");
+}
+
+#[test]
+fn an_unknown_recipe_is_corrected() {
+    let bench = Bench::new();
+    bench.digits(&[("recipe = \"fx-default\"", "recipe = \"fx-defalt\"")]);
+    refused(&bench, 2, "unknown recipe `fx-defalt`", "did you mean `fx-default`?");
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_is_refused() {
+    let bench = Bench::new();
+    let layer = "recipe = \"fx-default\"\n[[quantize.layer]]\nmatch = \"nowhere.*\"\nprecision = \"fp32\"";
+    bench.digits(&[("recipe = \"fx-default\"", layer)]);
+    refused(&bench, 2, "pattern `nowhere.*` matches no layer", "layers.csv");
+}
+
+#[test]
+fn a_missing_required_backend_stops_the_run() {
+    let bench = Bench::new();
+    bench.digits(&[("required = false", "required = true")]);
+    refused(&bench, 4, "variant `int8_tensorrt` needs tensorrt, which is missing", "required = false");
+}
+
+#[test]
+fn a_missing_manifest_or_model_is_named() {
+    let bench = Bench::new();
+    refused(&bench, 2, "cannot open `digits.toml`", "check the path");
+    bench.digits(&[("digits-mobilenet_v3_small.onnx", "elsewhere.onnx")]);
+    refused(&bench, 2, "models/elsewhere.onnx", "relative to the manifest");
+}
+
+#[test]
+fn a_results_folder_that_cannot_be_written_is_named() {
+    let bench = Bench::new();
+    bench.digits(&[]);
+    bench.put("occupied", b"a file");
+    let ended = bench.run(&["run", "digits.toml", "--results", "occupied/results"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("cannot create `occupied/results/digits`"), "{ended:?}");
+}
+
+#[test]
+fn a_wrong_image_size_is_found_before_the_work() {
+    let bench = Bench::new();
+    bench.digits(&[("resize = [32, 32]", "resize = [24, 24]")]);
+    refused(&bench, 2, "takes 3 × 32 × 32 images, but the dataset gives 3 × 24 × 24", "dataset.preprocess.resize");
+}
+
+/// A small CIFAR-10 image folder with the CIFAR-10 model.
+fn cifar(bench: &Bench, data: &str) {
+    let experiments = lab::root().join("experiments");
+    let model = "models/cifar10-mobilenet_v3_small.onnx";
+    bench.put(model, &files::read(&experiments.join(model)).unwrap());
+    let text = files::read_text(&experiments.join("cifar10-mobilenet_v3_small.toml")).unwrap();
+    let pin = text.lines().find(|line| line.contains("876b2c")).unwrap();
+    let text = text.replace(pin, "").replace("../data/cifar10.tar", data);
+    bench.put(
+        "digits.toml",
+        text.replace("samples = 512", "samples = 20").replace("samples = 2000", "samples = 20").as_bytes(),
+    );
+}
+
+#[test]
+fn a_truncated_tar_is_wrong_input() {
+    let Some(tar) = lab::shared("datasets/cifar10.tar") else { return };
+    let bench = Bench::new();
+    let whole = files::read(&tar).unwrap();
+    for part in [whole.len() / 3, whole.len() / 3 + 700] {
+        bench.put("cut.tar", &whole[..part]);
+        cifar(&bench, "cut.tar");
+        refused(&bench, 2, "cut.tar` is not a readable tar archive", "compare its SHA-256");
+    }
+}
+
+#[test]
+fn a_missing_class_folder_is_named_before_labels_shift() {
+    let Some(tar) = lab::shared("datasets/cifar10.tar") else { return };
+    let bench = Bench::new();
+    lab::unpack_some_cifar(&tar, &bench.path("data"), 2);
+    std::fs::remove_dir_all(bench.path("data/test/cat")).unwrap();
+    cifar(&bench, "data");
+    refused(&bench, 2, "split `test` of `data` lacks the class `cat`", "restore the class folder");
+}
+
+#[test]
+fn an_undecodable_image_is_named() {
+    let Some(tar) = lab::shared("datasets/cifar10.tar") else { return };
+    let bench = Bench::new();
+    lab::unpack_some_cifar(&tar, &bench.path("data"), 2);
+    bench.put("data/train/cat/0001.jpg", b"not an image");
+    cifar(&bench, "data");
+    refused(&bench, 2, "image `train/cat/0001.jpg` cannot be decoded", "replace the file");
+}
+
+#[test]
+fn wrong_usage_and_help_have_their_codes() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["fly"]).code, Some(2));
+    assert_eq!(bench.run(&["--version"]).code, Some(0));
+    let doctor = bench.run(&["doctor"]);
+    assert_eq!(doctor.code, Some(0));
+    assert!(
+        doctor.stdout.contains("torch int8 cpu fbgemm") && doctor.stdout.contains("ready    libtorch 2.11.0"),
+        "{doctor:?}"
+    );
+}

@@ -1,0 +1,62 @@
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use requant::base::files;
+
+use crate::lab::Bench;
+
+/// Runs the demo and interrupts it when it announces `stage`; returns the exit code.
+#[expect(unsafe_code, reason = "sends a signal to our own child")]
+fn interrupt_at(bench: &Bench, stage: &str) -> Option<i32> {
+    let mut child =
+        bench.command(&["run", "digits.toml"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut lines = lines.map(Result::unwrap);
+    assert!(lines.any(|line| line == stage), "`{stage}` was never announced");
+    let pid = libc::pid_t::try_from(child.id()).unwrap();
+    // SAFETY: a plain signal to a process that we started and have not yet waited for.
+    unsafe { libc::kill(pid, libc::SIGINT) };
+    let rest: Vec<String> = lines.collect();
+    let code = child.wait().unwrap().code();
+    assert!(
+        code != Some(130) || rest.iter().any(|line| line.starts_with("error: ") && line.ends_with("interrupted")),
+        "{rest:?}"
+    );
+    code
+}
+
+#[test]
+fn an_interrupt_in_a_long_stage_leaves_nothing() {
+    for stage in ["prepare", "calibrate", "evaluate", "benchmark"] {
+        let bench = Bench::new();
+        // Long enough that the signal always arrives in time.
+        bench.digits(&[("rounds = 2", "rounds = 500")]);
+        assert_eq!(interrupt_at(&bench, stage), Some(130), "{stage}");
+        assert_eq!(bench.leftovers(), Vec::<String>::new(), "{stage}");
+    }
+}
+
+#[test]
+fn an_interrupt_in_a_short_stage_leaves_nothing_or_a_whole_run() {
+    for stage in ["quantize", "diagnose", "record", "render"] {
+        let bench = Bench::new();
+        bench.digits(&[]);
+        if interrupt_at(&bench, stage) == Some(130) {
+            assert_eq!(bench.leftovers(), Vec::<String>::new(), "{stage}");
+        } else {
+            let run = bench.only_run("digits");
+            let sums = files::read_text(&run.join("SHA256SUMS")).unwrap();
+            assert!(sums.lines().all(|line| run.join(line.split_once("  ").unwrap().1).exists()), "{stage}");
+        }
+    }
+}
+
+#[test]
+fn a_killed_run_is_reported_by_the_next() {
+    let bench = Bench::new();
+    bench.digits(&[]);
+    bench.put("results/digits/.draft-20200101T000000Z-dead-x/.owner", b"4194399");
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("note: an earlier run was killed and left"), "{ended:?}");
+}

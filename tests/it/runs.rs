@@ -1,0 +1,173 @@
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+use requant::base::files;
+use requant::record::format::Outcome;
+use requant::record::store;
+
+use crate::lab::{self, Bench, root};
+
+/// The files of a run that hold no timing and no clock.
+const REPEATABLE: [&str; 7] = [
+    "resolved.toml",
+    "predictions.csv",
+    "layers.csv",
+    "subsets/calibration.txt",
+    "subsets/evaluation.txt",
+    "artefacts/fp32_cpu.pt",
+    "artefacts/int8_fbgemm_cpu.pt",
+];
+
+fn text(run: &Path, name: &str) -> String {
+    files::read_text(&run.join(name)).unwrap()
+}
+
+#[test]
+fn the_demo_reaches_its_figures_and_writes_every_file() {
+    let bench = Bench::new();
+    bench.digits(&[("[goals]", "[record]\nlogits = true\n\n[goals]")]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("verdict: PASS\nreport: results/digits/"), "{ended:?}");
+
+    let run = bench.only_run("digits");
+    let record = store::read(&run).unwrap();
+    let correct: Vec<_> = record.variants.iter().map(|v| v.measured().map(|m| (m.correct, m.accuracy.n))).collect();
+    assert_eq!(correct, [Some((789, 797)), Some((788, 797)), None]);
+    assert_eq!(record.network.fp32_modules["Conv2d"], 52);
+    assert_eq!(record.network.fp32_modules["BatchNorm2d"], 34);
+    assert_eq!(record.network.int8_modules.values().sum::<usize>(), 73);
+
+    let files = files::walk(&run).unwrap();
+    for name in
+        ["manifest.toml", "record.json", "report.md", "metrics.csv", "latency.csv", "logits/fp32_cpu.safetensors"]
+    {
+        assert!(files.iter().any(|file| file == name), "{name} is missing of {files:?}");
+    }
+    assert!(!files.iter().any(|file| file.contains("/.") || file.starts_with('.')), "{files:?}");
+    let first = |name: &str| text(&run, name).lines().next().unwrap().to_owned();
+    assert!(first("metrics.csv").starts_with("variant,status,reason,samples,correct,accuracy,accuracy_low,accuracy_high,latency_ms,latency_low,latency_high,throughput,speedup,speedup_low,speedup_high,peak_memory_bytes,model_bytes"));
+    assert_eq!(first("predictions.csv"), "sample,label,variant,predicted,margin");
+    assert_eq!(first("latency.csv"), "variant,round,batch,iteration,nanoseconds");
+    assert!(first("layers.csv").starts_with("layer,operator,quantized"));
+    assert_eq!(text(&run, "latency.csv").lines().count(), 1 + 2 * 2 * 2 * 2);
+    assert_eq!(text(&run, "predictions.csv").lines().count(), 1 + 797 * 2);
+    assert!(text(&run, "metrics.csv").contains("int8_tensorrt,missing,\"no NVIDIA driver"));
+}
+
+#[test]
+fn the_collapse_is_called_a_failure() {
+    let bench = Bench::new();
+    let model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small-skewed.onnx")).unwrap();
+    bench.digits_with_model(&model);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    assert_eq!(record.variants[0].measured().unwrap().correct, 789);
+    assert_eq!(record.variants[1].measured().unwrap().correct, 424);
+    assert!(ended.stdout.contains("FAIL: int8_fbgemm_cpu max_accuracy_drop (−45.80 points"), "{ended:?}");
+    assert!(text(&bench.only_run("digits"), "report.md").contains("| quality warning | accuracy fell by 45.80 points"));
+}
+
+#[test]
+fn a_second_run_is_the_same_to_the_bit() {
+    let (first, second) = (Bench::new(), Bench::new());
+    let folders = [&first, &second].map(|bench| {
+        bench.digits(&[]);
+        assert_eq!(bench.run(&["run", "digits.toml"]).code, Some(0));
+        bench.only_run("digits")
+    });
+    for name in REPEATABLE {
+        let [a, b] = [&folders[0], &folders[1]].map(|folder| files::read(&folder.join(name)).unwrap());
+        assert!(a == b, "{name} differs between two runs");
+    }
+}
+
+#[test]
+fn every_engine_and_recipe_runs_and_exceptions_stay_in_float() {
+    let bench = Bench::new();
+    let engine = |name: &str| {
+        format!(
+            "[[variant]]\nname = \"int8_{name}\"\nbackend = \"torch\"\nprecision = \"int8\"\nengine = \"{name}\"\n\n"
+        )
+    };
+    let engines = ["x86", "onednn", "qnnpack"].map(engine).concat() + "[compute]";
+    for recipe in ["minmax", "percentile"] {
+        let recipe = format!(
+            "recipe = \"{recipe}\"\n[[quantize.layer]]\nmatch = \"features.1.*\"\nprecision = \"fp32\"\n[[quantize.layer]]\nmatch = \"classifier.*\"\nobserver = \"histogram\""
+        );
+        bench.digits(&[
+            ("recipe = \"fx-default\"", &recipe),
+            ("[compute]", &engines),
+            ("max_accuracy_drop = 1.0", "max_accuracy_drop = 20.0"),
+        ]);
+        let ended = bench.run(&["run", "digits.toml"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let run = bench.only_run("digits");
+        let record = store::read(&run).unwrap();
+        let measured = record.variants.iter().filter_map(|v| v.measured()).map(|m| m.accuracy.value);
+        assert!(measured.clone().all(|accuracy| accuracy > 0.95), "{:?}", measured.collect::<Vec<_>>());
+        assert_eq!(record.variants.iter().filter(|v| v.measured().is_some()).count(), 5);
+        assert!(record.quantization.overridden.iter().any(|layer| layer == "features.1.block.0.0"));
+        assert!(record.network.float_operators["Conv2d"] >= 1);
+        std::fs::remove_dir_all(bench.path("results")).unwrap();
+    }
+}
+
+/// The processes that a process has started.
+fn children(pid: u32) -> Vec<libc::pid_t> {
+    let listed = files::read_text(Path::new(&format!("/proc/{pid}/task/{pid}/children"))).unwrap_or_default();
+    listed.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+#[expect(unsafe_code, reason = "kills a grandchild of our own")]
+fn a_killed_measurement_fails_its_variant_and_no_other() {
+    let bench = Bench::new();
+    bench.digits(&[("rounds = 2", "rounds = 200"), ("batch_sizes = [1, 8]", "batch_sizes = [1]")]);
+    let mut run = bench.command(&["run", "digits.toml"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == "benchmark"));
+    // One process per variant, in manifest order: the second measures INT8.
+    let started = (0..500).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        <[libc::pid_t; 2]>::try_from(children(run.id())).ok()
+    });
+    let [_, int8] = started.expect("two measuring processes start");
+    // SAFETY: a plain signal to a process that our own child started and still waits for.
+    unsafe { libc::kill(int8, libc::SIGKILL) };
+    lines.for_each(drop);
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    assert!(record.variants[0].measured().is_some());
+    match &record.variants[1].outcome {
+        Outcome::Failed { reason } => assert!(reason.contains("signal: 9"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(text(&bench.only_run("digits"), "report.md").contains("`int8_fbgemm_cpu` failed: the measuring process"));
+}
+
+#[test]
+fn cifar_runs_straight_from_the_tar() {
+    let Some(tar) = lab::shared("datasets/cifar10.tar") else { return };
+    let bench = Bench::new();
+    let experiments = root().join("experiments");
+    let model = "models/cifar10-mobilenet_v3_small.onnx";
+    bench.put(model, &files::read(&experiments.join(model)).unwrap());
+    let manifest = files::read_text(&experiments.join("cifar10-mobilenet_v3_small.toml")).unwrap();
+    let manifest = manifest
+        .replace("../data/cifar10.tar", &tar.to_string_lossy())
+        .replace("rounds = 10", "rounds = 1\niterations = 1")
+        .replace("threads = 2", "threads = 1");
+    bench.put("cifar.toml", manifest.replace("min_speedup = 1.2", "").as_bytes());
+    let ended = bench.run(&["run", "cifar.toml"]);
+    assert!(matches!(ended.code, Some(1 | 3)), "{ended:?}");
+    let record = store::read(&bench.only_run("cifar10-mobilenet_v3_small")).unwrap();
+    assert_eq!(record.inputs.calibration.per_class, [52, 52, 51, 51, 51, 51, 51, 51, 51, 51]);
+    assert_eq!(record.inputs.evaluation.per_class, [200; 10]);
+    assert_eq!(record.inputs.shared_samples, 0);
+    let accuracy = |index: usize| record.variants[index].measured().unwrap().accuracy.value;
+    assert!((0.855..0.885).contains(&accuracy(0)), "{}", accuracy(0));
+    assert!((0.83..0.875).contains(&accuracy(1)), "{}", accuracy(1));
+}
