@@ -17,9 +17,7 @@ mod kind {
 pub(super) fn read(proto: &TensorProto) -> Result<Tensor, ImportError> {
     let fail = |reason: String| ImportError::Tensor { name: proto.name.clone(), reason };
     if proto.data_location != 0 {
-        return Err(fail(
-            "its data is in another file; save the model as one file (`save_as_external_data=False`)".into(),
-        ));
+        return Err(ImportError::External { name: proto.name.clone() });
     }
     let shape = proto.dims.iter().map(|&d| usize::try_from(d)).collect::<Result<Vec<_>, _>>();
     let shape = shape.map_err(|_| fail(format!("negative size in {:?}", proto.dims)))?;

@@ -23,6 +23,8 @@ pub enum ImportError {
     Dangling { node: String, value: String },
     #[error("tensor `{name}`: {reason}")]
     Tensor { name: String, reason: String },
+    #[error("tensor `{name}` is stored in another file")]
+    External { name: String },
     #[error("node `{node}`: {source}")]
     Shape { node: String, source: ShapeError },
 }
@@ -40,6 +42,10 @@ impl Explain for ImportError {
             }
             Self::Opset { .. } => "export the model again with `opset_version=17`".into(),
             Self::Interface { .. } => "wrap the model so that `forward` takes one image batch and returns one tensor".into(),
+            Self::External { .. } => {
+                "export as one file with `torch.onnx.export(…, external_data=False)`, so that one digest pins all of it"
+                    .into()
+            }
             Self::Input { .. } => "export with an example input of fixed height and width; only the batch may be dynamic".into(),
             Self::Unsupported { .. } | Self::Form { .. } => {
                 "replace the operation before exporting, or run `onnxsim` to simplify the file; README lists the operators read".into()
