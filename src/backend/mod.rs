@@ -52,6 +52,8 @@ pub struct Runtime {
     pub threads: usize,
     /// The library's own description of its build.
     pub build: String,
+    /// The variables of [`environment`] that are set, whoever set them.
+    pub environment: std::collections::BTreeMap<String, String>,
 }
 
 /// A loaded network.
@@ -105,6 +107,13 @@ impl Explain for BackendError {
             Self::Isa { .. } => "unset ATEN_CPU_CAPABILITY, or change `compute.isa`".into(),
         })
     }
+}
+
+/// What the kernel libraries' own variables are set to in this process.
+#[cfg(feature = "torch")]
+fn kernel_environment() -> std::collections::BTreeMap<String, String> {
+    let names = environment(&Compute { threads: 1, isa: crate::manifest::Isa::Avx2 });
+    names.into_iter().filter_map(|(name, _)| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
 /// The environment that makes every kernel library keep to an instruction set. The libraries read

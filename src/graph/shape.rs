@@ -94,7 +94,8 @@ fn out_of_bounds(op: &'static str, found: &Shape) -> ShapeError {
 
 /// `floor((size + 2·padding − dilation·(kernel − 1) − 1) / stride) + 1`, as PyTorch documents it.
 fn window(size: usize, kernel: usize, stride: usize, padding: usize, dilation: usize, ceil: bool) -> Option<usize> {
-    let room = (size + 2 * padding).checked_sub(dilation * (kernel.checked_sub(1)?) + 1)?;
+    let reach = dilation.checked_mul(kernel.checked_sub(1)?)?.checked_add(1)?;
+    let room = padding.checked_mul(2)?.checked_add(size)?.checked_sub(reach)?;
     let mut steps = room.checked_div(stride)?;
     // With ceil mode the last window must still start inside the input or the leading padding.
     if ceil && !room.is_multiple_of(stride) && (steps + 1) * stride < size + padding {
@@ -110,7 +111,10 @@ fn conv(weights: &Weights, geometry: &ConvGeometry, input: &Shape) -> Result<Sha
     else {
         return Err(wrong());
     };
-    if per_group * geometry.groups != c {
+    if per_group.checked_mul(geometry.groups) != Some(c) || weight.contains(&0) {
+        return Err(wrong());
+    }
+    if weights.bias.as_ref().is_some_and(|bias| bias.shape() != [out]) {
         return Err(wrong());
     }
     let side = |size, kernel, axis: usize| {
@@ -163,7 +167,7 @@ fn broadcast(op: &'static str, left: &Shape, right: &Shape) -> Result<Shape, Sha
 
 /// The product of known dimensions; the batch dimension counts as one.
 fn volume(dims: &[Dim]) -> usize {
-    dims.iter().filter_map(Dim::known).product()
+    dims.iter().filter_map(Dim::known).fold(1, usize::saturating_mul)
 }
 
 fn flatten(axis: usize, input: &Shape) -> Result<Shape, ShapeError> {
@@ -175,8 +179,8 @@ fn flatten(axis: usize, input: &Shape) -> Result<Shape, ShapeError> {
 
 fn reshape(target: &[ReshapeDim], input: &Shape) -> Result<Shape, ShapeError> {
     let wrong = || ShapeError::Reshape { from: input.clone(), to: target.to_vec() };
-    let named: usize =
-        target.iter().filter_map(|d| if let ReshapeDim::Known(n) = d { Some(*n) } else { None }).product();
+    let known = |dim: &ReshapeDim| if let ReshapeDim::Known(size) = dim { Some(*size) } else { None };
+    let named = target.iter().filter_map(known).fold(1, usize::saturating_mul);
     let (total, has_batch) = (volume(input), input.contains(&Dim::Batch));
     let rests = target.iter().filter(|d| **d == ReshapeDim::Rest).count();
     let batches = target.iter().filter(|d| **d == ReshapeDim::Batch).count();

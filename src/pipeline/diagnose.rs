@@ -84,8 +84,8 @@ fn inputs(prepared: &Prepared) -> Inputs {
 }
 
 fn runtime() -> RuntimeFacts {
-    let backend::Runtime { libtorch, cpu_capability, threads, build } = backend::runtime();
-    RuntimeFacts { libtorch, cpu_capability, threads, build, libtorch_tested: LIBTORCH_TESTED.to_owned() }
+    let backend::Runtime { libtorch, cpu_capability, threads, build, environment } = backend::runtime();
+    RuntimeFacts { libtorch, cpu_capability, threads, build, environment, libtorch_tested: LIBTORCH_TESTED.to_owned() }
 }
 
 fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {

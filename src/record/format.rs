@@ -229,6 +229,8 @@ pub struct RuntimeFacts {
     pub cpu_capability: String,
     pub threads: usize,
     pub build: String,
+    /// The variables that kernel libraries choose their instructions by, where they are set.
+    pub environment: std::collections::BTreeMap<String, String>,
 }
 
 impl Record {

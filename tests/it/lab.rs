@@ -1,6 +1,6 @@
 //! What several tests need: where things lie, honest skips, a bench to run the program on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The checkout.
 pub(crate) fn root() -> &'static Path {
@@ -13,6 +13,7 @@ pub(crate) use with_torch::*;
 #[cfg(feature = "torch")]
 mod with_torch {
     use std::io::Write as _;
+    use std::path::PathBuf;
     use std::process::Command;
 
     use requant::base::digest::Digest;
@@ -21,7 +22,7 @@ mod with_torch {
     use safetensors::{Dtype, SafeTensors};
     use tempfile::TempDir;
 
-    use super::{Path, PathBuf, root};
+    use super::{Path, root};
 
     /// A file of the shared test material, which lies beside the checkout. Without it a test says
     /// so and ends; where `CI` is set its absence is a failure.

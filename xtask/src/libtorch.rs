@@ -175,3 +175,44 @@ fn wheels(workshop: &Path) -> Result<PathBuf, String> {
     }
     Ok(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(root: &Path, name: &str, content: &str) {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn version(patch: u32) -> String {
+        format!("#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 11\n#define TORCH_VERSION_PATCH {patch}\n")
+    }
+
+    #[test]
+    fn only_a_whole_libtorch_of_the_right_version_is_usable() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        assert!(usable(root).unwrap_err().contains("libtorch_cpu.so"));
+        for name in ["lib/libtorch_cpu.so", "lib/libc10.so", "include/torch/csrc/api/include/torch/torch.h"] {
+            put(root, name, "");
+        }
+        put(root, "include/torch/headeronly/version.h", &version(1));
+        assert_eq!(usable(root).unwrap_err(), "it is version 2.11.1, not 2.11.0");
+        put(root, "include/torch/headeronly/version.h", &version(0));
+        assert_eq!(usable(root), Ok(()));
+    }
+
+    #[test]
+    fn halves_of_dead_processes_are_removed_and_others_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mine = format!(".partial-{}", std::process::id());
+        for name in [".partial-4194399", mine.as_str(), "libtorch-2.11.0-cpu"] {
+            put(folder.path(), &format!("{name}/half"), "x");
+        }
+        remove_halves(folder.path());
+        assert!(!folder.path().join(".partial-4194399").exists());
+        assert!(folder.path().join(mine).exists() && folder.path().join("libtorch-2.11.0-cpu").exists());
+    }
+}

@@ -61,6 +61,7 @@ pub(super) fn runtime() -> Runtime {
         cpu_capability: context::cpu_capability(),
         threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
         build: context::build(),
+        environment: super::kernel_environment(),
     }
 }
 

@@ -2,6 +2,15 @@
 
 use super::proto::{AttributeProto, NodeProto, TensorProto};
 
+/// No kernel, stride or padding of a real network comes near it; larger ones are refused before
+/// anything is multiplied.
+const LARGEST: usize = 1 << 16;
+
+/// An ONNX size as a number, if it is not negative and not absurd.
+pub(super) fn size(raw: i64) -> Option<usize> {
+    usize::try_from(raw).ok().filter(|&size| size <= LARGEST)
+}
+
 pub(super) struct Attributes<'a>(&'a [AttributeProto]);
 
 impl<'a> Attributes<'a> {
@@ -49,9 +58,9 @@ impl<'a> Attributes<'a> {
     pub(super) fn pair(&self, name: &str, default: [usize; 2]) -> Result<[usize; 2], String> {
         let Some(values) = self.ints(name) else { return Ok(default) };
         match values {
-            [h, w] => match (usize::try_from(*h), usize::try_from(*w)) {
-                (Ok(h), Ok(w)) => Ok([h, w]),
-                _ => Err(format!("`{name}` is negative")),
+            [h, w] => match (size(*h), size(*w)) {
+                (Some(h), Some(w)) => Ok([h, w]),
+                _ => Err(format!("`{name}` is negative or absurdly large")),
             },
             _ => Err(format!("`{name}` has {} values; only two-dimensional images are supported", values.len())),
         }
@@ -65,7 +74,7 @@ impl<'a> Attributes<'a> {
             Some(other) => return Err(format!("`auto_pad = {other}` is not supported; export explicit pads")),
         }
         let Some(pads) = self.ints("pads") else { return Ok([0; 4]) };
-        let sizes: Vec<usize> = pads.iter().filter_map(|&p| usize::try_from(p).ok()).collect();
+        let sizes: Vec<usize> = pads.iter().filter_map(|&pad| size(pad)).collect();
         match *sizes.as_slice() {
             [top, left, bottom, right] => Ok([left, right, top, bottom]),
             _ => Err("`pads` must be four non-negative numbers".into()),

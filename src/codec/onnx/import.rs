@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::attributes::size;
 use super::constant;
 use super::error::ImportError;
 use super::fold::{self, Ints};
@@ -136,7 +137,7 @@ pub(super) fn label(node: &NodeProto) -> String {
 fn image_shape(input: &ValueInfo) -> Option<Shape> {
     let tensor = input.r#type.as_ref()?.tensor_type.as_ref()?;
     let dims = &tensor.shape.as_ref()?.dim;
-    let known = |dim: &Dimension| usize::try_from(dim.dim_value).ok().filter(|&size| size > 0).map(Dim::Known);
+    let known = |dim: &Dimension| size(dim.dim_value).filter(|&size| size > 0).map(Dim::Known);
     match dims.as_slice() {
         [_, c, h, w] if tensor.elem_type == 1 => Some(vec![Dim::Batch, known(c)?, known(h)?, known(w)?]),
         _ => None,

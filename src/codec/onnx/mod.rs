@@ -19,6 +19,9 @@ use crate::graph::Graph;
 /// Larger files are refused before they are decoded: protobuf itself cannot carry more.
 const MAX_BYTES: usize = 2 << 30;
 
+/// Rewriting takes quadratic time, and no vision network is anywhere near as large.
+const MAX_NODES: usize = 20_000;
+
 /// The oldest and newest opset whose operators are read as published.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
 
@@ -43,6 +46,9 @@ pub fn read(bytes: &[u8]) -> Result<Model, ImportError> {
         return Err(ImportError::Opset { opset });
     }
     let graph = model.graph.ok_or(ImportError::NotOnnx { reason: "it holds no graph".into() })?;
+    if graph.node.len() > MAX_NODES {
+        return Err(ImportError::NotOnnx { reason: format!("{} nodes, more than {MAX_NODES}", graph.node.len()) });
+    }
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
     Ok(Model { graph: import::graph(&graph, opset)?, opset, producer })
 }

@@ -2,8 +2,8 @@
 //! squared quantization error.
 //!
 //! Every step keeps PyTorch's precision and order of operations, because the search compares sums
-//! of rounded numbers: one different bit can move a range by a bin. The conformance tests compare
-//! it with libtorch's own operators.
+//! of rounded numbers: one different bit can move a range by a bin. The golden test compares every
+//! range of a real network with PyTorch's.
 
 use super::minmax::MinMax;
 use super::reduce;

@@ -1,0 +1,41 @@
+//! Activations and what stands in for them at inference.
+
+use super::{Lowered, Lowering, Trouble, axis_of};
+use crate::graph::Op;
+
+impl Lowering<'_> {
+    pub(super) fn clip(&mut self) -> Lowered {
+        let bound = |position: usize, attribute: &str, default: f32| match self.optional(position) {
+            None => Ok(self.attributes.float(attribute, default)),
+            Some(_) => match self.tensor(position)?.as_f32() {
+                Some([value]) => Ok(*value),
+                _ => Err(Trouble::from("its bounds are not single numbers")),
+            },
+        };
+        let (min, max) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
+        self.unary(Op::Clip { min, max })
+    }
+
+    pub(super) fn hard_sigmoid(&mut self) -> Lowered {
+        let (alpha, beta) = (self.attributes.float("alpha", 0.2), self.attributes.float("beta", 0.5));
+        if (alpha - 1.0 / 6.0).abs() > 1e-6 || (beta - 0.5).abs() > 1e-6 {
+            return Err(format!("alpha = {alpha}, beta = {beta}; only PyTorch's 1/6 and 1/2 are supported").into());
+        }
+        self.unary(Op::HardSigmoid)
+    }
+
+    pub(super) fn softmax(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let rank = self.rank(input);
+        let default = if self.import.opset < 13 { 1 } else { -1 };
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(default), rank)?;
+        if self.import.opset < 13 && axis + 1 != rank {
+            return Err("before opset 13 it normalizes over several axes at once; export with opset 13 or later".into());
+        }
+        self.emit(Op::Softmax { axis }, vec![input])
+    }
+
+    pub(super) fn dropout(&mut self) -> Lowered {
+        self.unary(Op::Dropout)
+    }
+}

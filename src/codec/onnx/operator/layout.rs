@@ -1,0 +1,140 @@
+//! Operators that move or select values.
+
+use super::{Lowered, Lowering, Trouble, axis_of};
+use crate::codec::onnx::attributes::size;
+use crate::codec::onnx::fold::{Int, index};
+use crate::codec::onnx::import::Operand;
+use crate::graph::op::ReshapeDim;
+use crate::graph::{Dim, NodeId, Op};
+
+impl Lowering<'_> {
+    pub(super) fn flatten(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(1), self.rank(input))?;
+        self.emit(Op::Flatten { axis }, vec![input])
+    }
+
+    pub(super) fn reshape(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let target = self.ints(1)?.values.clone();
+        let shape = self.import.graph.node(input).shape.clone();
+        let zero_copies = !self.attributes.flag("allowzero");
+        let mut dims = Vec::with_capacity(target.len());
+        for (position, int) in target.iter().enumerate() {
+            dims.push(match *int {
+                Int::Batch => ReshapeDim::Batch,
+                Int::Known(-1) => ReshapeDim::Rest,
+                Int::Known(0) if zero_copies => match shape.get(position) {
+                    Some(Dim::Batch) => ReshapeDim::Batch,
+                    Some(Dim::Known(size)) => ReshapeDim::Known(*size),
+                    None => return Err("it copies a dimension that is not there".into()),
+                },
+                Int::Known(size) => ReshapeDim::Known(usize::try_from(size).map_err(|_| "negative size")?),
+            });
+        }
+        open_the_batch(&mut dims, &shape);
+        if dims.len() == 2 && dims[0] == ReshapeDim::Batch && shape.first() == Some(&Dim::Batch) {
+            return self.emit(Op::Flatten { axis: 1 }, vec![input]);
+        }
+        self.emit(Op::Reshape(dims), vec![input])
+    }
+
+    pub(super) fn transpose(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let rank = self.rank(input);
+        let order = match self.attributes.ints("perm") {
+            Some(perm) => perm.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?,
+            None => (0..rank).rev().collect(),
+        };
+        self.emit(Op::Transpose(order), vec![input])
+    }
+
+    pub(super) fn concat(&mut self) -> Lowered {
+        let inputs = (0..self.operands.len()).map(|i| self.running(i)).collect::<Result<Vec<_>, _>>()?;
+        let first = *inputs.first().ok_or("it joins nothing")?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(1), self.rank(first))?;
+        self.emit(Op::Concat { axis }, inputs)
+    }
+
+    pub(super) fn slice(&mut self) -> Lowered {
+        let mut current = self.running(0)?;
+        let starts = self.numbers_or_attribute("starts", 1)?.ok_or("it names no starts")?;
+        let ends = self.numbers_or_attribute("ends", 2)?.ok_or("it names no ends")?;
+        let rank = self.rank(current);
+        let axes = self.numbers_or_attribute("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let steps = self.numbers_or_attribute("steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
+        if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
+            return Err("starts, ends, axes and steps differ in length".into());
+        }
+        for i in 0..starts.len() {
+            let axis = axis_of(axes[i], rank)?;
+            let size = self.import.graph.node(current).shape[axis].known().ok_or("it slices the batch")?;
+            let step =
+                usize::try_from(steps[i]).ok().filter(|&step| step > 0).ok_or("a step below 1 is not supported")?;
+            let op = Op::Slice { axis, start: index(starts[i], size), end: index(ends[i], size), step };
+            current = self.chained(op, current)?;
+        }
+        Ok(vec![Operand::Node(current)])
+    }
+
+    pub(super) fn chained(&mut self, op: Op, input: NodeId) -> Result<NodeId, Trouble> {
+        match self.emit(op, vec![input])?.as_slice() {
+            [Operand::Node(id)] => Ok(*id),
+            _ => Err("it did not become one node".into()),
+        }
+    }
+
+    pub(super) fn split(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(0), self.rank(input))?;
+        let size = self.import.graph.node(input).shape[axis].known().ok_or("it splits the batch")?;
+        let parts = match self.numbers_or_attribute("split", 1)? {
+            Some(sizes) => {
+                sizes.iter().map(|&s| usize::try_from(s).map_err(|_| "negative size")).collect::<Result<_, _>>()?
+            }
+            None => vec![size.div_ceil(self.node.output.len().max(1)); self.node.output.len()],
+        };
+        let mut start = 0_usize;
+        let mut results = Vec::with_capacity(parts.len());
+        for part in parts {
+            let end = start.saturating_add(part).min(size);
+            results.push(Operand::Node(self.chained(Op::Slice { axis, start, end, step: 1 }, input)?));
+            start = end;
+        }
+        Ok(results)
+    }
+
+    pub(super) fn pad(&mut self) -> Lowered {
+        if !matches!(self.attributes.text("mode").as_deref(), None | Some("" | "constant")) {
+            return Err("only constant padding is supported".into());
+        }
+        let input = self.running(0)?;
+        let raw = self.numbers_or_attribute("pads", 1)?.ok_or("it names no pads")?;
+        let value = match self.optional(2) {
+            Some(_) => self.tensor(2)?.as_f32().and_then(|v| v.first().copied()).unwrap_or(0.0),
+            None => self.attributes.float("value", 0.0),
+        };
+        let sizes: Vec<usize> = raw.iter().filter_map(|&pad| size(pad)).collect();
+        match *sizes.as_slice() {
+            [0, 0, top, left, 0, 0, bottom, right] => {
+                self.emit(Op::Pad { amounts: [left, right, top, bottom], value }, vec![input])
+            }
+            _ => Err("only non-negative padding of an image's height and width is supported".into()),
+        }
+    }
+}
+
+/// Where the target does not name the batch, the dimension that must be it does: a leading `-1`
+/// whose remaining dimensions hold exactly one image.
+fn open_the_batch(dims: &mut [ReshapeDim], shape: &[Dim]) {
+    let per_image = shape.iter().filter_map(Dim::known).fold(1, usize::saturating_mul);
+    let known = |dim: &ReshapeDim| if let ReshapeDim::Known(size) = dim { Some(*size) } else { None };
+    let named = dims.iter().filter_map(known).fold(1, usize::saturating_mul);
+    if shape.first() == Some(&Dim::Batch)
+        && !dims.contains(&ReshapeDim::Batch)
+        && dims.first() == Some(&ReshapeDim::Rest)
+        && named == per_image
+    {
+        dims[0] = ReshapeDim::Batch;
+    }
+}
