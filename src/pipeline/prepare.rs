@@ -18,6 +18,7 @@ use crate::quantize::observer::ObserverKind;
 use crate::quantize::{LayerRule, Recipe};
 use crate::record::format::ModelFacts;
 use crate::record::store::{self, Draft};
+use crate::report;
 
 /// A run whose inputs all check out.
 pub(super) struct Prepared {
@@ -38,6 +39,8 @@ pub(super) struct Prepared {
     pub rules: Vec<LayerRule>,
     /// One per variant.
     pub availability: Vec<Availability>,
+    /// The text of the report's template.
+    pub template: String,
 }
 
 pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<Prepared, Failure> {
@@ -45,6 +48,7 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
     let manifest = &resolved.manifest;
     let recipe = recipe(&manifest.quantize.recipe)?;
     let availability = availability(&resolved)?;
+    let template = template(&resolved)?;
     let (model, facts) = model(&resolved)?;
     let fp32_modules = census::modules(&model.graph);
     let classes = model.graph.classes();
@@ -86,6 +90,7 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
         recipe,
         rules,
         availability,
+        template,
         resolved,
     };
     try_one_image(&prepared)?;
@@ -113,6 +118,15 @@ fn availability(resolved: &Resolved) -> Result<Vec<Availability>, RunError> {
         availability => Ok(availability),
     };
     resolved.manifest.variant.iter().map(probe).collect()
+}
+
+fn template(resolved: &Resolved) -> Result<String, Failure> {
+    let template = match &resolved.manifest.report.template {
+        Some(path) => files::read_text(&resolved.locate(path))?,
+        None => report::BUILT_IN.to_owned(),
+    };
+    report::check(&template)?;
+    Ok(template)
 }
 
 fn model(resolved: &Resolved) -> Result<(Model, ModelFacts), Failure> {

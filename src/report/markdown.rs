@@ -11,6 +11,9 @@ use crate::record::Record;
 /// The template that requant carries.
 pub const BUILT_IN: &str = include_str!("../../templates/report.md.tera");
 
+/// What the template is called in messages.
+const NAME: &str = "report";
+
 /// A template that cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 #[error("the report template cannot be rendered: {reason}")]
@@ -28,18 +31,29 @@ impl Explain for TemplateError {
     }
 }
 
+/// Parses a template without rendering it, so that a mistake is found before the work begins.
+pub fn check(template: &str) -> Result<(), TemplateError> {
+    engine(template).map(drop)
+}
+
 /// Renders a record with a template.
 pub fn render(record: &Record, template: &str) -> Result<String, TemplateError> {
-    let fail = |error: tera::Error| {
-        let causes = std::iter::successors(error.source(), |inner| (*inner).source()).map(ToString::to_string);
-        TemplateError { reason: std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ") }
-    };
+    let context = Context::from_serialize(View::of(record)).map_err(|error| trouble(&error))?;
+    engine(template)?.render(NAME, &context).map_err(|error| trouble(&error))
+}
+
+fn engine(template: &str) -> Result<Tera, TemplateError> {
     let mut tera = Tera::default();
     // Tera's one way to the outside: a report must not depend on, or leak, the environment.
     tera.register_function("get_env", |_: &_| -> tera::Result<Value> {
         Err("templates have no access to the environment".into())
     });
-    tera.add_raw_template("report", template).map_err(fail)?;
-    let context = Context::from_serialize(View::of(record)).map_err(fail)?;
-    tera.render("report", &context).map_err(fail)
+    tera.add_raw_template(NAME, template).map_err(|error| trouble(&error))?;
+    Ok(tera)
+}
+
+/// The error with its causes: Tera keeps line and reason in them.
+fn trouble(error: &tera::Error) -> TemplateError {
+    let causes = std::iter::successors(error.source(), |inner| (*inner).source()).map(ToString::to_string);
+    TemplateError { reason: std::iter::once(error.to_string()).chain(causes).collect::<Vec<_>>().join(": ") }
 }

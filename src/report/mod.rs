@@ -4,4 +4,4 @@ mod markdown;
 pub mod terminal;
 mod view;
 
-pub use markdown::{BUILT_IN, TemplateError, render};
+pub use markdown::{BUILT_IN, TemplateError, check, render};

@@ -101,6 +101,14 @@ fn a_wrong_image_size_is_found_before_the_work() {
     refused(&bench, 2, "takes 3 × 32 × 32 images, but the dataset gives 3 × 24 × 24", "dataset.preprocess.resize");
 }
 
+#[test]
+fn a_broken_template_is_found_before_the_work() {
+    let bench = Bench::new();
+    bench.digits(&[("[goals]", "[report]\ntemplate = \"mine.tera\"\n\n[goals]")]);
+    bench.put("mine.tera", b"# {{ record.settings.name ");
+    refused(&bench, 2, "prepare: the report template cannot be rendered", "templates/report.md.tera");
+}
+
 /// A small CIFAR-10 image folder with the CIFAR-10 model.
 fn cifar(bench: &Bench, data: &str) {
     let experiments = lab::root().join("experiments");

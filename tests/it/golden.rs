@@ -107,6 +107,9 @@ fn check_against(model: &Path, fixture: &Path) {
     let plan = Plan::new(&graph, Recipe::FxDefault, &rules);
     let taps = plan.taps();
     let mut tapped = open(&torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap(), Precision::Fp32);
+    let float_bytes = torchscript::write(&graph, torchscript::Variant::Float).unwrap().len();
+    let tapped_bytes = torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap().len();
+    assert!(tapped_bytes < float_bytes + 8192, "taps store weights again: {tapped_bytes} against {float_bytes}");
     let mut calibrator = Calibrator::new(&plan);
     for batch in inputs("calibration") {
         calibrator.observe(&tapped.run(&batch).unwrap());

@@ -57,6 +57,18 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
 }
 
 #[test]
+fn a_template_of_ones_own_makes_the_report() {
+    let bench = Bench::new();
+    bench.digits(&[("[goals]", "[report]\ntemplate = \"mine.tera\"\n\n[goals]")]);
+    bench.put("mine.tera", b"{{ record.settings.name }} is {{ verdict }}\n");
+    assert_eq!(bench.run(&["run", "digits.toml"]).code, Some(0));
+    let run = bench.only_run("digits");
+    assert_eq!(text(&run, "report.md"), "digits is PASS\n");
+    let again = bench.run(&["report", &run.to_string_lossy(), "--template", "mine.tera"]);
+    assert_eq!((again.code, again.stdout.as_str()), (Some(0), "digits is PASS\n"));
+}
+
+#[test]
 fn the_collapse_is_called_a_failure() {
     let bench = Bench::new();
     let model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small-skewed.onnx")).unwrap();
