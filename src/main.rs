@@ -1,7 +1,11 @@
 //! Parse, run, exit code.
 
+use std::panic;
 use std::process::ExitCode;
 
+use requant::cli::{self, Exit};
+
 fn main() -> ExitCode {
-    ExitCode::from(requant::cli::main().code())
+    // A panic has printed what and where; the code says that it is a bug.
+    ExitCode::from(panic::catch_unwind(cli::main).unwrap_or(Exit::Bug).code())
 }

@@ -25,13 +25,7 @@ pub struct Request {
 
 impl From<&Variant> for Request {
     fn from(variant: &Variant) -> Self {
-        let needs_engine = (variant.backend, variant.precision) == (Backend::Torch, Precision::Int8);
-        Self {
-            backend: variant.backend,
-            precision: variant.precision,
-            device: variant.device,
-            engine: needs_engine.then(|| variant.engine.unwrap_or(Engine::Fbgemm)),
-        }
+        Self { backend: variant.backend, precision: variant.precision, device: variant.device, engine: variant.engine }
     }
 }
 

@@ -34,12 +34,8 @@ fn tensorrt() -> Availability {
         ("libnvinfer.so.10", "no TensorRT (`libnvinfer.so.10`)"),
     ];
     let absent: Vec<&str> = wanted.iter().filter(|(file, _)| !library::found(file)).map(|(_, what)| *what).collect();
-    let why = if absent.is_empty() {
-        "driver and library are here, and this version of requant does not run TensorRT".to_owned()
-    } else {
-        absent.join(", ")
-    };
-    missing(&why, "run on a machine with an NVIDIA GPU and TensorRT 10")
+    let here = if absent.is_empty() { "its driver and library are here".to_owned() } else { absent.join(", ") };
+    missing(&format!("{here}; this version of requant does not run TensorRT"), "use `backend = \"torch\"`")
 }
 
 /// Starts the process-wide runtime that preprocessing and calibration use.

@@ -25,6 +25,10 @@ pub enum DatasetError {
     Digits { row: usize, reason: String },
     #[error("image `{id}` cannot be decoded: {reason}")]
     Image { id: String, reason: String },
+    #[error("`{}` holds `{file}`, deeper than `<split>/<class>/<image>`", path.display())]
+    TooDeep { path: PathBuf, file: String },
+    #[error("`{}` holds no `<split>/<class>/<image>`", path.display())]
+    NoImages { path: PathBuf },
     #[error("{wanted} samples are wanted of {splits}, which hold {available}")]
     TooFew { splits: String, wanted: usize, available: usize },
 }
@@ -51,6 +55,8 @@ impl Explain for DatasetError {
             Self::Rows { .. } => "write ranges as `first..end`, such as `train = \"0..1000\"`".into(),
             Self::Digits { .. } => "use the form `label,p00,…,p77` with labels 0..9 and pixels 0..16".into(),
             Self::Image { .. } => "replace the file, or remove it from every split".into(),
+            Self::TooDeep { .. } => "move it up into its class folder, or remove it".into(),
+            Self::NoImages { .. } => "lay the images out as `<split>/<class>/<image>`".into(),
             Self::TooFew { .. } => "lower `samples`, or add a split".into(),
         })
     }

@@ -39,33 +39,48 @@ impl ImageFolder {
         if path.is_dir() {
             let files = files::walk(path)?;
             let digest = listing_digest(path, &files)?;
-            return Ok(Self::arrange(path, digest, Store::Directory, files));
+            return Self::arrange(path, digest, Store::Directory, files);
         }
         let digest = Digest::of_reader(files::open(path)?).map_err(|e| FileError::new("read", path, e))?;
         let (files, spans) = tar_index::read(path)?.into_iter().unzip();
-        Ok(Self::arrange(path, digest, Store::Tar { file: files::open(path)?, spans }, files))
+        Self::arrange(path, digest, Store::Tar { file: files::open(path)?, spans }, files)
     }
 
-    fn arrange(path: &Path, digest: Digest, store: Store, files: Vec<String>) -> Self {
+    fn arrange(path: &Path, digest: Digest, store: Store, files: Vec<String>) -> Result<Self, DatasetError> {
         let root = common_root(&files);
         let mut splits: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
         for (place, file) in files.iter().enumerate() {
-            if let &[split, class, _] = file[root.len()..].split('/').collect::<Vec<_>>().as_slice() {
-                splits.entry(split.into()).or_default().entry(class.into()).or_default().push(place);
+            let Some(inside) = file.strip_prefix(&root).filter(|_| !is_hidden(file)) else { continue };
+            match inside.split('/').collect::<Vec<_>>().as_slice() {
+                &[split, class, _] => {
+                    splits.entry(split.into()).or_default().entry(class.into()).or_default().push(place);
+                }
+                // A README beside the splits is no sample; an image below a class folder might be.
+                [_] | [_, _] => {}
+                _ => return Err(DatasetError::TooDeep { path: path.to_owned(), file: file.clone() }),
             }
+        }
+        if splits.is_empty() {
+            return Err(DatasetError::NoImages { path: path.to_owned() });
         }
         let classes: BTreeSet<String> = splits.values().flat_map(|classes| classes.keys().cloned()).collect();
         let classes = classes.into_iter().collect();
-        Self { path: path.to_owned(), digest, store, files, classes, splits, root }
+        Ok(Self { path: path.to_owned(), digest, store, files, classes, splits, root })
     }
 }
 
-/// The single folder that every file lies below, with its slash, where the splits are not on top.
+/// Files and folders that tools leave behind, such as `.DS_Store`.
+fn is_hidden(file: &str) -> bool {
+    file.split('/').any(|part| part.starts_with('.'))
+}
+
+/// The single folder that every image lies below, with its slash, where the splits are not on top.
 fn common_root(files: &[String]) -> String {
-    let deep = files.iter().all(|file| file.matches('/').count() >= 3);
-    let first = files.first().and_then(|file| file.split_once('/')).map_or("", |(root, _)| root);
-    let shared = files.iter().all(|file| file.split_once('/').is_some_and(|(root, _)| root == first));
-    if deep && shared { format!("{first}/") } else { String::new() }
+    let images = || files.iter().filter(|file| !is_hidden(file) && file.matches('/').count() >= 2);
+    let deep = images().all(|file| file.matches('/').count() >= 3);
+    let first = images().next().and_then(|file| file.split_once('/')).map_or("", |(root, _)| root);
+    let shared = images().all(|file| file.split_once('/').is_some_and(|(root, _)| root == first));
+    if deep && shared && !first.is_empty() { format!("{first}/") } else { String::new() }
 }
 
 /// SHA-256 of the lines that `sha256sum` prints for the sorted files of a folder.
@@ -151,6 +166,7 @@ mod tests {
         assert_eq!(common_root(&files(&["c/train/a/1.jpg", "c/test/a/2.jpg"])), "c/");
         assert_eq!(common_root(&files(&["train/a/1.jpg", "test/a/2.jpg"])), "");
         assert_eq!(common_root(&files(&["train/a/1.jpg", "README"])), "");
+        assert_eq!(common_root(&files(&["c/README", "c/train/a/1.jpg", "c/test/.x/y/z"])), "c/");
     }
 
     #[test]

@@ -6,6 +6,9 @@ use crate::manifest::Goals;
 use crate::record::Record;
 use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
 
+/// Below this many rounds a bootstrap interval says nothing of the spread between rounds.
+const FEWEST_ROUNDS: usize = 5;
+
 /// Judges every goal for every variant but the baseline.
 #[must_use]
 pub fn judge(record: &Record) -> Vec<GoalOutcome> {
@@ -13,7 +16,8 @@ pub fn judge(record: &Record) -> Vec<GoalOutcome> {
     record.variants.iter().filter(|variant| !variant.baseline).flat_map(|variant| of_variant(goals, variant)).collect()
 }
 
-/// The verdict of a run: its goals, and that every required variant ran.
+/// The verdict of a run: its goals, its checks, and that every required variant ran. A run whose
+/// manifest asks for nothing, or of which no goal could be judged, passes nothing.
 #[must_use]
 pub fn verdict(record: &Record) -> Verdict {
     let ran = |variant: &VariantResult| match variant.outcome {
@@ -21,7 +25,10 @@ pub fn verdict(record: &Record) -> Verdict {
         _ if variant.required => Verdict::Fail,
         _ => Verdict::Pass,
     };
-    Verdict::all(record.goals.iter().map(|goal| goal.verdict).chain(record.variants.iter().map(ran)))
+    let judged = if record.goals.is_empty() { Verdict::Inconclusive } else { Verdict::Pass };
+    let goals = record.goals.iter().map(|goal| goal.verdict);
+    let checks = record.findings.iter().map(|finding| finding.verdict);
+    Verdict::all(goals.chain(checks).chain(record.variants.iter().map(ran)).chain([judged]))
 }
 
 fn of_variant(goals: &Goals, variant: &VariantResult) -> Vec<GoalOutcome> {
@@ -66,6 +73,9 @@ fn speedup(measured: &Measured, limit: f64) -> (Verdict, String) {
         units::times(speedup.high),
         units::times(limit),
     );
+    if speedup.n < FEWEST_ROUNDS {
+        return (Verdict::Inconclusive, format!("{because}; {} rounds are too few for an interval", speedup.n));
+    }
     (within(-speedup.high, -speedup.low, -limit), because)
 }
 

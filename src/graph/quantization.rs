@@ -21,7 +21,7 @@ pub struct QParams {
 pub enum FloatReason {
     /// The manifest says `precision = "fp32"` for it.
     Manifest,
-    /// The engine has no INT8 kernel for the operator.
+    /// requant has no INT8 form of the operator.
     NoKernel,
     /// The operator keeps its input's parameters, and its input is in float.
     FloatInput,

@@ -111,7 +111,8 @@ fn conv(weights: &Weights, geometry: &ConvGeometry, input: &Shape) -> Result<Sha
     else {
         return Err(wrong());
     };
-    if per_group.checked_mul(geometry.groups) != Some(c) || weight.contains(&0) {
+    let even = geometry.groups > 0 && out.is_multiple_of(geometry.groups);
+    if per_group.checked_mul(geometry.groups) != Some(c) || weight.contains(&0) || !even {
         return Err(wrong());
     }
     if weights.bias.as_ref().is_some_and(|bias| bias.shape() != [out]) {
@@ -126,6 +127,10 @@ fn conv(weights: &Weights, geometry: &ConvGeometry, input: &Shape) -> Result<Sha
 
 fn pool(op: &Op, g: &PoolGeometry, input: &Shape) -> Result<Shape, ShapeError> {
     let [n, c, h, w] = image(op, input)?;
+    // libtorch refuses a window that could lie in padding alone.
+    if (0..2).any(|axis| g.padding[axis] > g.kernel[axis] / 2) {
+        return Err(out_of_bounds(op.torch_name(), input));
+    }
     let side = |size: Dim, axis: usize| {
         window(size.known()?, g.kernel[axis], g.stride[axis], g.padding[axis], g.dilation[axis], g.ceil_mode)
     };

@@ -7,7 +7,7 @@ use figment::error::{Actual, Kind};
 use figment::providers::{Data, Format as _, Toml};
 
 use super::error::nearest;
-use super::{Manifest, ManifestError, Resolved, validate};
+use super::{Manifest, ManifestError, Resolved, Variant, validate};
 use crate::base::files;
 
 /// The schema that [`DEFAULTS`] belong to.
@@ -68,8 +68,9 @@ pub fn load(path: &Path) -> Result<Resolved, ManifestError> {
             }),
         });
     }
-    let manifest: Manifest = figment.extract().map_err(form)?;
+    let mut manifest: Manifest = figment.extract().map_err(form)?;
     validate::check(path, &manifest)?;
+    manifest.variant.iter_mut().for_each(Variant::fill_in_engine);
     Ok(Resolved::new(path, text, manifest, |key| origin(&figment, key)))
 }
 

@@ -201,6 +201,15 @@ pub struct ReportOptions {
     pub template: Option<PathBuf>,
 }
 
+impl Variant {
+    /// INT8 of the torch backend runs on some engine; unless it is named, on FBGEMM.
+    fn fill_in_engine(&mut self) {
+        if (self.backend, self.precision) == (Backend::Torch, Precision::Int8) {
+            self.engine = self.engine.or(Some(Engine::Fbgemm));
+        }
+    }
+}
+
 impl Manifest {
     /// The variant that the others are compared with.
     #[must_use]

@@ -18,12 +18,20 @@ pub struct Resolved {
     pub text: String,
     /// Every value with its layer, as `resolved.toml`.
     pub written_out: String,
+    digest: Digest,
 }
 
 impl Resolved {
     pub(super) fn new(path: &Path, text: String, manifest: Manifest, origin: impl Fn(&str) -> String) -> Self {
         let table = Table::try_from(&manifest).expect("a manifest came from TOML and goes back to it");
-        Self { written_out: write_out(&table, &origin), path: path.to_owned(), text, manifest }
+        let given: Table = text.parse().unwrap_or_default();
+        let mut written_out = String::from("# Every setting of this run, and the layer it came from.\n\n");
+        write_table(&mut written_out, "", &table, Some(&given), &|layer, key| {
+            format!("  # {}", layer.map_or_else(|| origin(key), str::to_owned))
+        });
+        let mut values = String::new();
+        write_table(&mut values, "", &table, None, &|_, _| String::new());
+        Self { written_out, digest: Digest::of(values.as_bytes()), path: path.to_owned(), text, manifest }
     }
 
     /// A path of the manifest, seen from the working folder.
@@ -32,36 +40,39 @@ impl Resolved {
         self.path.parent().unwrap_or(Path::new("")).join(relative)
     }
 
-    /// Identifies the settings, whatever file they came from.
+    /// Identifies the settings by their values, whatever layer each came from.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.written_out.as_bytes())
+    pub const fn digest(&self) -> Digest {
+        self.digest
     }
 }
 
-fn write_out(table: &Table, origin: &dyn Fn(&str) -> String) -> String {
-    let mut out = String::from("# Every setting of this run, and the layer it came from.\n\n");
-    write_table(&mut out, "", table, origin);
-    out
-}
+/// What follows a value: its layer, where that is known already, and its full key.
+type Note<'a> = dyn Fn(Option<&str>, &str) -> String + 'a;
 
-/// Plain values first, then sub-tables, as TOML requires.
-fn write_table(out: &mut String, path: &str, table: &Table, origin: &dyn Fn(&str) -> String) {
+/// Plain values first, then sub-tables, as TOML requires. `note` follows each value; inside an array
+/// of tables, where layers cannot mix, a value is the manifest's own if `given` has it.
+fn write_table(out: &mut String, path: &str, table: &Table, given: Option<&Table>, note: &Note<'_>) {
     let full = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     for (key, value) in table.iter().filter(|(_, value)| !is_section(value)) {
-        let _ = writeln!(out, "{key} = {value}  # {}", origin(&full(key)));
+        let _ = writeln!(out, "{key} = {value}{}", note(None, &full(key)));
     }
     for (key, value) in table {
         let path = full(key);
+        let below = given.and_then(|given| given.get(key));
         match value {
             Value::Table(inner) => {
                 let _ = writeln!(out, "\n[{path}]");
-                write_table(out, &path, inner, origin);
+                write_table(out, &path, inner, below.and_then(Value::as_table), note);
             }
             Value::Array(items) if is_section(value) => {
-                for item in items.iter().filter_map(Value::as_table) {
+                for (position, item) in items.iter().filter_map(Value::as_table).enumerate() {
                     let _ = writeln!(out, "\n[[{path}]]");
-                    write_table(out, &path, item, &|_| "manifest".to_owned());
+                    let own = below.and_then(|array| array.get(position)).and_then(Value::as_table);
+                    for (key, value) in item {
+                        let layer = if own.is_some_and(|own| own.contains_key(key)) { "manifest" } else { "default" };
+                        let _ = writeln!(out, "{key} = {value}{}", note(Some(layer), key));
+                    }
                 }
             }
             _ => {}

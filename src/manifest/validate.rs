@@ -126,8 +126,12 @@ fn numbers(manifest: &Manifest) -> Result<(), Problem> {
     if benchmark.batch_sizes.iter().collect::<BTreeSet<_>>().len() != benchmark.batch_sizes.len() {
         return problem("benchmark.batch_sizes", "names a size twice", "list each size once");
     }
-    if benchmark.rounds == 0 || benchmark.iterations == 0 {
-        return problem("benchmark.rounds", "and `iterations` must be at least 1", "write `rounds = 10`");
+    if [benchmark.rounds, benchmark.iterations, benchmark.warmup.saturating_add(1)]
+        .iter()
+        .any(|n| !(1..=100_000).contains(n))
+    {
+        let problem_text = "and `iterations` must be between 1 and 100000, `warmup` below";
+        return problem("benchmark.rounds", problem_text, "write `rounds = 10`");
     }
     if manifest.goals.max_accuracy_drop.is_some_and(|drop| !(0.0..=100.0).contains(&drop)) {
         return problem(
@@ -146,8 +150,11 @@ fn subset(table: &str, subset: &Subset) -> Result<(), Problem> {
     if subset.splits.is_empty() {
         return problem(format!("{table}.splits"), "is empty", "name the splits to draw from");
     }
-    if subset.batch_size == 0 {
-        return problem(format!("{table}.batch_size"), "must be at least 1", "write `batch_size = 32`");
+    if subset.splits.iter().collect::<BTreeSet<_>>().len() != subset.splits.len() {
+        return problem(format!("{table}.splits"), "names a split twice", "each sample may count once");
+    }
+    if subset.batch_size == 0 || subset.batch_size > 65_536 {
+        return problem(format!("{table}.batch_size"), "must be between 1 and 65536", "write `batch_size = 32`");
     }
     match (subset.strategy, subset.samples) {
         (Strategy::All, Some(_)) => {

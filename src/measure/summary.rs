@@ -21,9 +21,10 @@ pub struct Latency {
     pub batch: usize,
     /// Milliseconds per batch: median over rounds of each round's median.
     pub milliseconds: Estimate,
-    /// Mean and standard deviation over all timed calls, in milliseconds.
+    /// Mean over all timed calls, in milliseconds.
     pub mean_ms: f64,
-    pub std_ms: f64,
+    /// Their standard deviation; absent for a single call.
+    pub std_ms: Option<f64>,
     /// Timed calls behind it.
     pub calls: usize,
     /// How many times faster than the baseline: median over rounds of the rounds' ratios. Absent
@@ -68,7 +69,7 @@ pub fn latency(timings: &[Timing], baseline: Option<&[Timing]>, batch: usize, na
         batch,
         milliseconds: bootstrap::median(&medians, stream("latency"))?,
         mean_ms: sample::mean(&all)?,
-        std_ms: sample::std_dev(&all).unwrap_or(0.0),
+        std_ms: sample::std_dev(&all),
         calls: all.len(),
         speedup,
     })

@@ -84,15 +84,24 @@ impl Worker {
     }
 
     fn broken(&mut self, what: &str) -> WorkerError {
+        // How it ended tells something only if it ended by itself; give it a moment to be reaped.
+        let status = (0..20).find_map(|_| {
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_none() {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            ended
+        });
+        let status = status.map_or_else(String::new, |status| format!(" ({status})"));
         let _ = self.child.kill();
-        let status = self.child.wait().map_or_else(|e| e.to_string(), |status| status.to_string());
+        let _ = self.child.wait();
         let mut stderr = String::new();
         if let Some(pipe) = self.child.stderr.as_mut() {
             let _ = pipe.read_to_string(&mut stderr);
         }
         let tail: Vec<&str> = stderr.lines().rev().take(3).collect();
         let stderr = tail.into_iter().rev().collect::<Vec<_>>().join(" | ");
-        WorkerError { what: format!("{what} ({status})"), stderr }
+        WorkerError { what: format!("{what}{status}"), stderr }
     }
 }
 

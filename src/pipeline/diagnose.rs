@@ -2,6 +2,8 @@
 
 mod facts;
 
+use std::path::Path;
+
 use super::benchmark::Benchmarked;
 use super::evaluate::{Answers, Evaluated};
 use super::prepare::Prepared;
@@ -61,9 +63,16 @@ fn run_facts(prepared: &Prepared) -> Run {
         id: format!("{}-{}", clock::compact(prepared.started), resolved.digest().short()),
         started: clock::stamp(prepared.started),
         finished: clock::stamp(clock::now()),
+        manifest_path: shown_path(&resolved.path),
         manifest: Digest::of(resolved.text.as_bytes()),
         resolved: resolved.digest(),
     }
+}
+
+/// A path that tells nothing about the machine.
+fn shown_path(path: &Path) -> String {
+    let shown = if path.is_absolute() { path.file_name().map_or(path, Path::new) } else { path };
+    shown.to_string_lossy().into_owned()
 }
 
 fn inputs(prepared: &Prepared) -> Inputs {

@@ -22,6 +22,8 @@ pub enum RunError {
     Input { wanted: String, found: String },
     #[error("the model gives {model} classes, but the dataset has {dataset}")]
     Classes { model: usize, dataset: usize },
+    #[error("the model's output is not one score per class, [batch, classes]")]
+    NotAClassifier,
     #[error("model `{}`: {source}", path.display())]
     Model { path: PathBuf, source: crate::codec::onnx::ImportError },
 }
@@ -51,6 +53,9 @@ impl Explain for RunError {
                 "set `dataset.preprocess.resize`, `mean` and `std` to what the model was trained with".into()
             }
             Self::Classes { .. } => "use the dataset the model was trained for; labels must match its outputs".into(),
+            Self::NotAClassifier => {
+                "only image classifiers can be evaluated; add the pooling and flattening before exporting".into()
+            }
             Self::Model { source, .. } => return source.next_step(),
         })
     }

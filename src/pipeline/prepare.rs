@@ -51,7 +51,7 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
     let template = template(&resolved)?;
     let (model, facts) = model(&resolved)?;
     let fp32_modules = census::modules(&model.graph);
-    let classes = model.graph.classes();
+    let classes = model.graph.classes().ok_or(RunError::NotAClassifier)?;
     let (graph, patches) = pass::run_all(model.graph).map_err(|broken| Failure {
         cause: crate::base::explain::Cause::Bug,
         message: broken.to_string(),
@@ -62,8 +62,8 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
     let path = manifest.dataset.path.as_ref().map(|path| resolved.locate(path));
     let source = dataset::open(&manifest.dataset, path.as_deref())?;
     pin("dataset.sha256", "the dataset", manifest.dataset.sha256, source.digest())?;
-    if let Some(model) = classes.filter(|&model| model != source.classes().len()) {
-        return Err(RunError::Classes { model, dataset: source.classes().len() }.into());
+    if classes != source.classes().len() {
+        return Err(RunError::Classes { model: classes, dataset: source.classes().len() }.into());
     }
     let calibration = subset(&*source, &manifest.calibration, "calibration.sha256")?;
     let evaluation = subset(&*source, &manifest.evaluation, "evaluation.sha256")?;

@@ -46,6 +46,8 @@ pub struct Run {
     /// UTC, RFC 3339.
     pub started: String,
     pub finished: String,
+    /// As given, where it is relative; of an absolute path only the file name.
+    pub manifest_path: String,
     /// Digest of `manifest.toml`, as committed.
     pub manifest: Digest,
     /// Digest of `resolved.toml`.

@@ -158,6 +158,23 @@ fn an_undecodable_image_is_named() {
 }
 
 #[test]
+fn stray_files_are_passed_over_and_deep_ones_named() {
+    let Some(tar) = lab::shared("datasets/cifar10.tar") else { return };
+    let bench = Bench::new();
+    lab::unpack_some_cifar(&tar, &bench.path("data"), 2);
+    bench.put("data/train/.DS_Store", b"left by a file manager");
+    bench.put("data/README.txt", b"what this is");
+    bench.put("data/train/cat/0001.jpg", b"not an image");
+    cifar(&bench, "data");
+    refused(&bench, 2, "image `train/cat/0001.jpg` cannot be decoded", "replace the file");
+    bench.put("data/train/cat/more/0003.jpg", b"deeper");
+    refused(&bench, 2, "`train/cat/more/0003.jpg`, deeper than", "move it up");
+    bench.put("nothing/here.txt", b"");
+    cifar(&bench, "nothing");
+    refused(&bench, 2, "`nothing` holds no `<split>/<class>/<image>`", "lay the images out");
+}
+
+#[test]
 fn wrong_usage_and_help_have_their_codes() {
     let bench = Bench::new();
     assert_eq!(bench.run(&["fly"]).code, Some(2));

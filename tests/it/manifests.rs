@@ -30,6 +30,8 @@ fn each_mistake_is_named_with_the_next_step() {
         ("std = [0.5, 0.5, 0.5]", "std = [0.5, 0.0, 0.5]", "must be positive", "trained with"),
         ("strategy = \"all\"", "strategy = \"all\"\nsamples = 5", "does not apply", "remove it"),
         ("precision = \"fp32\"", "precision = \"fp32\"\nengine = \"x86\"", "only applies to INT8", "remove it"),
+        ("splits = [\"test\"]", "splits = [\"test\", \"test\"]", "names a split twice", "count once"),
+        ("samples = 512", "samples = 512\nbatch_size = 99999999", "between 1 and 65536", "batch_size = 32"),
         ("[[variant]]", "[[variant", "", ""),
     ];
     for (from, to, what, next) in cases {
@@ -50,12 +52,15 @@ fn every_committed_experiment_resolves_and_writes_every_value_out() {
         let written = &resolved.written_out;
         assert!(written.contains("schema = 1  # manifest"), "{name}: {written}");
         assert!(written.contains("warmup = 3  # default"), "{name}: {written}");
+        assert!(written.contains("engine = \"fbgemm\"  # manifest"), "{name}: {written}");
+        assert!(written.contains("baseline = false  # default"), "{name}: {written}");
         let digest = resolved.digest();
         assert_eq!(digest, manifest::load(&folder.join(&name)).unwrap().digest());
         // What was written out is itself a manifest of the same settings.
         let copy = tempfile::tempdir().unwrap();
         let path = copy.path().join("resolved.toml");
         files::write(&path, written.as_bytes()).unwrap();
-        assert_eq!(manifest::load(&path).unwrap().manifest, resolved.manifest, "{name}");
+        let again = manifest::load(&path).unwrap();
+        assert_eq!((again.digest(), again.manifest), (digest, resolved.manifest), "{name}");
     }
 }

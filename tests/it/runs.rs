@@ -57,6 +57,36 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
 }
 
 #[test]
+fn a_run_that_is_held_to_nothing_passes_nothing() {
+    let bench = Bench::new();
+    bench.digits(&[("max_accuracy_drop = 1.0", "")]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("verdict: INCONCLUSIVE"), "{ended:?}");
+    assert!(text(&bench.only_run("digits"), "report.md").contains("No goal was judged, so nothing passed"));
+}
+
+#[test]
+fn evaluating_on_calibration_samples_fails_whatever_the_accuracy() {
+    let bench = Bench::new();
+    let pin = "sha256 = \"98a239f4bce922064b067987f5e33bc8aa9ec2358cac22c1e4e5260a1ac676f5\"";
+    bench.digits(&[("splits = [\"test\"]", "splits = [\"train\"]"), (pin, "")]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let report = text(&bench.only_run("digits"), "report.md");
+    assert!(report.contains("512 of 1000 evaluation samples are also calibration samples, by content"), "{report}");
+}
+
+#[test]
+fn two_rounds_decide_no_speedup() {
+    let bench = Bench::new();
+    bench.digits(&[("max_accuracy_drop = 1.0", "min_speedup = 0.001")]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.stdout.contains("2 rounds are too few for an interval"), "{ended:?}");
+}
+
+#[test]
 fn a_template_of_ones_own_makes_the_report() {
     let bench = Bench::new();
     bench.digits(&[("[goals]", "[report]\ntemplate = \"mine.tera\"\n\n[goals]")]);

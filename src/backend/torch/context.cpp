@@ -38,6 +38,12 @@ int requant_set_engine(int id) {
   return at::globalContext().qEngine() == static_cast<at::QEngine>(id);
 }
 
+// TensorFloat-32 rounds FP32 convolutions and products to 10 bits of mantissa on recent GPUs.
+void requant_forbid_tf32() {
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
+}
+
 size_t requant_cpu_capability(char* buffer, size_t capacity) {
   return copy_out(at::get_cpu_capability(), buffer, capacity);
 }

@@ -9,6 +9,7 @@ use crate::manifest::Engine;
 unsafe extern "C" {
     fn requant_supports_engine(id: c_int) -> c_int;
     fn requant_set_engine(id: c_int) -> c_int;
+    fn requant_forbid_tf32();
     fn requant_cpu_capability(buffer: *mut u8, capacity: usize) -> usize;
     fn requant_build(buffer: *mut u8, capacity: usize) -> usize;
     fn requant_version(buffer: *mut u8, capacity: usize) -> usize;
@@ -33,6 +34,11 @@ pub(super) fn supports(engine: Engine) -> bool {
 pub(super) fn select(engine: Engine) -> bool {
     // SAFETY: takes and returns plain integers; C++ exceptions are caught on the other side.
     unsafe { requant_set_engine(id(engine)) != 0 }
+}
+
+pub(super) fn forbid_tf32() {
+    // SAFETY: sets two flags.
+    unsafe { requant_forbid_tf32() }
 }
 
 fn text(fill: unsafe extern "C" fn(*mut u8, usize) -> usize) -> String {

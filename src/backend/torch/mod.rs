@@ -40,6 +40,8 @@ pub(super) fn start(compute: &Compute) -> Result<Box<dyn Started>, BackendError>
     // The plain interpreter: no profiling runs, no fusion, so the first call computes what the last does.
     tch::jit::f_set_profiling_mode(false).map_err(engine_error("configuring the interpreter"))?;
     tch::jit::f_set_tensor_expr_fuser_enabled(false).map_err(engine_error("configuring the interpreter"))?;
+    // FP32 must mean FP32 on a GPU too.
+    context::forbid_tf32();
     let found = context::cpu_capability();
     match compute.isa {
         Isa::Avx2 if found != "AVX2" => Err(BackendError::Isa { wanted: "AVX2", found }),
@@ -65,12 +67,14 @@ pub(super) fn runtime() -> Runtime {
     }
 }
 
-/// Turns libtorch's message, which carries a C++ stack, into its first line.
+/// The reason in libtorch's message, which is a page of interpreter and C++ stack around it.
+fn reason(error: &tch::TchError) -> String {
+    let message = error.to_string();
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let named = lines().filter_map(|line| line.strip_prefix("RuntimeError: ")).next_back();
+    named.or_else(|| lines().next()).unwrap_or("libtorch failed").to_owned()
+}
+
 fn engine_error(doing: &'static str) -> impl Fn(tch::TchError) -> BackendError {
-    move |error| {
-        let message = error.to_string();
-        let first =
-            message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("libtorch failed").to_owned();
-        BackendError::Engine { doing, message: first }
-    }
+    move |error| BackendError::Engine { doing, message: reason(&error) }
 }

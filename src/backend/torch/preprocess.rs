@@ -4,6 +4,7 @@
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
 use super::convert::{from_torch, pixels_to_torch};
+use super::reason;
 use crate::dataset::{Image, ImageArithmetic, PreprocessError};
 use crate::manifest::{Interpolation, Preprocess};
 use crate::tensor::Tensor;
@@ -16,9 +17,20 @@ impl ImageArithmetic for TorchArithmetic {
             let given = settings.mean.len();
             return Err(PreprocessError(format!("`mean` and `std` have {given} numbers for {channels} channels")));
         }
-        batch(images, settings, channels)
-            .and_then(|t| from_torch(&t))
-            .map_err(|error| PreprocessError(error.to_string()))
+        if let Some(image) = images.iter().find(|image| image.channels != 1 && image.channels != channels) {
+            let found = image.channels;
+            return Err(PreprocessError(format!("they have {found} channels, and the model takes {channels}")));
+        }
+        let size = |image: &Image| (image.height, image.width);
+        if let Some(other) =
+            images.iter().find(|image| size(image) != size(&images[0])).filter(|_| settings.resize.is_none())
+        {
+            let ((h, w), (oh, ow)) = (size(&images[0]), size(other));
+            return Err(PreprocessError(format!(
+                "they differ in size, {h} × {w} and {oh} × {ow}, and `resize` is not set"
+            )));
+        }
+        batch(images, settings, channels).and_then(|t| from_torch(&t)).map_err(|error| PreprocessError(reason(&error)))
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::attributes::size;
 use super::constant;
 use super::error::ImportError;
-use super::fold::{self, Ints};
+use super::fold;
+use super::integers::Ints;
 use super::name::Names;
 use super::operator;
 use super::proto::{Dimension, GraphProto, NodeProto, ValueInfo};
@@ -28,12 +29,20 @@ pub(super) enum Operand {
 pub(super) struct Import {
     pub(super) graph: Graph,
     pub(super) opset: i64,
+    /// The batch size the file was exported with, where it names one.
+    pub(super) declared_batch: Option<usize>,
     names: Names,
     values: BTreeMap<String, Operand>,
 }
 
 pub(super) fn graph(proto: &GraphProto, opset: i64) -> Result<Graph, ImportError> {
-    let mut import = Import { graph: Graph::default(), opset, names: Names::default(), values: BTreeMap::new() };
+    let mut import = Import {
+        graph: Graph::default(),
+        opset,
+        declared_batch: None,
+        names: Names::default(),
+        values: BTreeMap::new(),
+    };
     import.read_initializers(proto)?;
     import.read_input(proto)?;
     for node in &proto.node {
@@ -56,7 +65,8 @@ impl Import {
         let &[input] = inputs.as_slice() else {
             return Err(ImportError::Interface { what: "input", found: inputs.len() });
         };
-        let shape = image_shape(input).ok_or_else(|| ImportError::Input { name: input.name.clone() })?;
+        let (batch, shape) = image_shape(input).ok_or_else(|| ImportError::Input { name: input.name.clone() })?;
+        self.declared_batch = batch;
         let name = self.names.unique(input.name.clone());
         self.graph.nodes.push(Node { name, op: Op::Input, inputs: Vec::new(), shape });
         self.values.insert(input.name.clone(), Operand::Node(NodeId(0)));
@@ -113,14 +123,14 @@ impl Import {
 
 /// A constant as an operand: floats stay tensors, integers become foldable lists.
 pub(super) fn constant_operand(name: &str, tensor: Tensor) -> Result<Operand, ImportError> {
+    if let Some(ints) = Ints::of_tensor(&tensor) {
+        return Ok(Operand::Ints(ints));
+    }
     match tensor.data() {
-        Data::I64(values) if tensor.shape().len() <= 1 => {
-            Ok(Operand::Ints(Ints::known(tensor.shape().is_empty(), values)))
-        }
         Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
         _ => Err(ImportError::Tensor {
             name: name.to_owned(),
-            reason: "integer constants of more than one dimension are not supported".into(),
+            reason: "an integer tensor of this size or type cannot be read".into(),
         }),
     }
 }
@@ -133,13 +143,17 @@ pub(super) fn label(node: &NodeProto) -> String {
     }
 }
 
-/// Four dimensions, the last three known; whatever the file says of the batch, it stays open.
-fn image_shape(input: &ValueInfo) -> Option<Shape> {
+/// The declared batch size, if any, and the shape: four dimensions, the last three known. Whatever
+/// the file says of the batch, it stays open.
+fn image_shape(input: &ValueInfo) -> Option<(Option<usize>, Shape)> {
     let tensor = input.r#type.as_ref()?.tensor_type.as_ref()?;
     let dims = &tensor.shape.as_ref()?.dim;
-    let known = |dim: &Dimension| size(dim.dim_value).filter(|&size| size > 0).map(Dim::Known);
+    let positive = |dim: &Dimension| size(dim.dim_value).filter(|&size| size > 0);
     match dims.as_slice() {
-        [_, c, h, w] if tensor.elem_type == 1 => Some(vec![Dim::Batch, known(c)?, known(h)?, known(w)?]),
+        [n, c, h, w] if tensor.elem_type == 1 => {
+            let [c, h, w] = [positive(c)?, positive(h)?, positive(w)?].map(Dim::Known);
+            Some((positive(n), vec![Dim::Batch, c, h, w]))
+        }
         _ => None,
     }
 }

@@ -6,6 +6,7 @@ mod constant;
 mod error;
 mod fold;
 mod import;
+mod integers;
 mod name;
 mod operator;
 mod proto;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::error::ImportError;
-use super::fold::{Ints, index};
 use super::import::{Import, Operand, label};
+use super::integers::{Ints, index};
 use super::proto::NodeProto;
 use crate::graph::{NodeId, Op};
 use crate::tensor::Tensor;
@@ -78,7 +78,7 @@ impl Lowering<'_> {
             "BatchNormalization" => self.batch_norm(),
             "Gemm" => self.gemm(),
             "MatMul" => self.matmul(),
-            "Add" => self.add(),
+            "Add" => self.binary(Op::Add { relu: false }),
             "Mul" => self.binary(Op::Mul { relu: false }),
             "Relu" => self.unary(Op::Relu),
             "Clip" => self.clip(),

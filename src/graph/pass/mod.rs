@@ -2,6 +2,7 @@
 //! graph after each, and keeps the list for the record.
 
 mod fold_batch_norm;
+mod fold_bias;
 mod fuse_hardswish;
 mod fuse_relu;
 mod remove_identity;
@@ -37,10 +38,11 @@ struct Pass {
 }
 
 /// Every pass, in the order the driver tries them.
-const PASSES: [Pass; 4] = [
+const PASSES: [Pass; 5] = [
     Pass { name: "remove-identity", find: remove_identity::find },
     Pass { name: "fuse-hardswish", find: fuse_hardswish::find },
     Pass { name: "fold-batch-norm", find: fold_batch_norm::find },
+    Pass { name: "fold-bias", find: fold_bias::find },
     Pass { name: "fuse-relu", find: fuse_relu::find },
 ];
 

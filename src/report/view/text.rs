@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::finding::Verdict;
 use crate::base::units;
+use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Outcome, VariantResult};
 use crate::stats::Estimate;
@@ -11,6 +12,14 @@ use crate::stats::Estimate;
 /// `12.1 to 13.4 ms`
 pub(super) fn interval(estimate: Estimate, decimals: usize, unit: &str) -> String {
     format!("{:.decimals$} to {:.decimals$}{unit}", estimate.low, estimate.high)
+}
+
+/// `12.1 ± 0.3 ms`, or the mean alone where one call says nothing of the spread.
+pub(super) fn spread(latency: &Latency) -> String {
+    match latency.std_ms {
+        Some(std) => format!("{:.3} ± {std:.3} ms", latency.mean_ms),
+        None => format!("{:.3} ms (one call)", latency.mean_ms),
+    }
 }
 
 /// A difference of fractions as `−1.20 to +0.30 points`.
@@ -62,12 +71,15 @@ fn comparison(variant: &VariantResult) -> Option<String> {
 /// What follows from the numbers, one sentence each.
 pub(super) fn conclusions(record: &Record) -> Vec<String> {
     let mut lines = vec![match (record.goals.is_empty(), record.verdict) {
-        (true, Verdict::Pass) => "The manifest declares no goal that applies, so the run only reports.".to_owned(),
-        (_, Verdict::Pass) => "Every goal is met, with its whole interval on the right side.".to_owned(),
+        (true, Verdict::Pass | Verdict::Inconclusive) => {
+            "No goal was judged, so nothing passed: declare `[goals]`, and a variant to hold to them.".to_owned()
+        }
+        (_, Verdict::Pass) => {
+            "Every goal is met, with its whole interval on the right side, and every check passes.".to_owned()
+        }
         (_, Verdict::Fail) => "The run fails: do not ship these variants as they are.".to_owned(),
         (_, Verdict::Inconclusive) => {
-            "The samples or rounds do not decide every goal: enlarge `evaluation.samples` or `benchmark.rounds`."
-                .to_owned()
+            "Not everything is decided: an interval lies across its goal, or a check is in doubt.".to_owned()
         }
     }];
     lines.extend(
@@ -77,6 +89,11 @@ pub(super) fn conclusions(record: &Record) -> Vec<String> {
             .filter(|goal| goal.verdict != Verdict::Pass)
             .map(|goal| format!("`{}` of `{}`: {} — {}.", goal.goal, goal.variant, goal.verdict.word(), goal.because)),
     );
+    if record.goals.iter().any(|goal| goal.verdict == Verdict::Inconclusive) {
+        lines.push(
+            "More `evaluation.samples` narrow an accuracy interval, more `benchmark.rounds` a speedup's.".to_owned(),
+        );
+    }
     for variant in &record.variants {
         match &variant.outcome {
             Outcome::Missing { reason, .. } => {

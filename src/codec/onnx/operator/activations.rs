@@ -13,7 +13,8 @@ impl Lowering<'_> {
             },
         };
         let (min, max) = (bound(1, "min", f32::NEG_INFINITY)?, bound(2, "max", f32::INFINITY)?);
-        self.unary(Op::Clip { min, max })
+        let bounded = min.is_finite() || max.is_finite();
+        self.unary(if bounded { Op::Clip { min, max } } else { Op::Identity })
     }
 
     pub(super) fn hard_sigmoid(&mut self) -> Lowered {

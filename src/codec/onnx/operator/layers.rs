@@ -73,20 +73,4 @@ impl Lowering<'_> {
         let weight = Arc::new(transpose(&*self.tensor(1)?)?);
         self.unary(Op::Linear { weights: Weights { weight, bias: None }, relu: false })
     }
-
-    /// A sum; a bias vector added to a linear layer without one becomes its bias.
-    pub(super) fn add(&mut self) -> Lowered {
-        for (activation, constant) in [(0, 1), (1, 0)] {
-            let (Ok(Operand::Node(id)), Ok(bias)) = (self.operand(activation), self.tensor(constant)) else { continue };
-            let id = *id;
-            let is_last = id.0 + 1 == self.import.graph.nodes.len();
-            let Op::Linear { weights, relu: false } = &mut self.import.graph.nodes[id.0].op else { continue };
-            // Only the node just appended can have no other reader yet.
-            if is_last && weights.bias.is_none() && bias.shape() == &weights.weight.shape()[..1] {
-                weights.bias = Some(bias);
-                return Ok(vec![Operand::Node(id)]);
-            }
-        }
-        self.binary(Op::Add { relu: false })
-    }
 }

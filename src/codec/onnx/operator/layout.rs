@@ -2,8 +2,8 @@
 
 use super::{Lowered, Lowering, Trouble, axis_of};
 use crate::codec::onnx::attributes::size;
-use crate::codec::onnx::fold::{Int, index};
 use crate::codec::onnx::import::Operand;
+use crate::codec::onnx::integers::{Int, index};
 use crate::graph::op::ReshapeDim;
 use crate::graph::{Dim, NodeId, Op};
 
@@ -32,7 +32,7 @@ impl Lowering<'_> {
                 Int::Known(size) => ReshapeDim::Known(usize::try_from(size).map_err(|_| "negative size")?),
             });
         }
-        open_the_batch(&mut dims, &shape);
+        open_the_batch(&mut dims, &shape, self.import.declared_batch);
         if dims.len() == 2 && dims[0] == ReshapeDim::Batch && shape.first() == Some(&Dim::Batch) {
             return self.emit(Op::Flatten { axis: 1 }, vec![input]);
         }
@@ -124,17 +124,23 @@ impl Lowering<'_> {
     }
 }
 
-/// Where the target does not name the batch, the dimension that must be it does: a leading `-1`
-/// whose remaining dimensions hold exactly one image.
-fn open_the_batch(dims: &mut [ReshapeDim], shape: &[Dim]) {
+/// Where the target does not name the batch, the dimension that must be it does: a leading `-1`, or
+/// the batch size that the file was exported with, if the other dimensions hold exactly one image.
+fn open_the_batch(dims: &mut [ReshapeDim], shape: &[Dim], declared: Option<usize>) {
+    let Some((&first, rest)) = dims.split_first() else { return };
+    if shape.first() != Some(&Dim::Batch) || dims.contains(&ReshapeDim::Batch) {
+        return;
+    }
     let per_image = shape.iter().filter_map(Dim::known).fold(1, usize::saturating_mul);
     let known = |dim: &ReshapeDim| if let ReshapeDim::Known(size) = dim { Some(*size) } else { None };
-    let named = dims.iter().filter_map(known).fold(1, usize::saturating_mul);
-    if shape.first() == Some(&Dim::Batch)
-        && !dims.contains(&ReshapeDim::Batch)
-        && dims.first() == Some(&ReshapeDim::Rest)
-        && named == per_image
-    {
+    let whole =
+        rest.contains(&ReshapeDim::Rest) || rest.iter().filter_map(known).fold(1, usize::saturating_mul) == per_image;
+    let stands_for_batch = match first {
+        ReshapeDim::Rest => true,
+        ReshapeDim::Known(size) => Some(size) == declared,
+        ReshapeDim::Batch => false,
+    };
+    if stands_for_batch && whole {
         dims[0] = ReshapeDim::Batch;
     }
 }
