@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 done and goals met, 1 a goal failed, 2 wrong input, 3 inconclusive, \
+    after_help = "Exit codes: 0 goals met and checks passed, 1 one failed, 2 wrong input, 3 inconclusive, \
     4 a required engine is missing, 5 a pinned digest does not match, 70 a bug in requant, 130 interrupted."
 )]
 pub(super) struct Args {

@@ -26,6 +26,8 @@ pub type Shape = Vec<Dim>;
 pub enum ShapeError {
     #[error("{op} takes a {wanted} input, not {found:?}")]
     Input { op: &'static str, wanted: &'static str, found: Shape },
+    #[error("{op} with weights {weight:?} does not fit {found:?}, its groups, or its bias")]
+    Weights { op: &'static str, weight: Vec<usize>, found: Shape },
     #[error("{op} cannot combine {left:?} and {right:?}")]
     Mismatch { op: &'static str, left: Shape, right: Shape },
     #[error("cannot reshape {from:?} to {to:?}")]
@@ -112,11 +114,9 @@ fn conv(weights: &Weights, geometry: &ConvGeometry, input: &Shape) -> Result<Sha
         return Err(wrong());
     };
     let even = geometry.groups > 0 && out.is_multiple_of(geometry.groups);
-    if per_group.checked_mul(geometry.groups) != Some(c) || weight.contains(&0) || !even {
-        return Err(wrong());
-    }
-    if weights.bias.as_ref().is_some_and(|bias| bias.shape() != [out]) {
-        return Err(wrong());
+    let biased = weights.bias.as_ref().is_none_or(|bias| bias.shape() == [out]);
+    if per_group.checked_mul(geometry.groups) != Some(c) || weight.contains(&0) || !even || !biased {
+        return Err(ShapeError::Weights { op: "Conv2d", weight: weight.to_vec(), found: input.clone() });
     }
     let side = |size, kernel, axis: usize| {
         window(size, kernel, geometry.stride[axis], geometry.padding[axis], geometry.dilation[axis], false)

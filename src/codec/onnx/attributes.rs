@@ -66,11 +66,21 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// Padding as `[left, right, top, bottom]`, from `pads` and `auto_pad`.
-    pub(super) fn padding(&self) -> Result<[usize; 4], String> {
+    /// Padding as `[left, right, top, bottom]`, from `pads` or `auto_pad`, for a window over an image
+    /// of `input` `[height, width]`.
+    pub(super) fn padding(&self, input: [usize; 2], window: &Window) -> Result<[usize; 4], String> {
+        let same = |axis: usize| window.same(axis, input[axis]).ok_or("its window does not fit");
         match self.text("auto_pad").as_deref() {
             None | Some("" | "NOTSET") => {}
             Some("VALID") => return Ok([0; 4]),
+            Some("SAME_UPPER") => {
+                let [(top, bottom), (left, right)] = [same(0)?, same(1)?];
+                return Ok([left, right, top, bottom]);
+            }
+            Some("SAME_LOWER") => {
+                let [(bottom, top), (right, left)] = [same(0)?, same(1)?];
+                return Ok([left, right, top, bottom]);
+            }
             Some(other) => return Err(format!("`auto_pad = {other}` is not supported; export explicit pads")),
         }
         let Some(pads) = self.ints("pads") else { return Ok([0; 4]) };
@@ -79,5 +89,39 @@ impl<'a> Attributes<'a> {
             [top, left, bottom, right] => Ok([left, right, top, bottom]),
             _ => Err("`pads` must be four non-negative numbers".into()),
         }
+    }
+}
+
+/// A window that moves over an image; pairs are `[height, width]`.
+pub(super) struct Window {
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: [usize; 2],
+    pub(super) dilation: [usize; 2],
+}
+
+impl Window {
+    /// The smaller and the larger padding that give `ceil(size / stride)` positions, as the ONNX
+    /// specification defines `auto_pad = SAME_*`.
+    fn same(&self, axis: usize, size: usize) -> Option<(usize, usize)> {
+        let stride = self.stride[axis];
+        let positions = size.checked_add(stride)?.checked_sub(1)?.checked_div(stride)?;
+        let reach = self.dilation[axis].checked_mul(self.kernel[axis].checked_sub(1)?)?.checked_add(1)?;
+        let covered = positions.checked_sub(1)?.checked_mul(stride)?.checked_add(reach)?;
+        let total = covered.saturating_sub(size);
+        Some((total / 2, total - total / 2))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_padding_follows_the_specification() {
+        let window = |kernel, stride| Window { kernel: [kernel; 2], stride: [stride; 2], dilation: [1; 2] };
+        assert_eq!(window(3, 2).same(0, 224), Some((0, 1)));
+        assert_eq!(window(3, 1).same(0, 7), Some((1, 1)));
+        assert_eq!(window(4, 1).same(0, 8), Some((1, 2)));
+        assert_eq!(window(3, 0).same(0, 8), None);
     }
 }

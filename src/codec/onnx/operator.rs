@@ -13,7 +13,7 @@ use super::error::ImportError;
 use super::import::{Import, Operand, label};
 use super::integers::{Ints, index};
 use super::proto::NodeProto;
-use crate::graph::{NodeId, Op};
+use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::Tensor;
 
 /// What can be wrong with one node, before its name is put to it.
@@ -154,6 +154,14 @@ impl Lowering<'_> {
         match self.attributes.ints(attribute) {
             Some(values) => Ok(Some(values.to_vec())),
             None => self.optional(position).map(|_| self.numbers(position)).transpose(),
+        }
+    }
+
+    /// `[height, width]` of an image.
+    fn image_size(&self, id: NodeId) -> Result<[usize; 2], Trouble> {
+        match self.import.graph.node(id).shape.as_slice() {
+            [_, _, Dim::Known(height), Dim::Known(width)] => Ok([*height, *width]),
+            other => Err(format!("its input is {other:?}, not an image").into()),
         }
     }
 

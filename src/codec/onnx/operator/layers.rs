@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Lowered, Lowering, Trouble};
+use crate::codec::onnx::attributes::Window;
 use crate::codec::onnx::fold::transpose;
 use crate::codec::onnx::import::Operand;
 use crate::graph::op::{ConvGeometry, Normalization, Weights};
@@ -15,18 +16,19 @@ impl Lowering<'_> {
         if weights.weight.shape().len() != 4 {
             return Err("only two-dimensional convolutions are supported".into());
         }
-        let amounts @ [left, right, top, bottom] = self.attributes.padding()?;
+        let window = Window {
+            kernel: [weights.weight.shape()[2], weights.weight.shape()[3]],
+            stride: self.attributes.pair("strides", [1, 1])?,
+            dilation: self.attributes.pair("dilations", [1, 1])?,
+        };
+        let amounts @ [left, right, top, bottom] = self.attributes.padding(self.image_size(input)?, &window)?;
         let mut padding = [top, left];
         if left != right || top != bottom {
             input = self.explicit_pad(input, amounts, 0.0)?;
             padding = [0, 0];
         }
-        let geometry = ConvGeometry {
-            stride: self.attributes.pair("strides", [1, 1])?,
-            padding,
-            dilation: self.attributes.pair("dilations", [1, 1])?,
-            groups: usize::try_from(self.attributes.int("group").unwrap_or(1)).map_err(|_| "negative group count")?,
-        };
+        let groups = usize::try_from(self.attributes.int("group").unwrap_or(1)).map_err(|_| "negative group count")?;
+        let geometry = ConvGeometry { stride: window.stride, padding, dilation: window.dilation, groups };
         self.emit(Op::Conv { weights, geometry, relu: false }, vec![input])
     }
 

@@ -1,26 +1,27 @@
 //! Windows and means over height and width.
 
 use super::{Lowered, Lowering, Trouble, axis_of};
-use crate::graph::Op;
+use crate::codec::onnx::attributes::Window;
 use crate::graph::op::PoolGeometry;
+use crate::graph::{NodeId, Op};
 
 impl Lowering<'_> {
-    pub(super) fn pool_geometry(&self) -> Result<(PoolGeometry, [usize; 4]), Trouble> {
-        let kernel = self.attributes.pair("kernel_shape", [0, 0])?;
-        let amounts @ [left, _, top, _] = self.attributes.padding()?;
-        let geometry = PoolGeometry {
-            kernel,
+    /// The window over `input`, and its padding as `[left, right, top, bottom]`.
+    fn pool_geometry(&self, input: NodeId) -> Result<(PoolGeometry, [usize; 4]), Trouble> {
+        let window = Window {
+            kernel: self.attributes.pair("kernel_shape", [0, 0])?,
             stride: self.attributes.pair("strides", [1, 1])?,
-            padding: [top, left],
             dilation: self.attributes.pair("dilations", [1, 1])?,
-            ceil_mode: self.attributes.flag("ceil_mode"),
         };
-        Ok((geometry, amounts))
+        let amounts @ [left, _, top, _] = self.attributes.padding(self.image_size(input)?, &window)?;
+        let Window { kernel, stride, dilation } = window;
+        let ceil_mode = self.attributes.flag("ceil_mode");
+        Ok((PoolGeometry { kernel, stride, padding: [top, left], dilation, ceil_mode }, amounts))
     }
 
     pub(super) fn max_pool(&mut self) -> Lowered {
         let mut input = self.running(0)?;
-        let (mut geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry()?;
+        let (mut geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry(input)?;
         if left != right || top != bottom {
             input = self.explicit_pad(input, amounts, f32::NEG_INFINITY)?;
             geometry.padding = [0, 0];
@@ -30,7 +31,7 @@ impl Lowering<'_> {
 
     pub(super) fn average_pool(&mut self) -> Lowered {
         let mut input = self.running(0)?;
-        let (mut geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry()?;
+        let (mut geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry(input)?;
         let count_include_pad = self.attributes.flag("count_include_pad");
         if left != right || top != bottom {
             if !count_include_pad {

@@ -58,6 +58,8 @@ pub(super) fn int8_plain(op: &Op, shape: &Shape, inputs: &[String], q: QParams) 
         Op::Mul { relu: false } => binary("mul"),
         Op::Mul { relu: true } => binary("mul_relu"),
         Op::HardSwish => binary("hardswish"),
+        // The quantized mean refuses some layouts of images that have shrunk to a single pixel.
+        Op::SpatialMean => format!("torch.flatten(torch.adaptive_avg_pool2d({}, [1, 1]), 1)", inputs.join(", ")),
         Op::Concat { axis } => format!("ops.quantized.cat([{}], {axis}, {scale:?}, {zero})", inputs.join(", ")),
         other => plain(other, shape, inputs),
     }
