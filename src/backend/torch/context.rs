@@ -53,8 +53,18 @@ pub(super) fn cpu_capability() -> String {
     text(requant_cpu_capability)
 }
 
+/// libtorch's account of itself, without the flags and folders of the machine it was built on; of
+/// those only the commit says what the library is.
 pub(super) fn build() -> String {
-    text(requant_build)
+    let told = text(requant_build);
+    let parts = told.lines().skip(1).filter_map(|line| {
+        let line = line.trim().trim_start_matches("- ");
+        match line.strip_prefix("Build settings:") {
+            Some(settings) => settings.split(',').map(str::trim).find(|setting| setting.starts_with("COMMIT_SHA=")),
+            None => Some(line),
+        }
+    });
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn version() -> String {
