@@ -50,12 +50,6 @@ pub fn times(ratio: f64) -> String {
     or_absent(ratio, format!("{ratio:.2}×"))
 }
 
-/// `1 image`, `2 images`.
-#[must_use]
-pub fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ mod tar_index;
 
 pub use error::DatasetError;
 pub use preprocess::{ImageArithmetic, PreprocessError};
-pub use stream::{Batch, batches};
+pub use stream::batches;
 pub use subset::{Chosen, choose};
 
 use std::path::Path;

@@ -12,21 +12,13 @@ use crate::base::interrupt;
 /// How many decoded batches may wait for the reader.
 const AHEAD: usize = 2;
 
-/// Consecutive samples of a subset.
-#[derive(Debug)]
-pub struct Batch {
-    pub images: Vec<Image>,
-    /// Label of each image.
-    pub labels: Vec<usize>,
-}
-
 /// Decodes `entries` in parallel on a thread of `scope`, in batches of `size`.
 pub fn batches<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     source: &'env dyn Source,
     entries: &'env [Entry],
     size: usize,
-) -> Receiver<Result<Batch, DatasetError>> {
+) -> Receiver<Result<Vec<Image>, DatasetError>> {
     let (sender, receiver) = sync_channel(AHEAD);
     scope.spawn(move || {
         for chunk in entries.chunks(size.max(1)) {
@@ -41,10 +33,6 @@ pub fn batches<'scope, 'env>(
     receiver
 }
 
-fn decode(source: &dyn Source, entries: &[Entry]) -> Result<Batch, DatasetError> {
-    let image = |entry: &Entry| source.decode(entry, &source.bytes(entry)?);
-    Ok(Batch {
-        images: entries.par_iter().map(image).collect::<Result<_, _>>()?,
-        labels: entries.iter().map(|entry| entry.class).collect(),
-    })
+fn decode(source: &dyn Source, entries: &[Entry]) -> Result<Vec<Image>, DatasetError> {
+    entries.par_iter().map(|entry| source.decode(entry, &source.bytes(entry)?)).collect()
 }

@@ -1,14 +1,10 @@
 //! Runs the instrumented float network over the calibration subset and feeds the observers.
 
-use std::thread;
-
 use super::prepare::Prepared;
-use super::{Event, Surroundings};
+use super::{Surroundings, stream};
 use crate::backend::{self, Request};
 use crate::base::explain::Failure;
-use crate::base::interrupt;
 use crate::codec::torchscript::{self, Variant};
-use crate::dataset;
 use crate::manifest::{Backend, Device, Precision};
 use crate::quantize::{Calibration, Calibrator, Plan};
 
@@ -41,21 +37,10 @@ fn observe(
     let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
     let mut session = backend::open(request, &archive)?;
     drop(archive);
-    let manifest = &prepared.resolved.manifest;
-    let total = prepared.calibration.entries.len();
-    let mut done = 0;
-    thread::scope(|scope| {
-        let entries = &prepared.calibration.entries;
-        for batch in dataset::batches(scope, &*prepared.source, entries, manifest.calibration.batch_size) {
-            interrupt::check()?;
-            let images = batch?.images;
-            let settings = &manifest.dataset.preprocess;
-            let input = prepared.runtime.arithmetic().preprocess(&images, settings, prepared.channels())?;
-            calibrator.observe(&session.run(&input)?);
-            done += images.len();
-            around.events.emit(&Event::Progress { done, total, unit: "images" });
-        }
-        Ok(interrupt::check()?)
+    let size = prepared.resolved.manifest.calibration.batch_size;
+    stream::each_batch(prepared, &prepared.calibration, size, around, |input| {
+        calibrator.observe(&session.run(input)?);
+        Ok(())
     })
 }
 

@@ -60,7 +60,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
 fn run_facts(prepared: &Prepared) -> Run {
     let resolved = &prepared.resolved;
     Run {
-        id: format!("{}-{}", clock::compact(prepared.started), resolved.digest().short()),
+        id: prepared.draft.id().to_owned(),
         started: clock::stamp(prepared.started),
         finished: clock::stamp(clock::now()),
         manifest_path: shown_path(&resolved.path),

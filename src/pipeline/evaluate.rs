@@ -1,14 +1,11 @@
 //! Every variant answers for every sample of the evaluation subset, on the same tensors.
 
-use std::thread;
-
 use super::prepare::Prepared;
 use super::quantize::Quantized;
-use super::{Event, Surroundings};
+use super::{Surroundings, stream};
 use crate::backend::{self, Request, Session};
 use crate::base::explain::Failure;
-use crate::base::{files, interrupt};
-use crate::dataset;
+use crate::base::files;
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
 
@@ -63,23 +60,12 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
 
 fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroundings<'_>) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
-    let total = prepared.evaluation.entries.len();
     let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1);
     let mut kept = Kept::new(wanted, &prepared.model.input);
-    let mut done = 0;
-    thread::scope(|scope| {
-        let entries = &prepared.evaluation.entries;
-        for batch in dataset::batches(scope, &*prepared.source, entries, manifest.evaluation.batch_size) {
-            interrupt::check()?;
-            let images = batch?.images;
-            let settings = &manifest.dataset.preprocess;
-            let input = prepared.runtime.arithmetic().preprocess(&images, settings, prepared.channels())?;
-            respondents.iter_mut().for_each(|respondent| respondent.answer(&input, manifest.record.logits));
-            kept.take(&input);
-            done += images.len();
-            around.events.emit(&Event::Progress { done, total, unit: "images" });
-        }
-        Ok::<(), Failure>(interrupt::check()?)
+    stream::each_batch(prepared, &prepared.evaluation, manifest.evaluation.batch_size, around, |input| {
+        respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
+        kept.take(input);
+        Ok(())
     })?;
     Ok(kept.finish())
 }

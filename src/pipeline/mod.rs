@@ -12,6 +12,7 @@ mod quantize;
 mod record;
 mod render;
 mod resolve;
+mod stream;
 
 pub use benchmark::{Task, serve};
 pub use error::RunError;

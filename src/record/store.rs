@@ -40,6 +40,11 @@ impl Draft {
     }
 
     #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
