@@ -7,7 +7,7 @@ use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/backend/torch/context.cpp");
+    println!("cargo:rerun-if-changed=src/bin/requant-torch/torch/context.cpp");
     let Ok(given) = env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     println!("cargo:rerun-if-changed={given}/libtorch_cpu.so");
     // A Python installation's libraries look for CUDA's relative to their own real folder, which
@@ -23,7 +23,8 @@ fn main() {
     // needs in turn is the loader's to find.
     if lib.join("libtorch_cuda.so").exists() {
         for argument in ["-Wl,--allow-shlib-undefined", "-Wl,--no-as-needed", "-ltorch", "-Wl,--as-needed"] {
-            println!("cargo:rustc-link-arg={argument}");
+            println!("cargo:rustc-link-arg-bin=requant-torch={argument}");
+            println!("cargo:rustc-link-arg-tests={argument}");
         }
     }
 }
@@ -36,6 +37,6 @@ fn compile_context(lib: &Path) {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file("src/backend/torch/context.cpp")
+        .file("src/bin/requant-torch/torch/context.cpp")
         .compile("requant_torch_context");
 }

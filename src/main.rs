@@ -1,4 +1,4 @@
-//! Parse, run, exit code.
+//! Parse, run, exit code. No engine is linked here, so that checking a manifest costs nothing.
 
 use std::panic;
 use std::process::ExitCode;

@@ -2,11 +2,10 @@
 //! nothing falls back silently.
 
 mod library;
+pub mod program;
 mod registry;
-#[cfg(feature = "torch")]
-mod torch;
 
-pub use registry::{open, probe, runtime, start};
+pub use registry::{Driver, install, linked, open, probe, runtime, start};
 
 use crate::base::explain::{Cause, Explain};
 use crate::dataset::ImageArithmetic;
@@ -104,8 +103,8 @@ impl Explain for BackendError {
 }
 
 /// What the kernel libraries' own variables are set to in this process.
-#[cfg(feature = "torch")]
-fn kernel_environment() -> std::collections::BTreeMap<String, String> {
+#[must_use]
+pub fn kernel_environment() -> std::collections::BTreeMap<String, String> {
     let names = environment(&Compute { threads: 1, isa: crate::manifest::Isa::Avx2 });
     names.into_iter().filter_map(|(name, _)| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }

@@ -1,25 +1,63 @@
-//! Which backend serves a request. The only place that knows what was compiled in.
+//! Which backend serves a request.
+//!
+//! Engines are linked by the program, not by this library: a program that links one installs its
+//! driver before anything else. So the same code checks manifests in a process of a few megabytes
+//! and runs them in one that carries libtorch.
 
-use super::{Availability, BackendError, Request, Runtime, Session, Started, library};
-use crate::manifest::{Backend, Compute};
+use std::sync::OnceLock;
 
-/// Whether a request can be served here, and why not.
+use super::{Availability, BackendError, Request, Runtime, Session, Started, library, program};
+use crate::manifest::{Backend, Compute, Device};
+
+/// A linked engine. Native runtimes exist once per process, and so does a driver.
+pub trait Driver: Sync {
+    fn probe(&self, request: Request) -> Availability;
+
+    /// Starts the process-wide runtime that preprocessing and calibration use.
+    fn start(&self, compute: &Compute) -> Result<Box<dyn Started>, BackendError>;
+
+    fn open(&self, request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, BackendError>;
+
+    fn runtime(&self) -> Runtime;
+}
+
+static TORCH: OnceLock<&'static dyn Driver> = OnceLock::new();
+
+/// Makes libtorch available in this process. A second call changes nothing.
+pub fn install(driver: &'static dyn Driver) {
+    let _ = TORCH.set(driver);
+}
+
+/// Whether this process can run networks itself.
+#[must_use]
+pub fn linked() -> bool {
+    TORCH.get().is_some()
+}
+
+/// Whether a request can be served here, and why not. Without a linked engine the answer is what
+/// can be said without starting one.
 #[must_use]
 pub fn probe(request: Request) -> Availability {
-    match request.backend {
-        #[cfg(feature = "torch")]
-        Backend::Torch => super::torch::probe(request),
-        #[cfg(not(feature = "torch"))]
-        Backend::Torch => {
-            missing("this requant was built without the `torch` feature", "build it with default features")
-        }
-        Backend::Onnxruntime => not_driven("libonnxruntime.so", "ONNX Runtime"),
-        Backend::Openvino => not_driven("libopenvino_c.so", "OpenVINO"),
-        Backend::Tensorrt => tensorrt(),
+    match (request.backend, TORCH.get()) {
+        (Backend::Torch, Some(driver)) => driver.probe(request),
+        (Backend::Torch, None) => torch_from_outside(request),
+        (Backend::Onnxruntime, _) => not_driven("libonnxruntime.so", "ONNX Runtime"),
+        (Backend::Openvino, _) => not_driven("libopenvino_c.so", "OpenVINO"),
+        (Backend::Tensorrt, _) => tensorrt(),
     }
 }
 
-fn missing(why: &str, remedy: &str) -> Availability {
+fn torch_from_outside(request: Request) -> Availability {
+    match program::path() {
+        Err(missing) => missing,
+        Ok(_) if request.device == Device::Cuda && !library::found("libcuda.so.1") => {
+            missing("no NVIDIA driver (`libcuda.so.1`)", "run on a machine with an NVIDIA GPU and a CUDA libtorch")
+        }
+        Ok(_) => Availability::Ready { detail: format!("`{}` is here; it was not started", program::NAME) },
+    }
+}
+
+pub(super) fn missing(why: &str, remedy: &str) -> Availability {
     Availability::Missing { why: why.to_owned(), remedy: remedy.to_owned() }
 }
 
@@ -38,12 +76,17 @@ fn tensorrt() -> Availability {
     missing(&format!("{here}; this version of requant does not run TensorRT"), "use `backend = \"torch\"`")
 }
 
+fn driver() -> Result<&'static dyn Driver, BackendError> {
+    TORCH.get().copied().ok_or_else(|| BackendError::Missing {
+        backend: Backend::Torch,
+        why: "no engine is linked into this process".into(),
+        remedy: format!("start `{}`", program::NAME),
+    })
+}
+
 /// Starts the process-wide runtime that preprocessing and calibration use.
 pub fn start(compute: &Compute) -> Result<Box<dyn Started>, BackendError> {
-    #[cfg(feature = "torch")]
-    return super::torch::start(compute);
-    #[cfg(not(feature = "torch"))]
-    return Err(not_built(compute));
+    driver()?.start(compute)
 }
 
 /// Loads an artefact for a request.
@@ -52,8 +95,7 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
         return Err(BackendError::Missing { backend: request.backend, why, remedy });
     }
     match request.backend {
-        #[cfg(feature = "torch")]
-        Backend::Torch => super::torch::open(request, artefact),
+        Backend::Torch => driver()?.open(request, artefact),
         other => Err(BackendError::Engine {
             doing: "opening an artefact",
             message: format!("`{other}` cannot load {} bytes", artefact.len()),
@@ -61,20 +103,8 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
     }
 }
 
-/// Facts about the runtime; all empty where it is not compiled in.
+/// Facts about the runtime; all empty where none is linked.
 #[must_use]
 pub fn runtime() -> Runtime {
-    #[cfg(feature = "torch")]
-    return super::torch::runtime();
-    #[cfg(not(feature = "torch"))]
-    return Runtime::default();
-}
-
-#[cfg(not(feature = "torch"))]
-fn not_built(_compute: &Compute) -> BackendError {
-    BackendError::Missing {
-        backend: Backend::Torch,
-        why: "this requant was built without the `torch` feature".into(),
-        remedy: "build it with default features".into(),
-    }
+    TORCH.get().map(|driver| driver.runtime()).unwrap_or_default()
 }

@@ -1,10 +1,23 @@
 //! `requant doctor`.
 
-use super::{Exit, print};
-use crate::backend::Availability;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use super::{Exit, complain, engine, print};
+use crate::backend::{self, Availability};
 use crate::doctor::{self, Diagnosis};
 
+/// Only the engine itself knows all that it can do, so it answers where it starts; where it does
+/// not, that is the first thing to say.
 pub(super) fn doctor() -> Exit {
+    if !backend::linked() {
+        match engine::working() {
+            Ok(path) => {
+                let _ = Command::new(path).arg("doctor").exec();
+            }
+            Err(failure) => complain(&failure),
+        }
+    }
     let Diagnosis { host, lines } = doctor::examine();
     print(&format!("{}, {} cores, {}\n", host.cpu, host.cores, host.isa_flags.join(" ")));
     let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);

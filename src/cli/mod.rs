@@ -2,6 +2,7 @@
 
 mod args;
 mod doctor;
+mod engine;
 mod exit;
 mod progress;
 mod report;

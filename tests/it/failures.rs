@@ -1,3 +1,7 @@
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
 use requant::base::files;
 
 use crate::lab::{self, Bench, DIGITS_MODEL};
@@ -172,6 +176,27 @@ fn stray_files_are_passed_over_and_deep_ones_named() {
     bench.put("nothing/here.txt", b"");
     cifar(&bench, "nothing");
     refused(&bench, 2, "`nothing` holds no `<split>/<class>/<image>`", "lay the images out");
+}
+
+#[test]
+fn the_front_door_links_no_engine_and_says_when_it_is_gone() {
+    let bench = Bench::new();
+    let loaded = bench.command(&["--version"]).env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap();
+    let loaded = String::from_utf8(loaded.stdout).unwrap();
+    assert!(loaded.contains("libc.so") && !loaded.contains("torch"), "{loaded}");
+
+    bench.digits(&[]);
+    let alone = bench.path("bin/requant");
+    bench.put("bin/requant", &files::read(Path::new(env!("CARGO_BIN_EXE_requant"))).unwrap());
+    std::fs::set_permissions(&alone, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let run = || Command::new(&alone).args(["run", "digits.toml"]).current_dir(bench.path("")).output().unwrap();
+    let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let absent = run();
+    assert!(absent.status.code() == Some(4) && told(&absent).contains("`requant-torch` is not beside"), "{absent:?}");
+    bench.put("bin/requant-torch", b"#!/bin/sh\necho no libtorch >&2; exit 127\n");
+    std::fs::set_permissions(bench.path("bin/requant-torch"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let broken = run();
+    assert!(broken.status.code() == Some(4) && told(&broken).contains("does not start: no libtorch"), "{broken:?}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn digits() -> Dataset {
 /// The digits of a split, preprocessed, in batches of 32.
 fn inputs(split: &str) -> Vec<Tensor> {
     let settings = digits();
-    let runtime = backend::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
+    let runtime = lab::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
     let source = dataset::open(&settings, None).unwrap();
     let entries = source.split(split).unwrap();
     let images: Vec<Image> = entries.iter().map(|entry| source.decode(entry, &[]).unwrap()).collect();

@@ -7,6 +7,11 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The engine belongs to a program, not to the library, so the tests take it in as source.
+#[cfg(feature = "torch")]
+#[path = "../../src/bin/requant-torch/torch/mod.rs"]
+mod torch;
+
 #[cfg(feature = "torch")]
 pub(crate) use with_torch::*;
 
@@ -16,6 +21,7 @@ mod with_torch {
     use std::path::PathBuf;
     use std::process::Command;
 
+    use requant::backend::{BackendError, Started};
     use requant::base::digest::Digest;
     use requant::base::files;
     use requant::tensor::Tensor;
@@ -57,6 +63,12 @@ mod with_torch {
         let output = Command::new(own).args(["--exact", test, "--nocapture"]).envs(environment).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && text.contains("1 passed"), "under AVX2:\n{text}");
+    }
+
+    /// Starts libtorch in this process.
+    pub(crate) fn start(compute: &requant::manifest::Compute) -> Result<Box<dyn Started>, BackendError> {
+        super::torch::install();
+        requant::backend::start(compute)
     }
 
     /// A float tensor of a safetensors file.

@@ -19,7 +19,7 @@ fn every_zoo_model_computes_what_pytorch_computes() {
     let mut models: Vec<_> = files::list(&zoo).unwrap().into_iter().map(|name| zoo.join(name)).collect();
     models.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
     assert!(models.len() >= 12, "the zoo has {} models", models.len());
-    backend::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     for path in models {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let model = onnx::read(&files::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -48,7 +48,7 @@ const LEAST_SQNR: f64 = 25.0;
 #[test]
 fn every_zoo_model_quantizes_and_runs_in_int8() {
     let Some(zoo) = lab::shared("models/zoo") else { return };
-    backend::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     let mut low = Vec::new();
     for name in files::list(&zoo).unwrap().iter().filter(|name| name.ends_with(".onnx")) {
         let path = zoo.join(name);

@@ -5,9 +5,9 @@ use tch::{Kind, TchError, Tensor as TorchTensor};
 
 use super::convert::{from_torch, pixels_to_torch};
 use super::reason;
-use crate::dataset::{Image, ImageArithmetic, PreprocessError};
-use crate::manifest::{Interpolation, Preprocess};
-use crate::tensor::Tensor;
+use requant::dataset::{Image, ImageArithmetic, PreprocessError};
+use requant::manifest::{Interpolation, Preprocess};
+use requant::tensor::Tensor;
 
 pub(super) struct TorchArithmetic;
 

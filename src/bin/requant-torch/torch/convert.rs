@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
-use crate::tensor::{Data, Tensor};
+use requant::tensor::{Data, Tensor};
 
 fn sizes(shape: &[usize]) -> Vec<i64> {
     shape.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect()

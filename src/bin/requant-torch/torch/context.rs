@@ -4,7 +4,7 @@
 
 use std::ffi::c_int;
 
-use crate::manifest::Engine;
+use requant::manifest::Engine;
 
 unsafe extern "C" {
     fn requant_supports_engine(id: c_int) -> c_int;

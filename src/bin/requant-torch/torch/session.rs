@@ -6,9 +6,9 @@ use tch::{CModule, Cuda, Device, IValue, Tensor as TorchTensor};
 
 use super::convert::{from_torch, to_torch};
 use super::{context, engine_error};
-use crate::backend::{BackendError, Session};
-use crate::manifest::Engine;
-use crate::tensor::Tensor;
+use requant::backend::{BackendError, Session};
+use requant::manifest::Engine;
+use requant::tensor::Tensor;
 
 pub(super) struct TorchSession {
     module: CModule,

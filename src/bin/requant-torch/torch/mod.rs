@@ -1,0 +1,89 @@
+//! libtorch through tch. The only room that names tch.
+
+mod context;
+mod convert;
+mod preprocess;
+mod session;
+
+use tch::{Cuda, Device as TorchDevice};
+
+use requant::backend::{self, Availability, BackendError, Driver, Request, Runtime, Session, Started};
+use requant::dataset::ImageArithmetic;
+use requant::manifest::{Compute, Device, Isa};
+
+/// Makes libtorch the engine of this process.
+pub(crate) fn install() {
+    backend::install(&Libtorch);
+}
+
+struct Libtorch;
+
+impl Driver for Libtorch {
+    fn probe(&self, request: Request) -> Availability {
+        if request.device == Device::Cuda && !Cuda::is_available() {
+            return Availability::Missing {
+                why: "libtorch finds no CUDA device".into(),
+                remedy: "run on a machine with an NVIDIA GPU and a CUDA libtorch".into(),
+            };
+        }
+        match request.engine.filter(|engine| !context::supports(*engine)) {
+            Some(engine) => Availability::Missing {
+                why: format!("this libtorch has no INT8 engine `{engine}`"),
+                remedy: "choose another `engine`".into(),
+            },
+            None => Availability::Ready { detail: format!("libtorch {}", context::version()) },
+        }
+    }
+
+    fn start(&self, compute: &Compute) -> Result<Box<dyn Started>, BackendError> {
+        tch::set_num_threads(i32::try_from(compute.threads).unwrap_or(i32::MAX));
+        // The plain interpreter: no profiling runs, no fusion, so the first call computes what the last does.
+        tch::jit::f_set_profiling_mode(false).map_err(engine_error("configuring the interpreter"))?;
+        tch::jit::f_set_tensor_expr_fuser_enabled(false).map_err(engine_error("configuring the interpreter"))?;
+        // FP32 must mean FP32 on a GPU too.
+        context::forbid_tf32();
+        let found = context::cpu_capability();
+        match compute.isa {
+            Isa::Avx2 if found != "AVX2" => Err(BackendError::Isa { wanted: "AVX2", found }),
+            _ => Ok(Box::new(Torch)),
+        }
+    }
+
+    fn open(&self, request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, BackendError> {
+        let device = match request.device {
+            Device::Cpu => TorchDevice::Cpu,
+            Device::Cuda => TorchDevice::Cuda(0),
+        };
+        Ok(Box::new(session::TorchSession::open(artefact, device, request.engine)?))
+    }
+
+    fn runtime(&self) -> Runtime {
+        Runtime {
+            libtorch: context::version(),
+            cpu_capability: context::cpu_capability(),
+            threads: usize::try_from(tch::get_num_threads()).unwrap_or(0),
+            build: context::build(),
+            environment: backend::kernel_environment(),
+        }
+    }
+}
+
+struct Torch;
+
+impl Started for Torch {
+    fn arithmetic(&self) -> &dyn ImageArithmetic {
+        &preprocess::TorchArithmetic
+    }
+}
+
+/// The reason in libtorch's message, which is a page of interpreter and C++ stack around it.
+fn reason(error: &tch::TchError) -> String {
+    let message = error.to_string();
+    let lines = || message.lines().map(str::trim).filter(|line| !line.is_empty());
+    let named = lines().filter_map(|line| line.strip_prefix("RuntimeError: ")).next_back();
+    named.or_else(|| lines().next()).unwrap_or("libtorch failed").to_owned()
+}
+
+fn engine_error(doing: &'static str) -> impl Fn(tch::TchError) -> BackendError {
+    move |error| BackendError::Engine { doing, message: reason(&error) }
+}

@@ -1,0 +1,45 @@
+//! From the front door to the program that carries the engine.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::backend::{self, Availability, program};
+use crate::base::explain::{Cause, Failure};
+use crate::manifest::Compute;
+
+/// Makes sure that this process has the engine, under the environment that `compute` asks for;
+/// where not, the process becomes one that does, with the same arguments.
+///
+/// Kernel libraries choose their instructions from the environment when they are first used, which
+/// may be before `main`: setting it here would come too late.
+pub(super) fn enter(compute: &Compute) -> Result<(), Failure> {
+    let wanted = backend::environment(compute);
+    let set = wanted.iter().all(|(name, value)| std::env::var(name).as_deref() == Ok(*value));
+    if backend::linked() && set {
+        return Ok(());
+    }
+    let error = Command::new(working()?).args(std::env::args_os().skip(1)).envs(wanted).exec();
+    Err(Failure { cause: Cause::Bug, message: format!("cannot start the engine: {error}"), next_step: None })
+}
+
+/// The program with the engine, after it has shown that it starts: without its libraries it would
+/// die in the loader, with nobody to explain it.
+pub(super) fn working() -> Result<PathBuf, Failure> {
+    let missing = |why: String, remedy: String| Failure {
+        cause: Cause::EngineMissing,
+        message: format!("the torch engine is missing: {why}"),
+        next_step: Some(remedy),
+    };
+    let path = program::path().map_err(|answer| match answer {
+        Availability::Missing { why, remedy } => missing(why, remedy),
+        Availability::Ready { detail } => missing(detail, String::new()),
+    })?;
+    let said = match Command::new(&path).arg("--version").output() {
+        Ok(output) if output.status.success() => return Ok(path),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let remedy = "run `cargo xtask setup` and build again, or put libtorch's folder on LD_LIBRARY_PATH";
+    Err(missing(format!("`{}` does not start: {said}", program::NAME), remedy.to_owned()))
+}
