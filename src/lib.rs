@@ -9,8 +9,13 @@
 //! 3. `codec`: ONNX in, TorchScript out · `quantize`: observers and parameters · `record`: what a
 //!    run leaves behind
 //! 4. `backend`: engines · `diagnose`: record → findings and verdict · `report`: record → text
-//! 5. `pipeline`: one file per stage · `doctor`: what this machine can do
-//! 6. `cli`: arguments, printing, exit codes
+//! 5. `inspect`: a manifest against the world · `doctor`: what this machine can do · `fetch`: files
+//!    from elsewhere, verified
+//! 6. `pipeline`: one file per stage · `scaffold`: a manifest for a model and data never seen
+//! 7. `cli`: arguments, printing, exit codes
+//!
+//! Above them are the programs: `requant` (`src/main.rs`) links no engine; `requant-torch`
+//! (`src/bin/requant-torch`) is the same with libtorch, and `requant` starts it where it is needed.
 
 pub mod backend;
 pub mod base;
@@ -19,12 +24,15 @@ pub mod codec;
 pub mod dataset;
 pub mod diagnose;
 pub mod doctor;
+pub mod fetch;
 pub mod graph;
+pub mod inspect;
 pub mod manifest;
 pub mod measure;
 pub mod pipeline;
 pub mod quantize;
 pub mod record;
 pub mod report;
+pub mod scaffold;
 pub mod stats;
 pub mod tensor;

@@ -70,8 +70,28 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put().map_err(|e| FileError::new("write", path, e))
 }
 
+/// Replaces a file's content as one step: whoever reads it sees the old or the new, never a part.
+pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let put = || -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(content)?;
+        let mode = fs::metadata(path).map(|old| old.permissions());
+        let mode = mode.unwrap_or_else(|_| std::os::unix::fs::PermissionsExt::from_mode(0o644));
+        file.as_file().set_permissions(mode)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok(())
+    };
+    put().map_err(|e| FileError::new("write", path, e))
+}
+
 pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|e| FileError::new("create", path, e))
+}
+
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    fs::remove_file(path).map_err(|e| FileError::new("remove", path, e))
 }
 
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
@@ -91,21 +111,25 @@ pub fn list(path: &Path) -> Result<Vec<String>, FileError> {
     collect().map_err(|e| FileError::new("list", path, e))
 }
 
-/// Every file below a folder as `/`-separated relative paths, sorted by their bytes.
+/// Every file below a folder as `/`-separated relative paths, sorted by their bytes. Links are
+/// followed; one that leads back to a folder above it is an error, as is a name that is not UTF-8.
 pub fn walk(root: &Path) -> Result<Vec<String>, FileError> {
-    fn visit(root: &Path, prefix: &str, found: &mut Vec<String>) -> Result<(), FileError> {
-        for name in list(&root.join(prefix))? {
-            let relative = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-            if root.join(&relative).is_dir() {
-                visit(root, &relative, found)?;
-            } else {
-                found.push(relative);
-            }
-        }
-        Ok(())
-    }
     let mut found = Vec::new();
-    visit(root, "", &mut found)?;
+    for entry in walkdir::WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(root).to_owned();
+            FileError::new("list", &path, error.into())
+        })?;
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+        let name = relative.to_str().ok_or_else(|| {
+            let reason = io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8");
+            FileError::new("list", entry.path(), reason)
+        })?;
+        found.push(name.to_owned());
+    }
     found.sort_unstable();
     Ok(found)
 }

@@ -7,5 +7,6 @@ pub mod explain;
 pub mod files;
 pub mod finding;
 pub mod interrupt;
+pub mod progress;
 pub mod rng;
 pub mod units;

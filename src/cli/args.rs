@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 
 /// Declarative, reproducible post-training INT8 quantization.
 #[derive(Debug, Parser)]
@@ -19,10 +19,58 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Write a commented, pinned manifest for a model and its data
+    New {
+        /// Names the experiment and its file
+        name: String,
+        /// The ONNX model
+        #[arg(long, value_name = "FILE")]
+        model: PathBuf,
+        /// A folder or archive of images, CIFAR binaries, IDX files or a CSV file
+        #[arg(long, value_name = "PATH")]
+        data: PathBuf,
+        /// A named set of quantization choices
+        #[arg(long, default_value = "fx-default", value_name = "RECIPE")]
+        recipe: String,
+        /// Where to write it; `experiments/NAME.toml` where there is such a folder, or else `NAME.toml`
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Check manifests against the world, without an engine: form, pins, operators, samples, leaks
+    Check {
+        /// Manifests; without any, every one in `experiments`
+        manifests: Vec<PathBuf>,
+        #[command(flatten)]
+        layers: Layers,
+        /// How to print what was found
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Fill in or refresh every pin of a manifest, in place
+    Pin {
+        /// The manifest
+        manifest: PathBuf,
+        /// Change nothing; exit with 5 where a pin is missing or does not match
+        #[arg(long)]
+        check: bool,
+        /// Also pin the artefacts that this run produced
+        #[arg(long, value_name = "RUN", conflicts_with = "check")]
+        from: Option<PathBuf>,
+    },
+    /// Download the inputs whose manifest gives a `source`, verified before they get their names
+    Fetch {
+        /// The manifest
+        manifest: PathBuf,
+        /// Seconds without a byte after which a connection is given up
+        #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        timeout: u64,
+    },
     /// Run an experiment: calibrate, quantize, evaluate, time, and write the report
     Run {
         /// The manifest
         manifest: PathBuf,
+        #[command(flatten)]
+        layers: Layers,
         /// Where runs are kept
         #[arg(long, default_value = "results", value_name = "DIR")]
         results: PathBuf,
@@ -35,9 +83,31 @@ pub(super) enum Verb {
         #[arg(long, value_name = "FILE")]
         template: Option<PathBuf>,
     },
+    /// Print the manifest's JSON Schema, for editors
+    Schema {
+        /// Print the reference page instead
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Say what this machine can run, and what each missing piece needs
     Doctor,
     /// Measure one variant (started by `run`, spoken to in JSON lines)
     #[command(hide = true)]
     Worker,
+}
+
+/// Settings from the command line.
+#[derive(Debug, clap::Args)]
+pub(super) struct Layers {
+    /// Override a setting, such as `compute.threads=4`; the report says so
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// With the line and a caret
+    Text,
+    /// One JSON document, for editors and CI
+    Json,
 }

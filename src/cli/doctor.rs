@@ -3,7 +3,8 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use super::{Exit, complain, engine, print};
+use super::complaint::complain;
+use super::{Exit, engine, print};
 use crate::backend::{self, Availability};
 use crate::doctor::{self, Diagnosis};
 
@@ -15,7 +16,7 @@ pub(super) fn doctor() -> Exit {
             Ok(path) => {
                 let _ = Command::new(path).arg("doctor").exec();
             }
-            Err(failure) => complain(&failure),
+            Err(failure) => complain(&failure.diagnostics),
         }
     }
     let Diagnosis { host, lines } = doctor::examine();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::backend::{self, Availability, program};
-use crate::base::explain::{Cause, Failure};
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::manifest::Compute;
 
 /// Makes sure that this process has the engine, under the environment that `compute` asks for;
@@ -20,16 +20,15 @@ pub(super) fn enter(compute: &Compute) -> Result<(), Failure> {
         return Ok(());
     }
     let error = Command::new(working()?).args(std::env::args_os().skip(1)).envs(wanted).exec();
-    Err(Failure { cause: Cause::Bug, message: format!("cannot start the engine: {error}"), next_step: None })
+    Err(Failure::bug(format!("cannot start the engine: {error}")))
 }
 
 /// The program with the engine, after it has shown that it starts: without its libraries it would
 /// die in the loader, with nobody to explain it.
 pub(super) fn working() -> Result<PathBuf, Failure> {
-    let missing = |why: String, remedy: String| Failure {
-        cause: Cause::EngineMissing,
-        message: format!("the torch engine is missing: {why}"),
-        next_step: Some(remedy),
+    let missing = |why: String, remedy: String| {
+        let message = format!("the torch engine is missing: {why}");
+        Failure::from(Diagnostic::error(Cause::EngineMissing, message).next(remedy))
     };
     let path = program::path().map_err(|answer| match answer {
         Availability::Missing { why, remedy } => missing(why, remedy),

@@ -43,6 +43,7 @@ impl Exit {
 impl From<Cause> for Exit {
     fn from(cause: Cause) -> Self {
         match cause {
+            Cause::Refuted => Self::Failed,
             Cause::Input => Self::Input,
             Cause::EngineMissing => Self::EngineMissing,
             Cause::Integrity => Self::Integrity,

@@ -1,21 +1,29 @@
 //! The command line: arguments in, exit code out. The only room that prints.
 
 mod args;
+mod check;
+mod complaint;
 mod doctor;
 mod engine;
 mod exit;
+mod fetch;
+mod gauge;
+mod new;
+mod pin;
 mod progress;
 mod report;
 mod run;
+mod schema;
+mod settings;
 mod worker;
 
+pub use complaint::text as diagnostic_text;
 pub use exit::Exit;
 
 use std::io::Write as _;
 
 use clap::Parser as _;
 
-use crate::base::explain::Failure;
 use crate::base::interrupt;
 use args::{Args, Verb};
 
@@ -31,14 +39,19 @@ pub fn main() -> Exit {
     };
     listen_for_interrupts();
     let result = match args.verb {
-        Verb::Run { manifest, results } => run::run(&manifest, &results),
+        Verb::New { name, model, data, recipe, output } => new::new(&name, &model, &data, &recipe, output),
+        Verb::Check { manifests, layers, format } => check::check(manifests, &layers.resolve(), format),
+        Verb::Pin { manifest, check, from } => pin::pin(&manifest, check, from.as_deref()),
+        Verb::Fetch { manifest, timeout } => fetch::fetch(&manifest, timeout),
+        Verb::Run { manifest, layers, results } => run::run(&manifest, &layers.resolve(), &results),
         Verb::Report { run, template } => report::report(&run, template.as_deref()),
+        Verb::Schema { markdown } => Ok(schema::schema(markdown)),
         Verb::Doctor => Ok(doctor::doctor()),
         Verb::Worker => worker::worker(),
     };
     result.unwrap_or_else(|failure| {
-        complain(&failure);
-        Exit::from(failure.cause)
+        complaint::complain(&failure.diagnostics);
+        Exit::from(failure.cause())
     })
 }
 
@@ -52,13 +65,6 @@ fn listen_for_interrupts() {
     };
     // Without a handler Ctrl-C still ends the process; only the tidying is lost.
     let _ = ctrlc::set_handler(handler);
-}
-
-fn complain(failure: &Failure) {
-    eprint(&format!("error: {failure}"));
-    if let Some(next_step) = &failure.next_step {
-        eprint(&format!("  next: {next_step}"));
-    }
 }
 
 /// To standard output; a reader that has gone away is not an error.

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::gauge::Gauge;
 use super::progress::Progress;
 use super::{Exit, engine, print};
-use crate::base::explain::{Cause, Failure};
+use crate::base::explain::Failure;
+use crate::manifest::{self, Overrides};
 use crate::pipeline::{self, Finished, Surroundings};
 use crate::report::terminal;
 
-pub(super) fn run(manifest: &Path, results: &Path) -> Result<Exit, Failure> {
-    let resolved = pipeline::resolve(manifest)?;
+pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path) -> Result<Exit, Failure> {
+    let resolved = manifest::load(path, overrides)?;
     engine::enter(&resolved.manifest.compute)?;
     let own = own_path()?;
     let worker = || {
@@ -18,7 +20,7 @@ pub(super) fn run(manifest: &Path, results: &Path) -> Result<Exit, Failure> {
         command.arg("worker");
         command
     };
-    let around = Surroundings { results, events: &Progress::new(), worker: &worker };
+    let around = Surroundings { results, events: &Progress::new(), meter: &Gauge::new("hashing"), worker: &worker };
     let Finished { record, folder } = pipeline::run(resolved, &around)?;
     print(&terminal::summary(&record));
     print(&format!("report: {}\n", folder.join("report.md").display()));
@@ -26,9 +28,5 @@ pub(super) fn run(manifest: &Path, results: &Path) -> Result<Exit, Failure> {
 }
 
 fn own_path() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure {
-        cause: Cause::Bug,
-        message: format!("cannot find requant's own binary: {error}"),
-        next_step: None,
-    })
+    std::env::current_exe().map_err(|error| Failure::bug(format!("cannot find requant's own binary: {error}")))
 }

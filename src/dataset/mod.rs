@@ -1,21 +1,26 @@
 //! Samples: where they come from, which are chosen, and how their pixels arrive in batches.
 
-mod digits;
+mod cifar;
+mod container;
+mod csv_rows;
 mod error;
-mod folder;
+pub mod guess;
+mod idx;
+mod image_folder;
+mod picture;
 mod preprocess;
 mod stream;
 mod subset;
-mod tar_index;
 
 pub use error::DatasetError;
-pub use preprocess::{ImageArithmetic, PreprocessError};
+pub use preprocess::{ImageArithmetic, PreprocessError, crop_start, output_size, resized};
 pub use stream::batches;
-pub use subset::{Chosen, choose};
+pub use subset::{Chosen, List, choose};
 
 use std::path::Path;
 
 use crate::base::digest::Digest;
+use crate::base::progress::Meter;
 use crate::manifest::{Dataset, DatasetFormat};
 
 /// Decoded pixels, channel by channel, row by row.
@@ -44,10 +49,13 @@ pub struct Entry {
 /// A collection of labelled images, read sample by sample.
 pub trait Source: Send + Sync {
     /// SHA-256 of the whole dataset: of the file, or of the listing of a folder.
-    fn digest(&self) -> Digest;
+    fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError>;
 
     /// Class names in label order.
     fn classes(&self) -> &[String];
+
+    /// The names of the splits, sorted.
+    fn splits(&self) -> Vec<String>;
 
     /// The samples of a split, in the dataset's own order.
     fn split(&self, name: &str) -> Result<Vec<Entry>, DatasetError>;
@@ -61,9 +69,12 @@ pub trait Source: Send + Sync {
 
 /// Opens the dataset that a manifest names; `path` is where its file or folder lies.
 pub fn open(settings: &Dataset, path: Option<&Path>) -> Result<Box<dyn Source>, DatasetError> {
-    match (settings.format, path) {
-        (DatasetFormat::Digits, path) => Ok(Box::new(digits::Digits::open(path, &settings.splits)?)),
-        (DatasetFormat::ImageFolder, Some(path)) => Ok(Box::new(folder::ImageFolder::open(path)?)),
-        (DatasetFormat::ImageFolder, None) => Err(DatasetError::NoPath),
-    }
+    let needed = || path.ok_or(DatasetError::NoPath);
+    Ok(match settings.format {
+        DatasetFormat::Digits | DatasetFormat::Csv => Box::new(csv_rows::CsvRows::open(settings, path)?),
+        DatasetFormat::ImageFolder => Box::new(image_folder::ImageFolder::open(needed()?, &settings.classes)?),
+        DatasetFormat::Cifar10 => Box::new(cifar::Cifar::open(needed()?, &cifar::TEN, &settings.classes)?),
+        DatasetFormat::Cifar100 => Box::new(cifar::Cifar::open(needed()?, &cifar::HUNDRED, &settings.classes)?),
+        DatasetFormat::Idx => Box::new(idx::Idx::open(needed()?, &settings.classes)?),
+    })
 }

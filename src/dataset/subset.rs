@@ -4,10 +4,15 @@
 //! sample's bytes in hexadecimal. A random subset of n is the n smallest keys, in key order; a
 //! stratified one takes the smallest keys of each class, in proportion to the classes' sizes.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rayon::prelude::*;
 
 use super::{DatasetError, Entry, Source};
 use crate::base::digest::Digest;
+use crate::base::interrupt;
+use crate::base::progress::Meter;
 use crate::manifest::{Strategy, Subset};
 
 /// An ordered choice of samples with their content.
@@ -19,12 +24,24 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// What a manifest pins: SHA-256 of the lines `DIGEST  ID`, in order, as `sha256sum` prints them.
+    /// What a manifest pins of an evaluation subset: SHA-256 of the lines `DIGEST  ID`, in order, as
+    /// `sha256sum` prints them.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let lines: Vec<String> =
-            self.entries.iter().zip(&self.digests).map(|(entry, digest)| format!("{digest}  {}\n", entry.id)).collect();
-        Digest::of_parts(lines.iter().map(String::as_bytes))
+        self.digest_after("")
+    }
+
+    /// What a manifest pins of a calibration subset: as [`Chosen::digest`], after the line
+    /// `batch_size N`. Observers see batches, so another size gives other scales.
+    #[must_use]
+    pub fn digest_in_batches(&self, batch_size: usize) -> Digest {
+        self.digest_after(&format!("batch_size {batch_size}\n"))
+    }
+
+    fn digest_after(&self, head: &str) -> Digest {
+        let lines = self.entries.iter().zip(&self.digests).map(|(entry, digest)| format!("{digest}  {}\n", entry.id));
+        let lines: Vec<String> = lines.collect();
+        Digest::of_parts(std::iter::once(head).chain(lines.iter().map(String::as_str)).map(str::as_bytes))
     }
 
     /// One sample id per line, in order.
@@ -34,25 +51,47 @@ impl Chosen {
     }
 }
 
-/// Draws a subset from a source.
-pub fn choose(source: &dyn Source, settings: &Subset) -> Result<Chosen, DatasetError> {
+/// The file of `strategy = "list"`.
+#[derive(Debug, Clone, Copy)]
+pub struct List<'a> {
+    /// For messages.
+    pub path: &'a Path,
+    /// One sample id per line; empty lines mean nothing.
+    pub text: &'a str,
+}
+
+/// Draws a subset from a source; `list` is given where the strategy asks for one.
+pub fn choose(
+    source: &dyn Source,
+    settings: &Subset,
+    list: Option<List<'_>>,
+    meter: &dyn Meter,
+) -> Result<Chosen, DatasetError> {
     let mut entries = Vec::new();
     for split in &settings.splits {
         entries.extend(source.split(split)?);
     }
     let wanted = settings.samples.unwrap_or(entries.len());
-    if wanted > entries.len() {
+    if settings.strategy == Strategy::List {
+        let list = list.unwrap_or(List { path: Path::new("list"), text: "" });
+        entries = named(entries, list, settings)?;
+    } else if wanted > entries.len() {
         return Err(DatasetError::TooFew { splits: settings.splits.join(" + "), wanted, available: entries.len() });
     }
     if settings.strategy == Strategy::First {
         entries.truncate(wanted);
     }
-    let digests = entries
-        .par_iter()
-        .map(|entry| source.bytes(entry).map(|bytes| Digest::of(&bytes)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let digest = |entry: &Entry| {
+        interrupt::check()?;
+        let bytes = source.bytes(entry)?;
+        meter.expect(bytes.len() as u64);
+        let digest = Digest::of(&bytes);
+        meter.add(bytes.len() as u64);
+        Ok(digest)
+    };
+    let digests = entries.par_iter().map(digest).collect::<Result<Vec<_>, DatasetError>>()?;
     let order = match settings.strategy {
-        Strategy::All | Strategy::First => (0..entries.len()).collect(),
+        Strategy::All | Strategy::First | Strategy::List => (0..entries.len()).collect(),
         Strategy::Random => smallest(&entries, &digests, settings.seed, wanted, |_| true),
         Strategy::Stratified => stratified(&entries, &digests, settings.seed, wanted, source.classes().len()),
     };
@@ -60,6 +99,30 @@ pub fn choose(source: &dyn Source, settings: &Subset) -> Result<Chosen, DatasetE
         entries: order.iter().map(|&i| entries[i].clone()).collect(),
         digests: order.iter().map(|&i| digests[i]).collect(),
     })
+}
+
+/// The listed entries, in the list's order.
+fn named(entries: Vec<Entry>, list: List<'_>, settings: &Subset) -> Result<Vec<Entry>, DatasetError> {
+    let path = || list.path.to_owned();
+    let mut by_id: BTreeMap<String, Option<Entry>> =
+        entries.into_iter().map(|entry| (entry.id.clone(), Some(entry))).collect();
+    let mut chosen = Vec::new();
+    for (number, id) in list.text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
+        let line = number + 1;
+        let Some(entry) = by_id.get_mut(id) else {
+            let nearest = crate::manifest::nearest(id, by_id.keys().map(String::as_str)).map(str::to_owned);
+            let splits = settings.splits.join(" + ");
+            return Err(DatasetError::Unlisted { path: path(), line, id: id.to_owned(), splits, nearest });
+        };
+        chosen.push(entry.take().ok_or_else(|| DatasetError::ListedTwice { path: path(), line, id: id.to_owned() })?);
+    }
+    match settings.samples {
+        _ if chosen.is_empty() => Err(DatasetError::EmptyList { path: path() }),
+        Some(wanted) if wanted != chosen.len() => {
+            Err(DatasetError::ListLength { path: path(), listed: chosen.len(), wanted })
+        }
+        _ => Ok(chosen),
+    }
 }
 
 fn key(seed: u64, digest: &Digest) -> Digest {

@@ -1,5 +1,6 @@
 //! The closed choices a manifest offers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A closed choice that can be listed in messages.
@@ -11,7 +12,7 @@ pub trait Choice: Copy + 'static {
 macro_rules! choice {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         pub enum $name { $($(#[$variant_meta])* #[serde(rename = $word)] $variant,)+ }
 
         impl Choice for $name {
@@ -30,35 +31,130 @@ macro_rules! choice {
     };
 }
 
-choice!(Backend { Torch = "torch", Onnxruntime = "onnxruntime", Openvino = "openvino", Tensorrt = "tensorrt", });
-choice!(Precision { Fp32 = "fp32", Int8 = "int8", });
 choice!(
+    /// How samples are stored.
+    DatasetFormat {
+        /// `<split>/<class>/<image>` or `<class>/<image>` as PNG, JPEG, BMP or WebP, in a folder, `.tar`, `.tar.gz` or `.zip`.
+        ImageFolder = "image-folder",
+        /// The binary version of CIFAR-10, in a folder or archive.
+        Cifar10 = "cifar10",
+        /// The binary version of CIFAR-100 with its fine labels, in a folder or archive.
+        Cifar100 = "cifar100",
+        /// MNIST's IDX files, plain or gzipped, in a folder or archive.
+        Idx = "idx",
+        /// A header, then rows of a label and pixels; the label is the column `label`, or the first.
+        Csv = "csv",
+        /// The UCI optical digits that requant carries, or a CSV file of the same form.
+        Digits = "digits",
+    }
+);
+choice!(
+    /// The library that runs a variant.
+    Backend {
+        /// libtorch.
+        Torch = "torch",
+        /// ONNX Runtime.
+        Onnxruntime = "onnxruntime",
+        /// OpenVINO.
+        Openvino = "openvino",
+        /// NVIDIA TensorRT.
+        Tensorrt = "tensorrt",
+    }
+);
+choice!(
+    /// What a variant computes in.
+    Precision {
+        /// 32-bit floating point.
+        Fp32 = "fp32",
+        /// 8-bit integers where the recipe quantizes.
+        Int8 = "int8",
+    }
+);
+choice!(
+    /// Where a variant computes.
     #[derive(Default)]
     Device {
+        /// The processor.
         #[default]
         Cpu = "cpu",
+        /// The first NVIDIA GPU.
         Cuda = "cuda",
     }
 );
-choice!(Engine { Fbgemm = "fbgemm", X86 = "x86", Onednn = "onednn", Qnnpack = "qnnpack", });
-choice!(LayerPrecision { Fp32 = "fp32", });
-choice!(Interpolation { Bilinear = "bilinear", Bicubic = "bicubic", Nearest = "nearest", });
-choice!(Strategy {
-    /// Every sample of the splits, in order.
-    All = "all",
-    /// The first samples, in order.
-    First = "first",
-    /// The samples with the smallest SHA-256(seed, sample digest).
-    Random = "random",
-    /// As `random`, each class in proportion to its size.
-    Stratified = "stratified",
-});
+choice!(
+    /// The INT8 kernels of libtorch.
+    Engine {
+        /// FBGEMM, for x86-64.
+        Fbgemm = "fbgemm",
+        /// FBGEMM or oneDNN, whichever PyTorch prefers for a shape.
+        X86 = "x86",
+        /// oneDNN.
+        Onednn = "onednn",
+        /// QNNPACK, for ARM.
+        Qnnpack = "qnnpack",
+    }
+);
+choice!(
+    /// Named sets of quantization choices.
+    Recipe {
+        /// `torch.ao.quantization` FX graph mode with `get_default_qconfig_mapping("fbgemm")`.
+        FxDefault = "fx-default",
+        /// As `fx-default`, with plain minimum and maximum for activations.
+        Minmax = "minmax",
+        /// As `fx-default`, with the central 99.99 % of each activation.
+        Percentile = "percentile",
+    }
+);
+choice!(
+    /// What chooses the range of an activation.
+    LayerObserver {
+        /// The range of least squared error over a histogram of 2 048 bins.
+        Histogram = "histogram",
+        /// The smallest and largest value seen.
+        Minmax = "minmax",
+        /// The central 99.99 % of the values.
+        Percentile = "percentile",
+    }
+);
+choice!(
+    /// The precision that an exception keeps its layers in.
+    LayerPrecision {
+        /// 32-bit floating point.
+        Fp32 = "fp32",
+    }
+);
+choice!(
+    /// How resizing computes a pixel.
+    Interpolation {
+        /// From four neighbours.
+        Bilinear = "bilinear",
+        /// From sixteen neighbours.
+        Bicubic = "bicubic",
+        /// The nearest pixel.
+        Nearest = "nearest",
+    }
+);
+choice!(
+    /// How samples are chosen.
+    Strategy {
+        /// Every sample of the splits, in order.
+        All = "all",
+        /// The first samples, in order.
+        First = "first",
+        /// The samples with the smallest SHA-256 of `SEED:DIGEST`.
+        Random = "random",
+        /// As `random`, each class in proportion to its size.
+        Stratified = "stratified",
+        /// The ids in the file `list`, in its order.
+        List = "list",
+    }
+);
 choice!(
     /// The widest vector instructions that libtorch may use.
     Isa {
         /// Whatever the CPU offers; figures then differ between kinds of CPU.
         Native = "native",
-        /// 256-bit AVX2 without VNNI: the same numbers on every x86-64 CPU since 2013.
+        /// 256-bit AVX2 without VNNI: the same numbers on every x86-64 CPU with AVX2.
         Avx2 = "avx2",
     }
 );

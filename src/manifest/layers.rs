@@ -1,20 +1,32 @@
-//! The layers a manifest is built from: built-in defaults, then the file.
+//! The layers a manifest is built from, and how they become one.
+//!
+//! Each layer is read and checked on its own, so that a problem points into the text that has it;
+//! figment merges what is left and remembers which layer each value came from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use figment::Figment;
-use figment::error::{Actual, Kind};
-use figment::providers::{Data, Format as _, Toml};
+use figment::value::{Dict, Map, Tag, Value as Merged};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde_json::Value;
 
-use super::error::nearest;
-use super::{Manifest, ManifestError, Resolved, Variant, validate};
+use super::resolved::Resolved;
+use super::source::{Content, Layer, NOT_TOML, Node, Source};
+use super::structure::{self, Checked};
+use super::{rules, schema};
+use crate::base::explain::{Cause, Diagnostic, Failure, Place};
 use crate::base::files;
 
 /// The schema that [`DEFAULTS`] belong to.
 pub const SCHEMA: u32 = 1;
 
+/// The file that holds a project's own defaults.
+pub const PROJECT_FILE: &str = "requant.toml";
+
+/// Manifests are written by people; anything longer is a mistake.
+const MAX_BYTES: usize = 4 << 20;
+
 /// What an absent key means, for ever, in a manifest with `schema = 1`.
-const DEFAULTS: &str = r#"
+pub(super) const DEFAULTS: &str = r#"
 [dataset.preprocess]
 interpolation = "bilinear"
 antialias = false
@@ -49,74 +61,332 @@ logits = false
 [report]
 "#;
 
-/// Reads, layers and validates a manifest.
-pub fn load(path: &Path) -> Result<Resolved, ManifestError> {
-    let text = files::read_text(path)?;
-    let figment =
-        Figment::new().merge(named(Toml::string(DEFAULTS), "default")).merge(named(Toml::string(&text), "manifest"));
-    let form = |error: figment::Error| form_error(path, &error);
-    let schema: u32 = figment.extract_inner("schema").map_err(form)?;
-    if schema != SCHEMA {
-        return Err(ManifestError::Value {
-            path: path.to_owned(),
-            key: "schema".into(),
-            problem: format!("is {schema}, and this requant reads schema {SCHEMA}"),
-            suggestion: Some(if schema > SCHEMA {
-                "use a newer requant".into()
-            } else {
-                format!("write `schema = {SCHEMA}`")
-            }),
-        });
+/// Settings from outside every file.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Environment variables, name and value; only those that start with `REQUANT_` count.
+    pub environment: Vec<(String, String)>,
+    /// `KEY=VALUE`, as given to `--set`.
+    pub set: Vec<String>,
+}
+
+/// Reads, layers and validates a manifest. A failure holds every problem of every layer.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
+    let text = read(path)?;
+    let (mut layers, mut problems) = gather(path, &text, overrides)?;
+    if let Some(problem) = foreign_schema(&layers) {
+        return Err(problem.into());
     }
-    let mut manifest: Manifest = figment.extract().map_err(form)?;
-    validate::check(path, &manifest)?;
-    manifest.variant.iter_mut().for_each(Variant::fill_in_engine);
-    Ok(Resolved::new(path, text, manifest, |key| origin(&figment, key)))
+    let schema = schema::json_schema();
+    let mut dropped = Vec::new();
+    for source in &mut layers.sources {
+        let checked: Checked = structure::check(source, &schema);
+        problems.extend(checked.problems);
+        dropped.extend(checked.dropped);
+    }
+    let figment = layers.merged();
+    let parts = rules::Parts::of(&figment);
+    if problems.iter().any(is_syntax) {
+        keep_what_was_read(&mut problems);
+    } else {
+        problems.extend(missing(&layers, &figment, &schema, &dropped));
+        problems.extend(rules::check(&parts, &layers, &dropped));
+    }
+    if problems.is_empty() {
+        return match parts.whole() {
+            Ok(manifest) => Ok(Resolved::new(path, text, manifest, layers, &figment)),
+            Err(error) => Err(Diagnostic::error(Cause::Input, error.to_string()).at(layers.place("")).into()),
+        };
+    }
+    problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.file.clone(), place.span.start)));
+    problems.dedup();
+    Err(problems.into())
 }
 
-/// A layer under a name of our own, so that origins read well.
-fn named(data: Data<Toml>, name: &'static str) -> impl figment::Provider {
-    struct Named(Data<Toml>, &'static str);
-    impl figment::Provider for Named {
-        fn metadata(&self) -> figment::Metadata {
-            figment::Metadata::named(self.1)
+fn read(path: &Path) -> Result<String, Failure> {
+    let bytes = files::read(path)?;
+    if bytes.len() > MAX_BYTES {
+        let message = format!("`{}` is {} bytes long, which no manifest is", path.display(), bytes.len());
+        return Err(Diagnostic::error(Cause::Input, message).next("name a manifest").into());
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let start = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes());
+        let span = start..start + char::REPLACEMENT_CHARACTER.len_utf8();
+        let place = Place { file: path.display().to_string(), text: text.into(), span };
+        Diagnostic::error(Cause::Input, "not UTF-8").next("save the file as UTF-8").at(place).into()
+    })
+}
+
+fn is_syntax(problem: &Diagnostic) -> bool {
+    problem.message.starts_with(NOT_TOML)
+}
+
+/// A line with a syntax error is not understood, nor is a value that the parser made up: what
+/// seems wrong with those is not worth saying.
+fn keep_what_was_read(problems: &mut Vec<Diagnostic>) {
+    let line =
+        |problem: &Diagnostic| problem.place.as_ref().map(|place| (place.file.clone(), place.line_and_column().0));
+    let broken: Vec<_> = problems.iter().filter(|problem| is_syntax(problem)).map(line).collect();
+    let made_up = |problem: &Diagnostic| problem.place.as_ref().is_some_and(|place| place.span == (0..0));
+    problems.retain(|problem| is_syntax(problem) || !(made_up(problem) || broken.contains(&line(problem))));
+}
+
+/// Every layer, the weakest first.
+#[derive(Debug, Clone)]
+pub(super) struct Layers {
+    pub(super) sources: Vec<Source>,
+    /// The folder that a layer's relative paths start from, in the order of `sources`.
+    folders: Vec<PathBuf>,
+}
+
+fn gather(path: &Path, text: &str, overrides: &Overrides) -> Result<(Layers, Vec<Diagnostic>), Failure> {
+    let home = path.parent().unwrap_or(Path::new("")).to_owned();
+    let (default, _) = Source::file(Layer::Default, "default".into(), DEFAULTS);
+    let mut layers = Layers { sources: vec![default], folders: vec![home.clone()] };
+    let mut problems = Vec::new();
+    let mut add = |folder: &Path, (source, found): (Source, Vec<Diagnostic>)| {
+        layers.sources.push(source);
+        layers.folders.push(folder.to_owned());
+        problems.extend(found);
+    };
+    if let Some(project) = project_file(&home).filter(|project| project != path) {
+        let text = files::read_text(&project)?;
+        let name = project.display().to_string();
+        add(project.parent().unwrap_or(&home), Source::file(Layer::Project, name, &text));
+    }
+    add(&home, Source::file(Layer::Manifest, path.display().to_string(), text));
+    let named = |(name, _): &&(String, String)| name.starts_with(PREFIX);
+    let mut variables: Vec<_> = overrides.environment.iter().filter(named).collect();
+    variables.sort();
+    let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={}", one_line(value))).collect();
+    add(Path::new(""), Source::assignments(Layer::Environment, &lines, variable_path));
+    let lines: Vec<String> = overrides.set.iter().map(|line| one_line(line)).collect();
+    add(Path::new(""), Source::assignments(Layer::CommandLine, &lines, str::to_owned));
+    Ok((layers, problems))
+}
+
+const PREFIX: &str = "REQUANT_";
+
+/// `REQUANT_COMPUTE__THREADS` → `compute.threads`.
+fn variable_path(name: &str) -> String {
+    name.trim_start_matches(PREFIX).to_ascii_lowercase().replace("__", ".")
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+/// The nearest project file: in the manifest's folder or one above it.
+fn project_file(home: &Path) -> Option<PathBuf> {
+    let start = if home.as_os_str().is_empty() { Path::new(".") } else { home };
+    let above = start.canonicalize().ok()?.ancestors().count();
+    let mut folder = start.to_owned();
+    for _ in 0..above {
+        let candidate = folder.join(PROJECT_FILE);
+        if candidate.is_file() {
+            return Some(candidate.strip_prefix(".").map(Path::to_owned).unwrap_or(candidate));
         }
-        fn data(&self) -> figment::error::Result<figment::value::Map<figment::Profile, figment::value::Dict>> {
-            self.0.data()
+        folder.push("..");
+    }
+    None
+}
+
+/// Another schema may mean other keys: nothing more can be said of such a manifest.
+fn foreign_schema(layers: &Layers) -> Option<Diagnostic> {
+    let source = layers.sources.iter().rfind(|source| source.find(&["schema"]).is_some())?;
+    let found = source.find(&["schema"])?;
+    let Content::Integer(number) = found.value.content else { return None };
+    (number != i64::from(SCHEMA)).then(|| {
+        let next = if number > i64::from(SCHEMA) { "use a newer requant" } else { "write `schema = 1`" };
+        let message = format!("`schema` is {number}, and this requant reads schema {SCHEMA}");
+        Diagnostic::error(Cause::Input, message).next(next).at(source.place(found.span()))
+    })
+}
+
+impl Layers {
+    fn merged(&self) -> Figment {
+        self.sources
+            .iter()
+            .enumerate()
+            .fold(Figment::new(), |figment, (index, source)| figment.merge(Provided { index, root: &source.root }))
+    }
+
+    /// The layer that a value of the merged settings came from.
+    pub(super) fn of<'a>(&'a self, figment: &Figment, key: &str) -> &'a Source {
+        let whole = key.split('.').take_while(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
+        let index = figment.find_metadata(&whole).and_then(|metadata| metadata.name.parse::<usize>().ok());
+        &self.sources[index.unwrap_or(0)]
+    }
+
+    /// The folder that the relative paths of a layer start from.
+    pub(super) fn folder(&self, of: &Source) -> &Path {
+        let index = self.sources.iter().position(|source| source.layer == of.layer).unwrap_or(0);
+        &self.folders[index]
+    }
+
+    /// Where a key was written last, or the nearest table above it, or the end of the manifest.
+    pub(super) fn place(&self, key: &str) -> Place {
+        let mut names: Vec<&str> = key.split('.').filter(|name| !name.is_empty()).collect();
+        while !names.is_empty() {
+            let mut written = self.sources.iter().filter(|source| source.layer != Layer::Default).rev();
+            let found = written.find_map(|source| Some(source.place(source.find(&names)?.span())));
+            if let Some(place) = found {
+                return place;
+            }
+            names.pop();
+        }
+        let manifest = self.manifest();
+        let end = manifest.text.trim_end().len();
+        manifest.place(end..end)
+    }
+
+    /// What a key would be by the manifest and the defaults alone, as TOML.
+    pub(super) fn without_outside(&self, key: &str) -> Option<String> {
+        let names: Vec<&str> = key.split('.').collect();
+        let mut inside = self.sources.iter().rev().filter(|s| matches!(s.layer, Layer::Manifest | Layer::Default));
+        inside.find_map(|source| Some(written(source.find(&names)?.value)))
+    }
+
+    /// Whether a person wrote the key, or a table of that name, in some layer.
+    pub(super) fn is_written(&self, key: &str) -> bool {
+        let names: Vec<&str> = key.split('.').collect();
+        self.sources.iter().any(|source| source.layer != Layer::Default && source.find(&names).is_some())
+    }
+
+    fn manifest(&self) -> &Source {
+        self.sources.iter().find(|source| source.layer == Layer::Manifest).expect("there is a manifest")
+    }
+}
+
+/// A layer for figment, under its index as a name.
+struct Provided<'a> {
+    index: usize,
+    root: &'a Node,
+}
+
+impl Provider for Provided<'_> {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.index.to_string())
+    }
+
+    fn data(&self) -> figment::error::Result<Map<Profile, Dict>> {
+        let Content::Table(entries) = &self.root.content else { return Ok(Map::new()) };
+        let dict = entries.iter().map(|(key, entry)| (key.clone(), plain(&entry.value))).collect();
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+fn plain(node: &Node) -> Merged {
+    match &node.content {
+        Content::String(text) => Merged::from(text.as_str()),
+        Content::Integer(number) => Merged::from(*number),
+        Content::Float(number) => Merged::from(*number),
+        Content::Boolean(truth) => Merged::from(*truth),
+        Content::Foreign(what) => Merged::from(*what),
+        Content::Array(items) => Merged::Array(Tag::Default, items.iter().map(plain).collect()),
+        Content::Table(entries) => {
+            let entries = entries.iter().map(|(key, entry)| (key.clone(), plain(&entry.value)));
+            Merged::Dict(Tag::Default, entries.collect())
         }
     }
-    Named(data, name)
 }
 
-fn origin(figment: &Figment, key: &str) -> String {
-    figment.find_metadata(key).map_or_else(|| "default".to_owned(), |metadata| metadata.name.to_string())
+/// A value as TOML writes it, whatever way a person wrote it.
+fn written(node: &Node) -> String {
+    match &node.content {
+        Content::String(text) => toml::Value::from(text.as_str()).to_string(),
+        Content::Integer(number) => number.to_string(),
+        Content::Float(number) => toml::Value::from(*number).to_string(),
+        Content::Boolean(truth) => truth.to_string(),
+        Content::Foreign(what) => (*what).to_owned(),
+        Content::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
+        Content::Table(_) => "a table".to_owned(),
+    }
 }
 
-fn form_error(path: &Path, error: &figment::Error) -> ManifestError {
-    let key = error.path.join(".");
-    let at = if key.is_empty() { String::new() } else { format!("`{key}`: ") };
-    let (problem, suggestion) = match &error.kind {
-        Kind::UnknownField(field, known) => unknown("key", field, known),
-        Kind::UnknownVariant(word, known) => unknown("value", word, known),
-        Kind::MissingField(field) => (format!("missing key `{field}`"), Some(format!("add `{field} = …`"))),
-        Kind::InvalidType(actual, expected) => (format!("found {}, expected {expected}", describe(actual)), None),
-        Kind::InvalidValue(actual, expected) => (format!("{} is not {expected}", describe(actual)), None),
-        other => (other.to_string().trim_end().to_owned(), None),
-    };
-    ManifestError::Form { path: path.to_owned(), problem: format!("{at}{problem}"), suggestion }
+/// Keys that must be there and are in no layer.
+fn missing(layers: &Layers, figment: &Figment, schema: &Value, dropped: &[String]) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    let whole: Dict = figment.extract().unwrap_or_default();
+    missing_in(&Merged::Dict(Tag::Default, whole), schema, "", &mut |absent| {
+        if is_within(dropped, &absent.path) {
+            return;
+        }
+        let table = absent.path.rsplit_once('.').map_or("", |(table, _)| table);
+        // A table that only the defaults know was not written at all.
+        let (message, next) = if table.is_empty() || layers.is_written(table) {
+            absent.described()
+        } else {
+            missing_table(table, absent.parent)
+        };
+        problems.push(Diagnostic::error(Cause::Input, message).next(next).at(layers.place(&absent.path)));
+    });
+    problems
 }
 
-fn unknown(what: &str, word: &str, known: &[&str]) -> (String, Option<String>) {
-    let suggestion = match nearest(word, known.iter().copied()) {
-        Some(close) => format!("did you mean `{close}`?"),
-        None => format!("choose one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")),
-    };
-    (format!("unknown {what} `{word}`"), Some(suggestion))
+/// Whether a path, or something below it, is among the dropped ones.
+pub(super) fn is_within(dropped: &[String], path: &str) -> bool {
+    dropped
+        .iter()
+        .any(|dropped| dropped.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
 
-fn describe(actual: &Actual) -> String {
-    match actual {
-        Actual::Str(text) => format!("`\"{text}\"`"),
-        other => other.to_string(),
+/// A key that must be there and is not.
+struct Absent<'a> {
+    path: String,
+    key: &'a str,
+    schema: &'a Value,
+    parent: &'a Value,
+}
+
+impl Absent<'_> {
+    fn described(&self) -> (String, String) {
+        let Self { path, key, schema, .. } = self;
+        if schema::properties(schema).is_some() {
+            missing_table(path, schema)
+        } else if schema.get("items").is_some_and(|items| items.get("properties").is_some()) {
+            (format!("missing table `[[{path}]]`"), format!("add at least one `[[{path}]]`"))
+        } else {
+            (format!("missing key `{key}`"), format!("add `{key} = {}`", example(schema)))
+        }
+    }
+}
+
+fn missing_table(path: &str, schema: &Value) -> (String, String) {
+    let needs: Vec<String> = schema::required(schema).iter().map(|key| format!("`{key}`")).collect();
+    (format!("missing table `[{path}]`"), format!("add it, with {}", needs.join(" and ")))
+}
+
+fn missing_in(value: &Merged, schema: &Value, path: &str, report: &mut dyn FnMut(&Absent<'_>)) {
+    match value {
+        Merged::Dict(_, entries) => {
+            for (key, inner) in schema::properties(schema).into_iter().flatten() {
+                let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match entries.get(key) {
+                    Some(value) => missing_in(value, inner, &full, report),
+                    None if schema::required(schema).contains(&key.as_str()) => {
+                        report(&Absent { path: full, key, schema: inner, parent: schema });
+                    }
+                    None => {}
+                }
+            }
+        }
+        Merged::Array(_, items) => {
+            let Some(inner) = schema.get("items") else { return };
+            items.iter().enumerate().for_each(|(at, item)| missing_in(item, inner, &format!("{path}.{at}"), report));
+        }
+        _ => {}
+    }
+}
+
+fn example(schema: &Value) -> String {
+    if let Some(word) = schema::words(schema).first() {
+        return format!("\"{word}\"");
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("array") => "[…]".to_owned(),
+        Some("string") => "\"…\"".to_owned(),
+        _ => schema.get("minimum").map_or_else(|| "…".to_owned(), ToString::to_string),
     }
 }

@@ -2,39 +2,58 @@
 //! settings that a run obeys.
 
 mod choice;
-mod error;
 mod layers;
+mod pinning;
+mod reference;
 mod resolved;
-mod validate;
+mod rules;
+mod schema;
+mod source;
+mod structure;
 
-pub use choice::{Backend, Choice, Device, Engine, Interpolation, Isa, LayerPrecision, Precision, Strategy};
-pub use error::ManifestError;
-pub(crate) use error::nearest;
-pub use layers::{SCHEMA, load};
-pub use resolved::Resolved;
+pub use choice::{
+    Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, Precision,
+    Recipe, Strategy,
+};
+pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load};
+pub use pinning::{Pin, pinned_text};
+pub use reference::reference_page;
+pub use resolved::{Override, Resolved};
+pub(crate) use rules::row_range;
+pub use schema::json_schema;
+pub use source::Layer;
+pub use structure::is_file_name;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
 
-/// A whole manifest with every default filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A requant experiment: the model, the data, how to quantize and what to hold the result to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Which set of defaults the manifest was written for.
+    /// Which set of defaults the manifest was written for; they never change for a schema.
+    #[schemars(range(min = 1, max = 1))]
     pub schema: u32,
     /// Names the folder under `results/`.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
     pub name: String,
+    /// One sentence for the top of the report.
     #[serde(default)]
     pub description: String,
     pub model: Model,
     pub dataset: Dataset,
+    /// The samples that observers see, in order.
     pub calibration: Subset,
+    /// The samples that every variant is judged on, in order.
     pub evaluation: Subset,
     pub quantize: Quantize,
+    /// The rows of the comparison.
+    #[schemars(length(min = 1))]
     pub variant: Vec<Variant>,
     pub compute: Compute,
     pub benchmark: Benchmark,
@@ -44,81 +63,125 @@ pub struct Manifest {
 }
 
 /// The ONNX model, by content.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Relative to the manifest.
+    /// The ONNX file; relative to the manifest.
     pub path: PathBuf,
+    /// Pin of the file; `requant pin` fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Remote>,
+}
+
+/// Where `requant fetch` finds a file that is not committed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// `https://`, `http://` or `file://`.
+    #[schemars(regex(pattern = "^(https|http|file)://"))]
+    pub url: String,
+    /// Of the file as it is fetched; it gets its name only when this matches.
     pub sha256: Digest,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DatasetFormat {
-    /// The UCI optical digits that requant carries, or a CSV file of the same form.
-    Digits,
-    /// `<split>/<class>/<image>`, as a folder or a `.tar` of one.
-    ImageFolder,
-}
-
 /// Where samples come from and how an image becomes a tensor.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dataset {
     pub format: DatasetFormat,
-    /// Relative to the manifest; `digits` without a path is the embedded copy.
+    /// A file or folder; relative to the manifest. `digits` without a path is the embedded copy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Of the file, or of a folder's listing.
+    /// Pin of the file; of a folder, of the lines that `sha256sum` prints for its files sorted by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Remote>,
     /// Names for row ranges `first..end` of a format that has rows instead of folders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub splits: BTreeMap<String, String>,
+    /// Class names in label order; absent, image folders take their class folders in byte order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// `[channels, height, width]` of a row of `csv`; absent, one channel and a square.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<[usize; 3]>,
+    /// The pixel value of `csv` that stands for full intensity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 255))]
+    pub full_scale: Option<u8>,
     pub preprocess: Preprocess,
 }
 
-/// Image to tensor: scale to 0..1, resize, normalize.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Image to tensor, as torchvision's tensor transforms do it: scale to 0..1 by division (`ToTensor`,
+/// `convert_image_dtype`), resize, crop, normalize.
+/// A single channel is repeated up to the model's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocess {
-    /// `[height, width]`; absent keeps the image's own size.
+    /// `[height, width]` in pixels, whatever the aspect ratio; absent keeps the image's own size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 1, max = 8192)))]
     pub resize: Option<[usize; 2]>,
+    /// Pixels that the shorter side becomes, at the image's own aspect ratio.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 8192))]
+    pub resize_shorter_side: Option<usize>,
+    /// `[height, width]` in pixels, cut from the middle after resizing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 1, max = 8192)))]
+    pub center_crop: Option<[usize; 2]>,
     pub interpolation: Interpolation,
+    /// Whether shrinking averages over every source pixel; torchvision's default is `true`.
     pub antialias: bool,
-    /// One per channel of the model's input, in units of 0..1.
+    /// Subtracted per channel of the model's input, in units of 0..1.
+    #[schemars(length(min = 1))]
     pub mean: Vec<f64>,
+    /// Divides per channel, in units of 0..1.
+    #[schemars(length(min = 1), extend("items" = {"type": "number", "exclusiveMinimum": 0}))]
     pub std: Vec<f64>,
 }
 
 /// An ordered choice of samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subset {
+    /// The splits to draw from, in order.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub splits: Vec<String>,
     pub strategy: Strategy,
-    /// Absent with `strategy = "all"`.
+    /// How many samples to take; absent with `all` and `list`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub samples: Option<usize>,
+    /// With `list`: a text file of one sample id per line; relative to the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<PathBuf>,
+    /// Of `random` and `stratified`.
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))]
     pub seed: u64,
+    /// Samples per forward pass; part of the calibration's pin, since observers see batches.
+    #[schemars(range(min = 1, max = 65_536))]
     pub batch_size: usize,
-    /// Of the ordered list of sample digests and ids.
+    /// Pin of the ordered samples and their bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How the network becomes INT8.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
-    /// Checked against the known recipes when the run is prepared.
-    pub recipe: String,
+    pub recipe: Recipe,
+    /// Exceptions to the recipe; a later one wins over an earlier one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layer: Vec<LayerOverride>,
 }
 
 /// An exception to the recipe for the layers whose names match.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerOverride {
     /// A glob over layer names, such as `features.1.*`.
@@ -126,13 +189,15 @@ pub struct LayerOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<LayerPrecision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observer: Option<String>,
+    pub observer: Option<LayerObserver>,
 }
 
 /// One row of the comparison.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variant {
+    /// Names the artefact.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
     pub name: String,
     pub backend: Backend,
     pub precision: Precision,
@@ -147,6 +212,9 @@ pub struct Variant {
     /// Whether the others are compared with this one; the first variant unless one says so.
     #[serde(default)]
     pub baseline: bool,
+    /// Pin of the artefact that this variant must produce; `requant pin --from RUN` fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 const fn yes() -> bool {
@@ -154,60 +222,68 @@ const fn yes() -> bool {
 }
 
 /// The conditions that numbers are computed under.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Compute {
+    /// Threads of every engine.
+    #[schemars(range(min = 1, max = 1024))]
     pub threads: usize,
     pub isa: Isa,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How variants are timed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Benchmark {
+    /// Images per forward pass; every variant is timed at each.
+    #[schemars(length(min = 1), extend("uniqueItems" = true), inner(range(min = 1, max = 65_536)))]
     pub batch_sizes: Vec<usize>,
     /// How often every variant takes its turn.
+    #[schemars(range(min = 1, max = 100_000))]
     pub rounds: usize,
     /// Timed forward passes per turn.
+    #[schemars(range(min = 1, max = 100_000))]
     pub iterations: usize,
     /// Untimed forward passes before each turn.
+    #[schemars(range(max = 100_000))]
     pub warmup: usize,
     /// Orders the variants within each round.
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))]
     pub seed: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// What a run must reach. Without a goal its verdict is inconclusive.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Goals {
     /// Largest loss of accuracy against the baseline, in percentage points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
     pub max_accuracy_drop: Option<f64>,
-    /// Smallest speedup over the baseline at the first batch size.
+    /// Smallest speedup over the baseline at the first batch size, as a ratio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub min_speedup: Option<f64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a run keeps beyond the usual.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RecordOptions {
     /// Keep every logit beside the predictions.
     pub logits: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// How the report looks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportOptions {
     /// A Tera template that replaces the built-in one; relative to the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<PathBuf>,
-}
-
-impl Variant {
-    /// INT8 of the torch backend runs on some engine; unless it is named, on FBGEMM.
-    fn fill_in_engine(&mut self) {
-        if (self.backend, self.precision) == (Backend::Torch, Precision::Int8) {
-            self.engine = self.engine.or(Some(Engine::Fbgemm));
-        }
-    }
+    /// Pin of the template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 impl Manifest {
@@ -216,4 +292,15 @@ impl Manifest {
     pub fn baseline(&self) -> usize {
         self.variant.iter().position(|variant| variant.baseline).unwrap_or(0)
     }
+}
+
+/// The closest of several known words, where one is close enough to be meant.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
 }

@@ -3,10 +3,26 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use figment::Figment;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::Manifest;
+use super::layers::Layers;
+use super::source::{Layer, Source};
+use super::{Manifest, Variant};
 use crate::base::digest::Digest;
+use crate::base::explain::{Place, line_and_column};
+
+/// A setting that bears on the results and that the manifest and its schema's defaults do not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    pub key: String,
+    pub value: String,
+    /// What it would have been; absent where it would not have been set.
+    pub instead_of: Option<String>,
+    /// The layer, and where in it.
+    pub origin: String,
+}
 
 /// What a run obeys, and the text it came from.
 #[derive(Debug, Clone)]
@@ -18,26 +34,45 @@ pub struct Resolved {
     pub text: String,
     /// Every value with its layer, as `resolved.toml`.
     pub written_out: String,
+    /// What was set from outside the manifest.
+    pub overrides: Vec<Override>,
     digest: Digest,
+    layers: Layers,
+    figment: Figment,
 }
 
 impl Resolved {
-    pub(super) fn new(path: &Path, text: String, manifest: Manifest, origin: impl Fn(&str) -> String) -> Self {
+    pub(super) fn new(path: &Path, text: String, manifest: Manifest, layers: Layers, figment: &Figment) -> Self {
         let table = Table::try_from(&manifest).expect("a manifest came from TOML and goes back to it");
-        let given: Table = text.parse().unwrap_or_default();
+        let origin = |key: &str| origin(&layers, layers.of(figment, key), path, key);
         let mut written_out = String::from("# Every setting of this run, and the layer it came from.\n\n");
-        write_table(&mut written_out, "", &table, Some(&given), &|layer, key| {
-            format!("  # {}", layer.map_or_else(|| origin(key), str::to_owned))
-        });
+        write_table(&mut written_out, "", &table, &|key| format!("  # {}", origin(key)));
         let mut values = String::new();
-        write_table(&mut values, "", &table, None, &|_, _| String::new());
-        Self { written_out, digest: Digest::of(values.as_bytes()), path: path.to_owned(), text, manifest }
+        write_table(&mut values, "", &table, &|_| String::new());
+        let overrides = overrides(&table, &layers, figment, &origin);
+        Self {
+            written_out,
+            overrides,
+            digest: Digest::of(values.as_bytes()),
+            path: path.to_owned(),
+            text,
+            manifest,
+            layers,
+            figment: figment.clone(),
+        }
     }
 
-    /// A path of the manifest, seen from the working folder.
+    /// A path that `key` holds, seen from the working folder: files name paths relative to
+    /// themselves, the environment and the command line relative to where they are.
     #[must_use]
-    pub fn locate(&self, relative: &Path) -> PathBuf {
-        self.path.parent().unwrap_or(Path::new("")).join(relative)
+    pub fn locate(&self, key: &str, relative: &Path) -> PathBuf {
+        self.layers.folder(self.layers.of(&self.figment, key)).join(relative)
+    }
+
+    /// Where a key was written; for one that was not, the nearest table above it.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place {
+        self.layers.place(key)
     }
 
     /// Identifies the settings by their values, whatever layer each came from.
@@ -47,32 +82,99 @@ impl Resolved {
     }
 }
 
-/// What follows a value: its layer, where that is known already, and its full key.
-type Note<'a> = dyn Fn(Option<&str>, &str) -> String + 'a;
+/// `manifest, digits.toml:12`; files are named relative to the manifest's folder.
+fn origin(layers: &Layers, source: &Source, manifest: &Path, key: &str) -> String {
+    let names: Vec<&str> = key.split('.').collect();
+    // A value of an array's table may come from its type and not from the table.
+    let found = source.find(&names).filter(|_| source.layer != Layer::Default);
+    let Some(found) = found else { return Layer::Default.word().to_owned() };
+    let (line, _) = line_and_column(&source.text, found.span().start);
+    let word = source.layer.word();
+    match source.layer {
+        Layer::Default => word.to_owned(),
+        Layer::Project => format!("{word}, {}:{line}", beside(layers.folder(source), manifest, &source.name)),
+        Layer::Manifest => format!("{word}, {}:{line}", manifest.file_name().unwrap_or_default().display()),
+        Layer::Environment | Layer::CommandLine => {
+            let written = source.text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map_or("", |l| l.0);
+            let option = if source.layer == Layer::CommandLine { "--set " } else { "" };
+            format!("{word}, {option}{written}")
+        }
+    }
+}
 
-/// Plain values first, then sub-tables, as TOML requires. `note` follows each value; inside an array
-/// of tables, where layers cannot mix, a value is the manifest's own if `given` has it.
-fn write_table(out: &mut String, path: &str, table: &Table, given: Option<&Table>, note: &Note<'_>) {
-    let full = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+/// The name of a file as seen from the manifest's folder, which it lies in or above.
+fn beside(folder: &Path, manifest: &Path, name: &str) -> String {
+    let depth = |path: &Path| path.canonicalize().map_or(0, |path| path.components().count());
+    let home = manifest.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let file = Path::new(name).file_name().unwrap_or_default().display().to_string();
+    "../".repeat(depth(home).saturating_sub(depth(folder))) + &file
+}
+
+/// Keys that name and describe; everything else bears on the results.
+const NOT_SCIENCE: [&str; 5] = ["schema", "name", "description", "record", "report"];
+
+fn overrides(table: &Table, layers: &Layers, figment: &Figment, origin: &dyn Fn(&str) -> String) -> Vec<Override> {
+    let mut leaves = Vec::new();
+    flatten(table, "", &mut leaves);
+    let foreign = [Layer::Project, Layer::Environment, Layer::CommandLine];
+    let from_outside = |key: &str| {
+        let source = layers.of(figment, key);
+        let names: Vec<&str> = key.split('.').collect();
+        foreign.contains(&source.layer) && source.find(&names).is_some()
+    };
+    let science = |key: &str| !NOT_SCIENCE.contains(&key.split('.').next().unwrap_or(key));
+    let mut found = Vec::new();
+    for (key, value) in leaves.into_iter().filter(|(key, _)| science(key) && from_outside(key)) {
+        let instead_of = layers.without_outside(&key);
+        if instead_of.as_ref() != Some(&value) {
+            found.push(Override { origin: origin(&key), key, value, instead_of });
+        }
+    }
+    found
+}
+
+/// Every value that is not a table, by its dotted path.
+fn flatten(table: &Table, path: &str, leaves: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(inner, &full, leaves),
+            Value::Array(items) if is_section(value) => {
+                for (at, item) in items.iter().filter_map(Value::as_table).enumerate() {
+                    flatten(item, &format!("{full}.{at}"), leaves);
+                }
+            }
+            plain => leaves.push((full, plain.to_string())),
+        }
+    }
+}
+
+/// What follows a value, by its full key.
+type Note<'a> = dyn Fn(&str) -> String + 'a;
+
+/// Plain values first, then sub-tables, as TOML requires.
+fn write_table(out: &mut String, path: &str, table: &Table, note: &Note<'_>) {
+    write_section(out, path, path, table, note);
+}
+
+/// `header` is the section's name in TOML, `path` also numbers the tables of arrays.
+fn write_section(out: &mut String, header: &str, path: &str, table: &Table, note: &Note<'_>) {
+    let join = |path: &str, key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     for (key, value) in table.iter().filter(|(_, value)| !is_section(value)) {
-        let _ = writeln!(out, "{key} = {value}{}", note(None, &full(key)));
+        let _ = writeln!(out, "{key} = {value}{}", note(&join(path, key)));
     }
     for (key, value) in table {
-        let path = full(key);
-        let below = given.and_then(|given| given.get(key));
+        let (header, path) = (join(header, key), join(path, key));
         match value {
             Value::Table(inner) => {
-                let _ = writeln!(out, "\n[{path}]");
-                write_table(out, &path, inner, below.and_then(Value::as_table), note);
+                let _ = writeln!(out, "\n[{header}]");
+                write_section(out, &header, &path, inner, note);
             }
             Value::Array(items) if is_section(value) => {
                 for (position, item) in items.iter().filter_map(Value::as_table).enumerate() {
-                    let _ = writeln!(out, "\n[[{path}]]");
-                    let own = below.and_then(|array| array.get(position)).and_then(Value::as_table);
-                    for (key, value) in item {
-                        let layer = if own.is_some_and(|own| own.contains_key(key)) { "manifest" } else { "default" };
-                        let _ = writeln!(out, "{key} = {value}{}", note(Some(layer), key));
-                    }
+                    let _ = writeln!(out, "\n[[{header}]]");
+                    write_section(out, &header, &format!("{path}.{position}"), item, note);
                 }
             }
             _ => {}
@@ -85,5 +187,15 @@ fn is_section(value: &Value) -> bool {
         Value::Table(_) => true,
         Value::Array(items) => !items.is_empty() && items.iter().all(Value::is_table),
         _ => false,
+    }
+}
+
+impl Variant {
+    /// INT8 of the torch backend runs on some engine; unless it is named, on FBGEMM.
+    pub(super) fn with_engine(mut self) -> Self {
+        if (self.backend, self.precision) == (super::Backend::Torch, super::Precision::Int8) {
+            self.engine = self.engine.or(Some(super::Engine::Fbgemm));
+        }
+        self
     }
 }

@@ -137,7 +137,7 @@ pub fn serve(requests: impl BufRead, mut answers: impl Write) -> std::io::Result
     let mut server = Server::default();
     for line in requests.lines() {
         let answer = match serde_json::from_str::<Ask<Task>>(&line?) {
-            Ok(ask) => server.answer(ask).unwrap_or_else(|failure| Answer::Failed { message: failure.message }),
+            Ok(ask) => server.answer(ask).unwrap_or_else(|failure| Answer::Failed { message: failure.to_string() }),
             Err(error) => Answer::Failed { message: format!("unreadable request: {error}") },
         };
         let last = matches!(answer, Answer::Finished { .. } | Answer::Failed { .. });

@@ -16,7 +16,8 @@ pub(super) struct Calibrated {
 }
 
 pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result<Calibrated, Failure> {
-    let plan = Plan::new(&prepared.graph, prepared.recipe, &prepared.rules);
+    let plan =
+        Plan::new(&prepared.inputs.model.graph, prepared.resolved.manifest.quantize.recipe, &prepared.inputs.rules);
     let wants_int8 = prepared.resolved.manifest.variant.iter().any(|variant| variant.precision == Precision::Int8);
     let mut calibrator = Calibrator::new(&plan);
     if wants_int8 && !plan.taps().is_empty() {
@@ -32,13 +33,13 @@ fn observe(
     calibrator: &mut Calibrator,
     around: &Surroundings<'_>,
 ) -> Result<(), Failure> {
-    let archive =
-        torchscript::write(&prepared.graph, Variant::Taps(&plan.taps())).map_err(|error| archive_bug(&error))?;
+    let archive = torchscript::write(&prepared.inputs.model.graph, Variant::Taps(&plan.taps()))
+        .map_err(|error| archive_bug(&error))?;
     let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
     let mut session = backend::open(request, &archive)?;
     drop(archive);
     let size = prepared.resolved.manifest.calibration.batch_size;
-    stream::each_batch(prepared, &prepared.calibration, size, around, |input| {
+    stream::each_batch(prepared, &prepared.inputs.data.calibration, size, around, |input| {
         calibrator.observe(&session.run(input)?);
         Ok(())
     })
@@ -46,5 +47,5 @@ fn observe(
 
 /// An archive of our own that cannot be written is our own fault.
 pub(super) fn archive_bug(error: &torchscript::ArchiveError) -> Failure {
-    Failure { cause: crate::base::explain::Cause::Bug, message: error.to_string(), next_step: None }
+    Failure::bug(error.to_string())
 }

@@ -13,6 +13,7 @@ use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
 use crate::dataset::Chosen;
 use crate::diagnose::{self as judge, goals};
+use crate::inspect::DataInputs;
 use crate::measure::summary;
 use crate::record::Record;
 use crate::record::format::{
@@ -66,6 +67,7 @@ fn run_facts(prepared: &Prepared) -> Run {
         manifest_path: shown_path(&resolved.path),
         manifest: Digest::of(resolved.text.as_bytes()),
         resolved: resolved.digest(),
+        overrides: resolved.overrides.clone(),
     }
 }
 
@@ -76,19 +78,22 @@ fn shown_path(path: &Path) -> String {
 }
 
 fn inputs(prepared: &Prepared) -> Inputs {
-    let classes = prepared.source.classes();
-    let subset = |chosen: &Chosen| SubsetFacts {
+    let classes = prepared.inputs.data.source.classes();
+    let subset = |chosen: &Chosen, sha256: Digest| SubsetFacts {
         samples: chosen.entries.len(),
-        sha256: chosen.digest(),
+        sha256,
         per_class: (0..classes.len()).map(|class| chosen.entries.iter().filter(|e| e.class == class).count()).collect(),
     };
-    let seen: std::collections::BTreeSet<Digest> = prepared.calibration.digests.iter().copied().collect();
+    let DataInputs { calibration, evaluation, .. } = &prepared.inputs.data;
+    let batch_size = prepared.resolved.manifest.calibration.batch_size;
+    let seen: std::collections::BTreeSet<Digest> = calibration.digests.iter().copied().collect();
     Inputs {
-        model: prepared.model.clone(),
-        dataset: DatasetFacts { sha256: prepared.source.digest(), classes: classes.to_vec() },
-        calibration: subset(&prepared.calibration),
-        evaluation: subset(&prepared.evaluation),
-        shared_samples: prepared.evaluation.digests.iter().filter(|digest| seen.contains(*digest)).count(),
+        model: prepared.inputs.model.facts.clone(),
+        dataset: DatasetFacts { sha256: prepared.inputs.data.sha256, classes: classes.to_vec() },
+        calibration: subset(calibration, calibration.digest_in_batches(batch_size)),
+        template: Digest::of(prepared.inputs.template.as_bytes()).into(),
+        evaluation: subset(evaluation, evaluation.digest()),
+        shared_samples: evaluation.digests.iter().filter(|digest| seen.contains(*digest)).count(),
     }
 }
 
@@ -101,7 +106,7 @@ fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {
     let prepared = &benchmarked.evaluated.quantized.calibrated.prepared;
     let manifest = &prepared.resolved.manifest;
     let variant = &manifest.variant[index];
-    let outcome = match (&prepared.availability[index], &benchmarked.evaluated.answers[index]) {
+    let outcome = match (&prepared.inputs.availability[index], &benchmarked.evaluated.answers[index]) {
         (Availability::Missing { why, remedy }, _) => Outcome::Missing { reason: why.clone(), remedy: remedy.clone() },
         (_, Answers::Failed(reason)) => Outcome::Failed { reason: reason.clone() },
         (_, _) => measured(benchmarked, index),
@@ -150,7 +155,7 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
 /// Whether each answer of a variant is the sample's label.
 fn right_answers(evaluated: &Evaluated, index: usize) -> Option<Vec<bool>> {
     let Answers::Given { predictions, .. } = &evaluated.answers[index] else { return None };
-    let entries = &evaluated.quantized.calibrated.prepared.evaluation.entries;
+    let entries = &evaluated.quantized.calibrated.prepared.inputs.data.evaluation.entries;
     Some(predictions.predictions.iter().zip(entries).map(|(answer, entry)| answer.class == entry.class).collect())
 }
 

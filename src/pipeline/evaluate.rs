@@ -61,8 +61,8 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
 fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroundings<'_>) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
     let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1);
-    let mut kept = Kept::new(wanted, &prepared.model.input);
-    stream::each_batch(prepared, &prepared.evaluation, manifest.evaluation.batch_size, around, |input| {
+    let mut kept = Kept::new(wanted, &prepared.inputs.model.facts.input);
+    stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
         kept.take(input);
         Ok(())

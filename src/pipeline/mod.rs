@@ -1,29 +1,26 @@
-//! A run: resolve → prepare → calibrate → quantize → evaluate → benchmark → diagnose → record →
+//! A run: prepare → calibrate → quantize → evaluate → benchmark → diagnose → record →
 //! render. One file per stage; each stage's output is the next one's input.
 
 mod benchmark;
 mod calibrate;
 mod diagnose;
-mod error;
 mod evaluate;
 pub mod event;
 mod prepare;
 mod quantize;
 mod record;
 mod render;
-mod resolve;
 mod stream;
 
 pub use benchmark::{Task, serve};
-pub use error::RunError;
 pub use event::{Event, Events, Stage};
-pub use resolve::resolve;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::base::explain::Failure;
 use crate::base::interrupt;
+use crate::base::progress::Meter;
 use crate::manifest::Resolved;
 use crate::record::Record;
 
@@ -32,6 +29,8 @@ pub struct Surroundings<'a> {
     /// Runs go below `<results>/<experiment>`.
     pub results: &'a Path,
     pub events: &'a dyn Events,
+    /// Counts what is read before the work begins.
+    pub meter: &'a dyn Meter,
     /// A command that starts a measuring process ([`serve`] on its standard streams).
     pub worker: &'a dyn Fn() -> Command,
 }

@@ -5,7 +5,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::diagnose::Diagnosed;
 use super::evaluate::Answers;
 use super::prepare::Prepared;
-use crate::base::explain::{Cause, Failure};
+use crate::base::explain::Failure;
 use crate::record::Record;
 use crate::record::store::Draft;
 use crate::record::tables;
@@ -26,10 +26,10 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     draft.put("record.json", &json(&record)?)?;
     draft.put("metrics.csv", &tables::metrics(&record))?;
     draft.put("layers.csv", &tables::layers(&record))?;
-    draft.put("subsets/calibration.txt", prepared.calibration.listing().as_bytes())?;
-    draft.put("subsets/evaluation.txt", prepared.evaluation.listing().as_bytes())?;
+    draft.put("subsets/calibration.txt", prepared.inputs.data.calibration.listing().as_bytes())?;
+    draft.put("subsets/evaluation.txt", prepared.inputs.data.evaluation.listing().as_bytes())?;
 
-    let samples: Vec<_> = prepared.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
+    let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
     let mut answered = Vec::new();
     for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(evaluated.answers) {
         if let Answers::Given { predictions, logits, classes } = answers {
@@ -64,5 +64,5 @@ fn put_logits(draft: &Draft, variant: &str, logits: &[f32], classes: usize) -> R
 }
 
 fn bug(error: &dyn std::fmt::Display) -> Failure {
-    Failure { cause: Cause::Bug, message: error.to_string(), next_step: None }
+    Failure::bug(error.to_string())
 }

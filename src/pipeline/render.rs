@@ -8,7 +8,7 @@ use crate::report;
 
 pub(super) fn render(recorded: Recorded) -> Result<Finished, Failure> {
     let Recorded { prepared, record } = recorded;
-    prepared.draft.put("report.md", report::render(&record, &prepared.template)?.as_bytes())?;
+    prepared.draft.put("report.md", report::render(&record, &prepared.inputs.template)?.as_bytes())?;
     interrupt::check()?;
     Ok(Finished { folder: prepared.draft.finish()?, record })
 }

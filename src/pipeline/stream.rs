@@ -22,10 +22,10 @@ pub(super) fn each_batch(
     let total = chosen.entries.len();
     let mut done = 0;
     thread::scope(|scope| {
-        for images in dataset::batches(scope, &*prepared.source, &chosen.entries, size) {
+        for images in dataset::batches(scope, &*prepared.inputs.data.source, &chosen.entries, size) {
             interrupt::check()?;
             let images = images?;
-            body(&prepared.runtime.arithmetic().preprocess(&images, settings, prepared.channels())?)?;
+            body(&prepared.runtime.arithmetic().preprocess(&images, settings, prepared.inputs.model.channels())?)?;
             done += images.len();
             around.events.emit(&Event::Progress { done, total, unit: "images" });
         }

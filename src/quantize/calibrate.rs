@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::observer::{Observed, Observer, ObserverKind};
 use super::plan::Plan;
-use super::recipe::Recipe;
 use super::{qparams, weights};
 use crate::graph::quantization::{Placement, QParams, Quantization};
 use crate::graph::{Graph, NodeId};
+use crate::manifest::Recipe;
 use crate::tensor::Tensor;
 
 /// Output range of PyTorch's fixed-range operators (sigmoid and its kin): 1/256, zero point 0.

@@ -8,6 +8,6 @@ pub mod qparams;
 pub mod recipe;
 pub mod weights;
 
+pub use crate::manifest::Recipe;
 pub use calibrate::{Calibration, Calibrator};
 pub use plan::{LayerRule, Plan};
-pub use recipe::Recipe;

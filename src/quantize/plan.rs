@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::observer::ObserverKind;
-use super::recipe::Recipe;
 use crate::graph::quantization::{FloatReason, Placement};
 use crate::graph::{Graph, NodeId, Op};
+use crate::manifest::Recipe;
 
 /// What the manifest says about one node, after its patterns were matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -1,34 +1,10 @@
-//! Recipes: named sets of quantization choices.
-
-use serde::{Deserialize, Serialize};
+//! What each recipe of a manifest chooses.
 
 use super::observer::ObserverKind;
 use super::qparams::Range;
-
-/// The recipes a manifest can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Recipe {
-    /// `torch.ao.quantization` FX graph mode with `get_default_qconfig_mapping("fbgemm")`.
-    FxDefault,
-    /// As `fx-default`, with plain minimum and maximum for activations.
-    Minmax,
-    /// As `fx-default`, with the central 99.99 % of each activation.
-    Percentile,
-}
+use crate::manifest::Recipe;
 
 impl Recipe {
-    pub const ALL: [Self; 3] = [Self::FxDefault, Self::Minmax, Self::Percentile];
-
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FxDefault => "fx-default",
-            Self::Minmax => "minmax",
-            Self::Percentile => "percentile",
-        }
-    }
-
     /// The observer of every activation that no layer rule changes.
     #[must_use]
     pub const fn activation_observer(self) -> ObserverKind {

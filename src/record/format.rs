@@ -1,6 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
+//! - `1.1`: `run.overrides`, `inputs.template`; the calibration subset's digest covers its batch size.
 //! - `1.0`: the first.
 
 use std::collections::BTreeMap;
@@ -12,13 +13,13 @@ use crate::base::digest::Digest;
 use crate::base::finding::{Finding, Verdict};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::{FloatReason, QParams};
-use crate::manifest::{Device, Engine, Manifest, Precision};
+use crate::manifest::{Device, Engine, Manifest, Override, Precision};
 use crate::measure::summary::Latency;
 use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 
 /// Major and minor version of the format. Additions raise the minor, anything else the major.
-pub const FORMAT: &str = "1.0";
+pub const FORMAT: &str = "1.1";
 
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,8 +51,11 @@ pub struct Run {
     pub manifest_path: String,
     /// Digest of `manifest.toml`, as committed.
     pub manifest: Digest,
-    /// Digest of `resolved.toml`.
+    /// Digest of the resolved values, whatever layer each came from.
     pub resolved: Digest,
+    /// Settings that bear on the results and did not come from the manifest or its defaults.
+    #[serde(default)]
+    pub overrides: Vec<Override>,
 }
 
 /// A goal of the manifest, judged for one variant.
@@ -71,6 +75,9 @@ pub struct Inputs {
     pub dataset: DatasetFacts,
     pub calibration: SubsetFacts,
     pub evaluation: SubsetFacts,
+    /// Of the report's template.
+    #[serde(default)]
+    pub template: Option<Digest>,
     /// Samples of the evaluation subset whose content is also in the calibration subset.
     pub shared_samples: usize,
 }

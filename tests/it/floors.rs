@@ -5,7 +5,7 @@ use requant::base::files;
 use crate::lab;
 
 /// Every room and its floor, as `src/lib.rs` lists them.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 20] = [
     ("base", 0),
     ("stats", 1),
     ("tensor", 1),
@@ -19,10 +19,13 @@ const FLOORS: [(&str, u8); 17] = [
     ("backend", 4),
     ("diagnose", 4),
     ("report", 4),
-    ("pipeline", 5),
+    ("inspect", 5),
     ("doctor", 5),
-    ("cli", 6),
-    ("bin", 7),
+    ("fetch", 5),
+    ("pipeline", 6),
+    ("scaffold", 6),
+    ("cli", 7),
+    ("bin", 8),
 ];
 
 /// The rooms that a source text imports from.

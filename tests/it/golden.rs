@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use requant::backend::{self, Request, Session};
@@ -6,9 +5,7 @@ use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::dataset::{self, Image};
 use requant::graph::{Graph, Op, pass};
-use requant::manifest::{
-    Backend, Compute, Dataset, DatasetFormat, Device, Engine, Interpolation, Isa, Precision, Preprocess,
-};
+use requant::manifest::{Backend, Compute, Dataset, Device, Engine, Isa, Precision};
 use requant::quantize::{Calibrator, Plan, Recipe, calibrate};
 use requant::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensors};
@@ -17,29 +14,20 @@ use crate::lab;
 
 const BATCH: usize = 32;
 
-fn digits() -> Dataset {
-    Dataset {
-        format: DatasetFormat::Digits,
-        path: None,
-        sha256: None,
-        splits: BTreeMap::from([("calibration".into(), "0..512".into()), ("evaluation".into(), "1000..1797".into())]),
-        preprocess: Preprocess {
-            resize: Some([32, 32]),
-            interpolation: Interpolation::Bilinear,
-            antialias: false,
-            mean: vec![0.5; 3],
-            std: vec![0.5; 3],
-        },
-    }
-}
+const DIGITS: &str = r#"
+format = "digits"
+splits = { calibration = "0..512", evaluation = "1000..1797" }
+preprocess = { resize = [32, 32], interpolation = "bilinear", antialias = false, mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }
+"#;
 
 /// The digits of a split, preprocessed, in batches of 32.
 fn inputs(split: &str) -> Vec<Tensor> {
-    let settings = digits();
+    let settings: Dataset = toml::from_str(DIGITS).unwrap();
     let runtime = lab::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
     let source = dataset::open(&settings, None).unwrap();
     let entries = source.split(split).unwrap();
-    let images: Vec<Image> = entries.iter().map(|entry| source.decode(entry, &[]).unwrap()).collect();
+    let images: Vec<Image> =
+        entries.iter().map(|entry| source.decode(entry, &source.bytes(entry).unwrap()).unwrap()).collect();
     let batch = |chunk: &[Image]| runtime.arithmetic().preprocess(chunk, &settings.preprocess, 3).unwrap();
     images.chunks(BATCH).map(batch).collect()
 }

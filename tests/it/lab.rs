@@ -46,7 +46,7 @@ mod with_torch {
     #[expect(clippy::print_stderr, reason = "this is how a test speaks")]
     pub(crate) fn skip(why: &str) {
         eprintln!("SKIPPED: {why}");
-        if let Some(log) = std::env::var_os("REQUANT_SKIP_LOG") {
+        if let Some(log) = std::env::var_os("SKIPPED_TESTS_LOG") {
             let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
             let _ = file.and_then(|mut file| writeln!(file, "{why}"));
         }

@@ -20,6 +20,9 @@ mod golden;
 /// Ctrl-C in every stage.
 #[cfg(feature = "torch")]
 mod interrupts;
+/// Resizing, cropping and normalizing against torchvision's own.
+#[cfg(feature = "torch")]
+mod preprocessing;
 /// The archives load and compute the same in Python's PyTorch.
 #[cfg(feature = "torch")]
 mod python;

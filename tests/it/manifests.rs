@@ -1,45 +1,138 @@
+use std::path::Path;
+
 use requant::base::explain::{Cause, Failure};
 use requant::base::files;
-use requant::manifest;
+use requant::cli::diagnostic_text;
+use requant::manifest::{self, Overrides, Resolved};
 
 use crate::lab;
 
-/// What loading the demo's manifest says after an edit.
-fn told(from: &str, to: &str) -> Failure {
-    let text = files::read_text(&lab::root().join("experiments/digits.toml")).unwrap();
-    assert!(text.contains(from), "the manifest has no `{from}`");
+/// Everything that is said of a failure, as a person without colours reads it; `folder` is cut off.
+pub(crate) fn told(failure: &Failure, folder: &Path) -> String {
+    let texts = failure.diagnostics.iter().map(|diagnostic| diagnostic_text(diagnostic, false) + "\n");
+    texts.collect::<String>().replace(&format!("{}/", folder.display()), "")
+}
+
+/// Every malformed manifest of `tests/diagnostics` says what the file beside it holds.
+/// `UPDATE_GOLDEN=1` writes those files anew.
+#[test]
+fn every_malformed_manifest_is_told_its_line() {
+    let folder = lab::root().join("tests/diagnostics");
+    let names: Vec<String> = files::list(&folder).unwrap().into_iter().filter(|name| name.ends_with(".toml")).collect();
+    assert!(names.len() >= 60, "{}", names.len());
+    let mut wrong = Vec::new();
+    for name in names {
+        let path = folder.join(&name);
+        let failure = manifest::load(&path, &Overrides::default()).expect_err(&name);
+        assert_eq!(failure.cause(), Cause::Input, "{name}");
+        let text = told(&failure, &folder);
+        for diagnostic in failure.diagnostics.iter() {
+            assert!(diagnostic.place.is_some() && diagnostic.next_step.is_some(), "{name}: {text}");
+        }
+        let golden = path.with_extension("txt");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            files::write(&golden, text.as_bytes()).unwrap();
+        }
+        if files::read_text(&golden).unwrap_or_default() != text {
+            wrong.push(format!("{name}:\n{text}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The demo's manifest with edits, in a folder of its own, under these overrides.
+fn load(edits: &[(&str, &str)], project: &str, overrides: &Overrides) -> Result<Resolved, String> {
+    let mut text = files::read_text(&lab::root().join("experiments/digits.toml")).unwrap();
+    for (from, to) in edits {
+        assert!(text.contains(from), "the manifest has no `{from}`");
+        text = text.replacen(from, to, 1);
+    }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("m.toml");
-    files::write(&path, text.replacen(from, to, 1).as_bytes()).unwrap();
-    Failure::from(manifest::load(&path).unwrap_err())
+    let home = folder.path().join("experiments");
+    files::create_dir_all(&home).unwrap();
+    files::write(&folder.path().join("requant.toml"), project.as_bytes()).unwrap();
+    files::write(&home.join("m.toml"), text.as_bytes()).unwrap();
+    manifest::load(&home.join("m.toml"), overrides).map_err(|failure| told(&failure, folder.path()))
+}
+
+fn set(lines: &[&str]) -> Overrides {
+    Overrides { set: lines.iter().map(|line| (*line).to_owned()).collect(), ..Overrides::default() }
 }
 
 #[test]
-fn each_mistake_is_named_with_the_next_step() {
-    let cases = [
-        ("recipe = ", "recepie = ", "unknown key `recepie`", "did you mean `recipe`?"),
-        ("engine = \"fbgemm\"", "engine = \"fbgem\"", "unknown value `fbgem`", "did you mean `fbgemm`?"),
-        ("samples = 512", "samples = \"many\"", "found `\"many\"`", ""),
-        ("samples = 512", "samples = 0", "`calibration.samples` must be at least 1", "say how many"),
-        ("schema = 1", "schema = 9", "is 9, and this requant reads schema 1", "use a newer requant"),
-        ("name = \"digits\"", "name = \"../up\"", "cannot name a folder", "use letters"),
-        ("sha256 = \"3463", "sha256 = \"zz63", "is not a SHA-256 digest", ""),
-        ("name = \"int8_fbgemm_cpu\"", "name = \"fp32_cpu\"", "appears twice", "its own name"),
-        ("threads = 2", "threads = 0", "`compute.threads` must be between 1 and 1024", "physical cores"),
-        ("max_accuracy_drop = 1.0", "max_accuracy_drop = -1.0", "between 0 and 100", "max_accuracy_drop = 1.0"),
-        ("std = [0.5, 0.5, 0.5]", "std = [0.5, 0.0, 0.5]", "must be positive", "trained with"),
-        ("strategy = \"all\"", "strategy = \"all\"\nsamples = 5", "does not apply", "remove it"),
-        ("precision = \"fp32\"", "precision = \"fp32\"\nengine = \"x86\"", "only applies to INT8", "remove it"),
-        ("splits = [\"test\"]", "splits = [\"test\", \"test\"]", "names a split twice", "count once"),
-        ("samples = 512", "samples = 512\nbatch_size = 99999999", "between 1 and 65536", "batch_size = 32"),
-        ("[[variant]]", "[[variant", "", ""),
-    ];
-    for (from, to, what, next) in cases {
-        let failure = told(from, to);
-        assert_eq!(failure.cause, Cause::Input);
-        assert!(failure.message.contains("m.toml") && failure.message.contains(what), "{to}: {}", failure.message);
-        assert!(failure.next_step.clone().unwrap_or_default().contains(next), "{to}: {failure:?}");
+fn later_layers_win_and_every_value_names_its_own() {
+    let project = "[compute]\nthreads = 3\n\n[benchmark]\nrounds = 4\niterations = 6\n";
+    let environment = [("REQUANT_BENCHMARK__ROUNDS", "5"), ("REQUANT_BENCHMARK__WARMUP", "7"), ("HOME", "x")];
+    let overrides = Overrides {
+        environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        ..set(&["benchmark.warmup=8", "description=a word"])
+    };
+    let resolved = load(&[], project, &overrides).unwrap();
+    let manifest = &resolved.manifest;
+    assert_eq!((manifest.compute.threads, manifest.benchmark.rounds), (2, 5), "the manifest wins over the project");
+    assert_eq!((manifest.benchmark.iterations, manifest.benchmark.warmup), (6, 8));
+    assert_eq!(manifest.description, "a word", "what is not TOML is a string");
+    for line in [
+        "threads = 2  # manifest, m.toml:48",
+        "rounds = 5  # environment, REQUANT_BENCHMARK__ROUNDS",
+        "iterations = 6  # project, ../requant.toml:6",
+        "warmup = 8  # command line, --set benchmark.warmup",
+        "batch_sizes = [1, 32]  # default",
+        "engine = \"fbgemm\"  # manifest, m.toml:38",
+    ] {
+        assert!(resolved.written_out.contains(line), "{line}: {}", resolved.written_out);
     }
+    let outside: Vec<_> =
+        resolved.overrides.iter().map(|o| (o.key.as_str(), o.value.as_str(), o.instead_of.as_deref())).collect();
+    let wanted = [
+        ("benchmark.iterations", "6", Some("10")),
+        ("benchmark.rounds", "5", Some("10")),
+        ("benchmark.warmup", "8", Some("3")),
+    ];
+    assert_eq!(outside, wanted, "a description is no science");
+    assert!(load(&[], "", &Overrides::default()).unwrap().overrides.is_empty());
+    assert!(load(&[], "", &set(&["compute.threads=2"])).unwrap().overrides.is_empty(), "nothing else than before");
+}
+
+#[test]
+fn mistakes_outside_the_manifest_are_shown_where_they_are() {
+    let project = load(&[], "[compute]\nthreds = 3\n", &Overrides::default()).unwrap_err();
+    assert!(
+        project.contains("experiments/../requant.toml:2:1") && project.contains("did you mean `threads`?"),
+        "{project}"
+    );
+    let command =
+        load(&[], "", &set(&["compute.threads=0", "fly", "compute.isa.x=1", "compute.isa=avx2", "variant.0.name=x"]))
+            .unwrap_err();
+    for wanted in [
+        "--> command line:1:17",
+        "1 | compute.threads=0",
+        "is not an assignment",
+        "sets both a table and a key in it",
+        "`variant` is a table, not an array",
+    ] {
+        assert!(command.contains(wanted), "{wanted}: {command}");
+    }
+    let named = ("REQUANT_COMPUTE__THREDS".to_owned(), "4".to_owned());
+    let environment = Overrides { environment: vec![named], ..Overrides::default() };
+    let environment = load(&[], "", &environment).unwrap_err();
+    assert!(
+        environment.contains("--> environment:1:1") && environment.contains("did you mean `threads`?"),
+        "{environment}"
+    );
+}
+
+#[test]
+fn paths_are_relative_to_the_layer_that_names_them() {
+    let resolved = load(&[], "[report]\ntemplate = \"mine.tera\"\n", &set(&["dataset.path=digits.csv"])).unwrap();
+    let template = resolved.manifest.report.template.as_deref().unwrap();
+    assert!(resolved.locate("report.template", template).ends_with("experiments/../mine.tera"));
+    assert_eq!(resolved.locate("dataset.path", Path::new("digits.csv")), Path::new("digits.csv"));
+    assert!(
+        resolved
+            .locate("model.path", &resolved.manifest.model.path)
+            .ends_with("experiments/models/digits-mobilenet_v3_small.onnx")
+    );
 }
 
 #[test]
@@ -48,19 +141,29 @@ fn every_committed_experiment_resolves_and_writes_every_value_out() {
     let names: Vec<_> = files::list(&folder).unwrap().into_iter().filter(|name| name.ends_with(".toml")).collect();
     assert!(names.len() >= 3);
     for name in names {
-        let resolved = manifest::load(&folder.join(&name)).unwrap();
+        let load = |path: &Path| manifest::load(path, &Overrides::default()).unwrap();
+        let resolved = load(&folder.join(&name));
         let written = &resolved.written_out;
-        assert!(written.contains("schema = 1  # manifest"), "{name}: {written}");
+        assert!(written.contains(&format!("schema = 1  # manifest, {name}:1")), "{name}: {written}");
         assert!(written.contains("warmup = 3  # default"), "{name}: {written}");
         assert!(written.contains("engine = \"fbgemm\"  # manifest"), "{name}: {written}");
         assert!(written.contains("baseline = false  # default"), "{name}: {written}");
-        let digest = resolved.digest();
-        assert_eq!(digest, manifest::load(&folder.join(&name)).unwrap().digest());
+        assert_eq!(resolved.digest(), load(&folder.join(&name)).digest());
         // What was written out is itself a manifest of the same settings.
         let copy = tempfile::tempdir().unwrap();
         let path = copy.path().join("resolved.toml");
         files::write(&path, written.as_bytes()).unwrap();
-        let again = manifest::load(&path).unwrap();
-        assert_eq!((again.digest(), again.manifest), (digest, resolved.manifest), "{name}");
+        let again = load(&path);
+        assert_eq!((again.digest(), again.manifest), (resolved.digest(), resolved.manifest), "{name}");
     }
+}
+
+#[test]
+fn the_reference_page_is_the_one_that_the_schema_gives() {
+    let path = lab::root().join("docs/manifest.md");
+    let page = manifest::reference_page();
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        files::write(&path, page.as_bytes()).unwrap();
+    }
+    assert!(files::read_text(&path).unwrap_or_default() == page, "run `requant schema --markdown > docs/manifest.md`");
 }

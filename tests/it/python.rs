@@ -32,10 +32,10 @@ print('same')
 
 #[test]
 fn archives_load_run_save_and_load_again_in_pytorch() {
-    let python = std::env::var("REQUANT_PYTHON").unwrap_or_else(|_| "python3".into());
+    let python = std::env::var("PYTHON_WITH_TORCH").unwrap_or_else(|_| "python3".into());
     let version = Command::new(&python).args(["-c", "import torch; print(torch.__version__)"]).output();
     let Some(version) = version.ok().filter(|output| output.status.success()) else {
-        return lab::skip("no Python with torch; set REQUANT_PYTHON to one");
+        return lab::skip("no Python with torch; set PYTHON_WITH_TORCH to one");
     };
     assert!(!version.stdout.is_empty());
     let bench = Bench::new();

@@ -61,7 +61,7 @@ fn test() -> Result<(), String> {
     } else {
         &["test", "--release", "--workspace", "--no-fail-fast"]
     };
-    let result = cargo(arguments, &[("REQUANT_SKIP_LOG", &log)]);
+    let result = cargo(arguments, &[("SKIPPED_TESTS_LOG", &log)]);
     let skipped = std::fs::read_to_string(&log).unwrap_or_default();
     say(&format!("{} tests were skipped", skipped.lines().count()));
     skipped.lines().for_each(|line| say(&format!("  skipped: {line}")));

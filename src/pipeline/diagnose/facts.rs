@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::graph::quantization::{FloatReason, Placement};
 use crate::graph::{NodeId, Op};
+use crate::manifest::Choice as _;
 use crate::pipeline::calibrate::Calibrated;
 use crate::pipeline::quantize::Quantized;
 use crate::quantize::observer::{Observed, ObserverKind};
@@ -15,7 +16,7 @@ pub(super) fn network(quantized: &Quantized) -> Network {
     let mut int8_modules = BTreeMap::new();
     let mut float_operators = BTreeMap::new();
     if quantized.quantization.is_some() {
-        for (node, placement) in prepared.graph.nodes.iter().zip(&quantized.calibrated.plan.placement) {
+        for (node, placement) in prepared.inputs.model.graph.nodes.iter().zip(&quantized.calibrated.plan.placement) {
             let kind = node.op.torch_name().to_owned();
             match placement {
                 // Pooling keeps its class; PyTorch counts only modules it swaps for INT8 ones.
@@ -26,11 +27,11 @@ pub(super) fn network(quantized: &Quantized) -> Network {
         }
     }
     Network {
-        fp32_modules: prepared.fp32_modules.clone(),
+        fp32_modules: prepared.inputs.model.fp32_modules.clone(),
         int8_modules,
         float_operators,
-        patches: prepared.patches.clone(),
-        layers: prepared.graph.ids().map(|id| layer(quantized, id)).collect(),
+        patches: prepared.inputs.model.patches.clone(),
+        layers: prepared.inputs.model.graph.ids().map(|id| layer(quantized, id)).collect(),
     }
 }
 
@@ -41,7 +42,7 @@ const fn swapped(op: &Op) -> bool {
 
 fn layer(quantized: &Quantized, id: NodeId) -> Layer {
     let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
-    let node = prepared.graph.node(id);
+    let node = prepared.inputs.model.graph.node(id);
     let slot = plan.observer_of[id.0];
     let observed =
         slot.and_then(|slot| calibration.observed[slot].map(|seen| observed_facts(plan.observers[slot].kind, &seen)));
@@ -88,14 +89,21 @@ pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
         .zip(&calibration.observed)
         .filter(|(slot, observed)| quantized.quantization.is_some() && watching(slot) && dead(observed))
         .filter_map(|(slot, _)| slot.members.first())
-        .map(|id| prepared.graph.node(*id).name.clone());
-    let excepted = |id: &NodeId| prepared.rules[id.0] != crate::quantize::LayerRule::default();
+        .map(|id| prepared.inputs.model.graph.node(*id).name.clone());
+    let excepted = |id: &NodeId| prepared.inputs.rules[id.0] != crate::quantize::LayerRule::default();
     QuantizationFacts {
-        recipe: prepared.recipe.name().to_owned(),
-        description: prepared.recipe.describe().to_owned(),
+        recipe: prepared.resolved.manifest.quantize.recipe.word().to_owned(),
+        description: prepared.resolved.manifest.quantize.recipe.describe().to_owned(),
         calibration_batches: calibration.batches,
         observers: plan.observers.iter().filter(|slot| watching(slot)).count(),
         dead_observers: dead_observers.collect(),
-        overridden: prepared.graph.ids().filter(excepted).map(|id| prepared.graph.node(id).name.clone()).collect(),
+        overridden: prepared
+            .inputs
+            .model
+            .graph
+            .ids()
+            .filter(excepted)
+            .map(|id| prepared.inputs.model.graph.node(id).name.clone())
+            .collect(),
     }
 }

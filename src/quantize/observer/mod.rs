@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use histogram::Histogram;
 use minmax::MinMax;
 
+use crate::manifest::LayerObserver;
+
 /// The observers a recipe or a layer rule can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -22,6 +24,16 @@ pub enum ObserverKind {
     Percentile,
     /// Range known from the operator itself, as for a sigmoid; nothing is observed.
     Fixed,
+}
+
+impl From<LayerObserver> for ObserverKind {
+    fn from(named: LayerObserver) -> Self {
+        match named {
+            LayerObserver::Histogram => Self::Histogram,
+            LayerObserver::Minmax => Self::Minmax,
+            LayerObserver::Percentile => Self::Percentile,
+        }
+    }
 }
 
 /// The range an observer chose, and what it saw.

@@ -1,13 +1,13 @@
 //! Image arithmetic with libtorch's own operators, in the order of torchvision's tensor
-//! transforms: scale to 0..1, resize, normalize.
+//! transforms: scale to 0..1, resize, crop, repeat a single channel, normalize.
 
+use requant::dataset::{Image, ImageArithmetic, PreprocessError, crop_start, output_size, resized};
+use requant::manifest::{Interpolation, Preprocess};
+use requant::tensor::Tensor;
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
 use super::convert::{from_torch, pixels_to_torch};
 use super::reason;
-use requant::dataset::{Image, ImageArithmetic, PreprocessError};
-use requant::manifest::{Interpolation, Preprocess};
-use requant::tensor::Tensor;
 
 pub(super) struct TorchArithmetic;
 
@@ -21,14 +21,12 @@ impl ImageArithmetic for TorchArithmetic {
             let found = image.channels;
             return Err(PreprocessError(format!("they have {found} channels, and the model takes {channels}")));
         }
-        let size = |image: &Image| (image.height, image.width);
-        if let Some(other) =
-            images.iter().find(|image| size(image) != size(&images[0])).filter(|_| settings.resize.is_none())
-        {
-            let ((h, w), (oh, ow)) = (size(&images[0]), size(other));
-            return Err(PreprocessError(format!(
-                "they differ in size, {h} × {w} and {oh} × {ow}, and `resize` is not set"
-            )));
+        let sizes = images.iter().map(|image| output_size(settings, image.height, image.width));
+        let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
+        if let Some([h, w]) = sizes.iter().find(|size| **size != sizes[0]) {
+            let [first_h, first_w] = sizes[0];
+            let advice = "set `resize`, or `center_crop` after `resize_shorter_side`";
+            return Err(PreprocessError(format!("they differ in size, {first_h} × {first_w} and {h} × {w}: {advice}")));
         }
         batch(images, settings, channels).and_then(|t| from_torch(&t)).map_err(|error| PreprocessError(reason(&error)))
     }
@@ -38,24 +36,37 @@ fn batch(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tor
     let same =
         |a: &Image, b: &Image| (a.channels, a.height, a.width, a.full) == (b.channels, b.height, b.width, b.full);
     // Images of one size go through as one tensor; the operators treat images independently.
-    let resized = if images.windows(2).all(|pair| same(&pair[0], &pair[1])) {
-        resize(images, settings)?
+    let placed = if images.windows(2).all(|pair| same(&pair[0], &pair[1])) {
+        place(images, settings, channels)?
     } else {
-        let each = images.iter().map(|image| resize(std::slice::from_ref(image), settings));
+        let each = images.iter().map(|image| place(std::slice::from_ref(image), settings, channels));
         TorchTensor::f_cat(&each.collect::<Result<Vec<_>, _>>()?, 0)?
     };
-    let mut size = resized.size();
-    size[1] = i64::try_from(channels).unwrap_or(i64::MAX);
-    normalize(&resized.f_expand(&size, false)?, settings)
+    normalize(&placed, settings)
 }
 
-fn resize(images: &[Image], settings: &Preprocess) -> Result<TorchTensor, TchError> {
+/// Images of one size, scaled, resized, cropped and with the model's channels.
+fn place(images: &[Image], settings: &Preprocess, channels: usize) -> Result<TorchTensor, TchError> {
     let Some(first) = images.first() else { return Err(TchError::Shape("an empty batch".into())) };
     let pixels: Vec<u8> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
     let shape = [images.len(), first.channels, first.height, first.width];
     let scaled = pixels_to_torch(&pixels, &shape)?.f_to_kind(Kind::Float)?.f_div_scalar(i64::from(first.full))?;
-    let Some([height, width]) = settings.resize else { return Ok(scaled) };
-    let size = [height, width].map(|side| i64::try_from(side).unwrap_or(i64::MAX));
+    let size = resized(settings, first.height, first.width);
+    let resized = if size == [first.height, first.width] { scaled } else { resize(&scaled, settings, size)? };
+    let cropped =
+        match settings.center_crop {
+            None => resized,
+            Some([height, width]) => resized
+                .f_narrow(2, signed(crop_start(size[0], height)), signed(height))?
+                .f_narrow(3, signed(crop_start(size[1], width)), signed(width))?,
+        };
+    let mut size = cropped.size();
+    size[1] = signed(channels);
+    cropped.f_expand(&size, false)
+}
+
+fn resize(scaled: &TorchTensor, settings: &Preprocess, size: [usize; 2]) -> Result<TorchTensor, TchError> {
+    let size = size.map(signed);
     match (settings.interpolation, settings.antialias) {
         (Interpolation::Bilinear, false) => scaled.f_upsample_bilinear2d(size, false, None, None),
         (Interpolation::Bilinear, true) => scaled.f_internal_upsample_bilinear2d_aa(size, false, None, None),
@@ -63,6 +74,10 @@ fn resize(images: &[Image], settings: &Preprocess) -> Result<TorchTensor, TchErr
         (Interpolation::Bicubic, true) => scaled.f_internal_upsample_bicubic2d_aa(size, false, None, None),
         (Interpolation::Nearest, _) => scaled.f_upsample_nearest2d(size, None, None),
     }
+}
+
+fn signed(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "torchvision keeps mean and std in the image's type, f32")]

@@ -1,0 +1,148 @@
+//! `requant check`.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::args::Format;
+use super::complaint::{self, complain};
+use super::gauge::Gauge;
+use super::{Exit, print};
+use crate::backend::Availability;
+use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
+use crate::base::files;
+use crate::dataset::Chosen;
+use crate::inspect::{self, Inputs, PinState};
+use crate::manifest::{self, Overrides, Resolved};
+
+/// Where manifests are looked for when none is named.
+const HOME: &str = "experiments";
+
+pub(super) fn check(named: Vec<PathBuf>, overrides: &Overrides, format: Format) -> Result<Exit, Failure> {
+    let paths = if named.is_empty() { committed()? } else { named };
+    let mut exit: Option<Cause> = None;
+    let mut documents = Vec::new();
+    for path in &paths {
+        let Checked { diagnostics, summary } = one(path, overrides);
+        let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+        let worst = errors.map(|diagnostic| diagnostic.cause).max();
+        exit = exit.max(worst);
+        match format {
+            Format::Text => {
+                complain(&diagnostics);
+                print(&headline(path, &diagnostics));
+                print(&summary);
+            }
+            Format::Json => documents.push(json!({
+                "manifest": path.display().to_string(),
+                "exit_code": worst.map_or(Exit::Done, Exit::from).code(),
+                "diagnostics": diagnostics.iter().map(complaint::json).collect::<Vec<_>>(),
+            })),
+        }
+        if worst == Some(Cause::Interrupted) {
+            break;
+        }
+    }
+    if format == Format::Json {
+        print(&format!("{:#}\n", json!({ "format": 1, "manifests": documents })));
+    }
+    Ok(exit.map_or(Exit::Done, Exit::from))
+}
+
+fn committed() -> Result<Vec<PathBuf>, Failure> {
+    let names = files::list(Path::new(HOME))?;
+    let found: Vec<PathBuf> = names
+        .iter()
+        .filter(|name| name.ends_with(".toml") && *name != manifest::PROJECT_FILE)
+        .map(|name| Path::new(HOME).join(name))
+        .collect();
+    if found.is_empty() {
+        return Err(Diagnostic::error(Cause::Input, format!("`{HOME}` holds no manifest")).next("name one").into());
+    }
+    Ok(found)
+}
+
+struct Checked {
+    diagnostics: Vec<Diagnostic>,
+    summary: String,
+}
+
+fn one(path: &Path, overrides: &Overrides) -> Checked {
+    let resolved = match manifest::load(path, overrides) {
+        Ok(resolved) => resolved,
+        Err(failure) => return Checked { diagnostics: failure.diagnostics, summary: String::new() },
+    };
+    let found = inspect::inspect(&resolved, &Gauge::new("hashing"));
+    let mut diagnostics = found.problems;
+    let mut summary = String::new();
+    if let Some(inputs) = &found.inputs {
+        diagnostics.extend(inspect::concerns(&resolved, inputs, &found.pins));
+        summary = summarize(&resolved, inputs, &found.pins);
+    }
+    Checked { diagnostics, summary }
+}
+
+fn headline(path: &Path, diagnostics: &[Diagnostic]) -> String {
+    let count = |severity| diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let said = match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => "ok".to_owned(),
+        (0, warnings) => format!("ok, with {}", counted(warnings, "warning")),
+        (errors, 0) => counted(errors, "error"),
+        (errors, warnings) => format!("{}, {}", counted(errors, "error"), counted(warnings, "warning")),
+    };
+    format!("{}: {said}\n", path.display())
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
+/// What a run would work on.
+fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String {
+    let manifest = &resolved.manifest;
+    let pinned = |key: &str| match pins.iter().find(|pin| pin.key == key) {
+        Some(pin) if pin.holds() => "pinned",
+        Some(pin) if pin.expected.is_some() => "pin broken",
+        _ => "not pinned",
+    };
+    let shape: Vec<String> = inputs.model.facts.input.iter().map(usize::to_string).collect();
+    let classes = inputs.data.source.classes();
+    let mut lines = vec![
+        format!(
+            "model        {} → {} classes, {} operators, {}",
+            shape.join(" × "),
+            inputs.model.classes,
+            inputs.model.graph.nodes.len(),
+            pinned("model.sha256")
+        ),
+        format!("dataset      {}, {} classes, {}", manifest.dataset.format, classes.len(), pinned("dataset.sha256")),
+    ];
+    let subsets = [
+        ("calibration", &manifest.calibration.splits, &inputs.data.calibration),
+        ("evaluation", &manifest.evaluation.splits, &inputs.data.evaluation),
+    ];
+    for (table, splits, chosen) in subsets {
+        let pin = pinned(&format!("{table}.sha256"));
+        lines.push(format!(
+            "{table:11}  {} samples of {}, {}, {pin}",
+            chosen.entries.len(),
+            splits.join(" + "),
+            spread(chosen, classes)
+        ));
+    }
+    for (variant, availability) in manifest.variant.iter().zip(&inputs.availability) {
+        let state = match availability {
+            Availability::Ready { detail } => detail,
+            Availability::Missing { why, .. } => &format!("missing: {why}"),
+        };
+        lines.push(format!("variant      {}: {state}", variant.name));
+    }
+    lines.iter().flat_map(|line| ["  ", line, "\n"]).collect()
+}
+
+fn spread(chosen: &Chosen, classes: &[String]) -> String {
+    let mut counts = vec![0_usize; classes.len()];
+    chosen.entries.iter().for_each(|entry| counts[entry.class] += 1);
+    let (fewest, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
+    if fewest == most { format!("{fewest} per class") } else { format!("{fewest} to {most} per class") }
+}

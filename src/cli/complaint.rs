@@ -1,0 +1,95 @@
+//! Diagnostics as a person reads them: the line, a caret, what is wrong, the next step.
+
+use std::io::IsTerminal as _;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use serde_json::{Value, json};
+
+use super::{Exit, eprint};
+use crate::base::explain::{Cause, Diagnostic, Severity, line_and_column};
+
+/// Longer lines are not shown whole.
+const LONGEST_SHOWN: usize = 400;
+
+/// Prints diagnostics to standard error; with colour on a terminal that wants it.
+pub(super) fn complain(diagnostics: &[Diagnostic]) {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    for diagnostic in diagnostics {
+        eprint(&text(diagnostic, colour));
+    }
+}
+
+/// One diagnostic as text.
+#[must_use]
+pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(printable(&diagnostic.message)));
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    if let Some(place) = &diagnostic.place {
+        // A whole hostile file on one line would bury the message.
+        let (line, column) = line_and_column(&place.text, place.span.start);
+        let start = place.text[..place.span.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = place.text[place.span.start..].find('\n').map_or(place.text.len(), |at| place.span.start + at);
+        if end - start <= LONGEST_SHOWN {
+            let stop = place.span.end.clamp(place.span.start, end);
+            let snippet = Snippet::source(printable_line(&place.text[start..end]))
+                .path(printable(&place.file))
+                .line_start(line)
+                .annotation(AnnotationKind::Primary.span(place.span.start - start..stop - start));
+            group = group.element(snippet);
+        } else {
+            let origin = annotate_snippets::Origin::path(printable(&place.file)).line(line).char_column(column);
+            group = group.element(origin);
+        }
+    }
+    if let Some(next) = &diagnostic.next_step {
+        group = group.element(Level::HELP.with_name("next").message(printable(next)));
+    }
+    renderer.render(&[group])
+}
+
+/// Control characters of a hostile name must not reach a terminal; the length in bytes stays.
+fn printable_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c.len_utf8() == 1 && c != '\t' { ' ' } else { c }).collect()
+}
+
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() }
+                .chars()
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// One diagnostic as editors take it: lines and columns from 1.
+pub(super) fn json(diagnostic: &Diagnostic) -> Value {
+    let place = diagnostic.place.as_ref().map(|place| {
+        let (line, column) = line_and_column(&place.text, place.span.start);
+        let (end_line, end_column) = line_and_column(&place.text, place.span.end);
+        json!({ "file": place.file, "line": line, "column": column, "end_line": end_line, "end_column": end_column })
+    });
+    json!({
+        "severity": match diagnostic.severity { Severity::Error => "error", Severity::Warning => "warning" },
+        "cause": cause(diagnostic.cause),
+        "exit_code": Exit::from(diagnostic.cause).code(),
+        "message": diagnostic.message,
+        "next": diagnostic.next_step,
+        "place": place,
+    })
+}
+
+const fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Refuted => "check-failed",
+        Cause::EngineMissing => "engine-missing",
+        Cause::Integrity => "integrity",
+        Cause::Input => "input",
+        Cause::Interrupted => "interrupted",
+        Cause::Bug => "bug",
+    }
+}

@@ -1,0 +1,52 @@
+//! `requant new`.
+
+use std::path::{Path, PathBuf};
+
+use super::gauge::Gauge;
+use super::{Exit, print};
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::manifest::{Choice as _, Recipe, is_file_name, nearest};
+use crate::scaffold::{self, Scaffold, Wish};
+
+pub(super) fn new(
+    name: &str,
+    model: &Path,
+    data: &Path,
+    recipe: &str,
+    output: Option<PathBuf>,
+) -> Result<Exit, Failure> {
+    if !is_file_name(name) {
+        let message = format!("`{name}` cannot name a file");
+        return Err(Diagnostic::error(Cause::Input, message).next("use letters, digits, `-`, `_` and `.`").into());
+    }
+    let recipe = known(recipe)?;
+    let output = output.unwrap_or_else(|| place(name));
+    let wish = Wish { name, model, data, recipe, output: &output };
+    let Scaffold { written, guesses } = scaffold::scaffold(&wish, &Gauge::new("hashing"))?;
+    for path in written {
+        print(&format!("wrote {}\n", path.display()));
+    }
+    print("look at:\n");
+    for guess in guesses {
+        print(&format!("  {guess}\n"));
+    }
+    print(&format!("then: requant check {0}\n      requant run {0}\n", output.display()));
+    Ok(Exit::Done)
+}
+
+fn known(name: &str) -> Result<Recipe, Diagnostic> {
+    let words = || Recipe::ALL.iter().map(|recipe| recipe.word());
+    Recipe::ALL.iter().copied().find(|recipe| recipe.word() == name).ok_or_else(|| {
+        let next = match nearest(name, words()) {
+            Some(close) => format!("did you mean `{close}`?"),
+            None => format!("choose one of {}", words().collect::<Vec<_>>().join(", ")),
+        };
+        Diagnostic::error(Cause::Input, format!("unknown recipe `{name}`")).next(next)
+    })
+}
+
+fn place(name: &str) -> PathBuf {
+    let home = Path::new("experiments");
+    let file = format!("{name}.toml");
+    if home.is_dir() { home.join(file) } else { file.into() }
+}

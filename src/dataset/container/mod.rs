@@ -1,0 +1,149 @@
+//! Files in a folder, a tar, a gzipped tar or a zip, behind one door: names and bytes.
+//!
+//! Archives are not trusted. A name that is not a plain relative path, a link, a device, a second
+//! entry of one name, or an entry that expands beyond all measure is refused by name before
+//! anything of it is used, and nothing is ever written where an archive says.
+
+mod name;
+mod tar;
+mod zip;
+
+use std::fs::File;
+use std::io::{Read, Seek as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::DatasetError;
+use crate::base::digest::Digest;
+use crate::base::files::{self, FileError};
+use crate::base::interrupt;
+use crate::base::progress::{Counted, Meter};
+
+/// No single file of a dataset is larger; what claims to be is not read.
+pub(super) const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// A folder or an archive of files.
+pub(super) struct Container {
+    path: PathBuf,
+    /// `/`-separated, sorted by their bytes; a place is an index here.
+    names: Vec<String>,
+    store: Store,
+}
+
+enum Store {
+    Folder,
+    Tar { file: File, spans: Vec<Span> },
+    Zip { file: File, members: Vec<zip::Member> },
+}
+
+/// The bytes of one file inside another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+impl Container {
+    pub(super) fn open(path: &Path) -> Result<Self, DatasetError> {
+        if path.is_dir() {
+            let names = files::walk(path)?;
+            for entry in &names {
+                name::check_plain(path, entry)?;
+            }
+            return Ok(Self { path: path.to_owned(), names, store: Store::Folder });
+        }
+        let mut file = files::open(path)?;
+        let (names, store) = match kind(path, &mut file)? {
+            Kind::Tar => {
+                let (names, spans) = tar::index(path, &file)?.into_iter().unzip();
+                (names, Store::Tar { file, spans })
+            }
+            Kind::GzippedTar => {
+                let (contents, entries) = tar::expand(path, &file)?;
+                let (names, spans) = entries.into_iter().unzip();
+                (names, Store::Tar { file: contents, spans })
+            }
+            Kind::Zip => {
+                let (names, members) = zip::index(path, &file)?.into_iter().unzip();
+                (names, Store::Zip { file, members })
+            }
+        };
+        Ok(Self { path: path.to_owned(), names, store })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The whole content of a file.
+    pub(super) fn read(&self, place: usize) -> Result<Vec<u8>, DatasetError> {
+        let wrong = |e| FileError::new("read", &self.path, e);
+        match &self.store {
+            Store::Folder => Ok(files::read(&self.path.join(&self.names[place]))?),
+            Store::Tar { file, spans } => {
+                let Span { offset, length } = spans[place];
+                let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+                file.read_exact_at(&mut bytes, offset).map_err(wrong)?;
+                Ok(bytes)
+            }
+            Store::Zip { file, members } => members[place].read(file).map_err(|reason| DatasetError::BrokenEntry {
+                path: self.path.clone(),
+                entry: self.names[place].clone(),
+                reason,
+            }),
+        }
+    }
+
+    /// SHA-256 of an archive's file; of a folder, of the lines that `sha256sum` prints for its
+    /// files sorted by path. Files are read in parallel.
+    pub(super) fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError> {
+        match self.store {
+            Store::Folder => {
+                let lines = self.names.par_iter().map(|name| self.line(name, meter)).collect::<Result<Vec<_>, _>>()?;
+                Ok(Digest::of_parts(lines.iter().map(String::as_bytes)))
+            }
+            _ => Ok(digest_of_file(&self.path, meter)?),
+        }
+    }
+
+    fn line(&self, name: &str, meter: &dyn Meter) -> Result<String, DatasetError> {
+        interrupt::check()?;
+        let digest = digest_of_file(&self.path.join(name), meter)?;
+        Ok(format!("{digest}  {name}\n"))
+    }
+}
+
+/// SHA-256 of a file, counted on the meter.
+pub(super) fn digest_of_file(path: &Path, meter: &dyn Meter) -> Result<Digest, FileError> {
+    let file = files::open(path)?;
+    let wrong = |e| FileError::new("read", path, e);
+    meter.expect(file.metadata().map_err(wrong)?.len());
+    Digest::of_reader(Counted::new(file, meter)).map_err(wrong)
+}
+
+enum Kind {
+    Tar,
+    GzippedTar,
+    Zip,
+}
+
+/// By the first bytes: a name can be wrong.
+fn kind(path: &Path, file: &mut File) -> Result<Kind, DatasetError> {
+    let mut start = Vec::new();
+    let mut look = || {
+        Read::by_ref(file).take(4).read_to_end(&mut start)?;
+        file.rewind()
+    };
+    look().map_err(|e| FileError::new("read", path, e))?;
+    Ok(match start.as_slice() {
+        [0x1f, 0x8b, ..] => Kind::GzippedTar,
+        [b'P', b'K', 3 | 5, 4 | 6] => Kind::Zip,
+        _ => Kind::Tar,
+    })
+}

@@ -1,0 +1,251 @@
+//! CSV with a header and one image per row: a label and its pixels.
+//!
+//! `digits` is one of them: UCI optical digits (E. Alpaydin and C. Kaynak, 1998, CC BY 4.0), 1 797
+//! rows of a label and 8 × 8 pixels from 0 to 16, which requant carries.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::container::digest_of_file;
+use super::{DatasetError, Entry, Image, Source};
+use crate::base::digest::Digest;
+use crate::base::files;
+use crate::base::progress::Meter;
+use crate::manifest::{Dataset, DatasetFormat};
+
+/// The copy that requant carries.
+const EMBEDDED: &[u8] = include_bytes!("digits.csv");
+
+const DIGITS_SHAPE: [usize; 3] = [1, 8, 8];
+const DIGITS_FULL: u8 = 16;
+const DIGITS_CLASSES: usize = 10;
+
+pub(super) struct CsvRows {
+    path: Option<PathBuf>,
+    content: Vec<u8>,
+    rows: Vec<Row>,
+    classes: Vec<String>,
+    splits: BTreeMap<String, String>,
+    /// `[channels, height, width]`.
+    shape: [usize; 3],
+    full: u8,
+    /// The column of the label.
+    label: usize,
+}
+
+/// One row: its bytes without the line's end, and its class.
+struct Row {
+    start: usize,
+    end: usize,
+    class: usize,
+}
+
+/// What is wrong with a row, counted from 0 after the header.
+type RowProblem = (usize, String);
+
+impl CsvRows {
+    pub(super) fn open(settings: &Dataset, path: Option<&Path>) -> Result<Self, DatasetError> {
+        let is_digits = settings.format == DatasetFormat::Digits;
+        let content = match path {
+            Some(path) => files::read(path)?,
+            None if is_digits => EMBEDDED.to_vec(),
+            None => return Err(DatasetError::NoPath),
+        };
+        let known = if settings.classes.is_empty() && is_digits {
+            (0..DIGITS_CLASSES).map(|class| class.to_string()).collect()
+        } else {
+            settings.classes.clone()
+        };
+        let named = path.unwrap_or(Path::new("digits")).to_owned();
+        let wrong = |(row, reason): RowProblem| DatasetError::Row { path: named.clone(), row, reason };
+        let table = index(&content, &known).map_err(wrong)?;
+        let shape = if is_digits { Some(DIGITS_SHAPE) } else { settings.shape };
+        let shape = shape.map_or_else(|| square(table.pixels), Ok).map_err(|reason| wrong((0, reason)))?;
+        if shape.iter().product::<usize>() != table.pixels {
+            let reason = format!("{} pixel columns are no {} × {} × {}", table.pixels, shape[0], shape[1], shape[2]);
+            return Err(wrong((0, reason)));
+        }
+        let full = if is_digits { DIGITS_FULL } else { settings.full_scale.unwrap_or(u8::MAX) };
+        Ok(Self {
+            path: path.map(Path::to_owned),
+            rows: table.rows,
+            classes: table.classes,
+            label: table.label,
+            splits: settings.splits.clone(),
+            content,
+            shape,
+            full,
+        })
+    }
+
+    fn named(&self) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| "digits".into())
+    }
+}
+
+struct Table {
+    rows: Vec<Row>,
+    classes: Vec<String>,
+    label: usize,
+    /// Columns besides the label.
+    pixels: usize,
+}
+
+/// Finds every row and its class; `known` are the classes in label order, if they are given.
+fn index(content: &[u8], known: &[String]) -> Result<Table, RowProblem> {
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(content);
+    let header = reader.byte_headers().map_err(|error| (0, error.to_string()))?;
+    let columns = header.len();
+    let label = header.iter().position(|name| name.trim_ascii() == b"label").unwrap_or(0);
+    let mut found: Vec<(usize, usize, String)> = Vec::new();
+    let mut record = ByteRecord::new();
+    loop {
+        let row = found.len();
+        if !reader.read_byte_record(&mut record).map_err(|error| (row, error.to_string()))? {
+            break;
+        }
+        if record.len() != columns {
+            return Err((row, format!("{} cells instead of {columns}", record.len())));
+        }
+        let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(0));
+        let stop = usize::try_from(reader.position().byte()).unwrap_or(content.len());
+        let (start, end) = trimmed(content, start, stop);
+        found.push((start, end, String::from_utf8_lossy(record[label].trim_ascii()).into_owned()));
+    }
+    let classes = classes(known, &found);
+    let positions: BTreeMap<&str, usize> = classes.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+    let class = |label: &str| {
+        let number = label.parse::<usize>().ok().filter(|number| *number < classes.len());
+        positions.get(label).copied().or(number)
+    };
+    let rows = found.iter().enumerate().map(|(row, (start, end, label))| match class(label) {
+        Some(class) => Ok(Row { start: *start, end: *end, class }),
+        None => Err((row, format!("the label `{label}` is none of the {} classes", classes.len()))),
+    });
+    Ok(Table { rows: rows.collect::<Result<_, _>>()?, label, pixels: columns - 1, classes })
+}
+
+/// A reader's position may lie on the end of the line before or after.
+fn trimmed(content: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
+    let is_break = |byte: u8| matches!(byte, b'\n' | b'\r');
+    while start < end && is_break(content[start]) {
+        start += 1;
+    }
+    while end > start && is_break(content[end - 1]) {
+        end -= 1;
+    }
+    (start, end)
+}
+
+/// The classes that the manifest lists; else numbers up to the highest label; else the labels sorted.
+fn classes(known: &[String], found: &[(usize, usize, String)]) -> Vec<String> {
+    const MOST: usize = 100_000;
+    if !known.is_empty() {
+        return known.to_vec();
+    }
+    let numbers: Option<Vec<usize>> = found.iter().map(|(.., label)| label.parse().ok()).collect();
+    match numbers.and_then(|numbers| numbers.into_iter().max()).filter(|highest| *highest < MOST) {
+        Some(highest) => (0..=highest).map(|class| class.to_string()).collect(),
+        None => found.iter().map(|(.., label)| label.clone()).collect::<BTreeSet<_>>().into_iter().collect(),
+    }
+}
+
+fn square(pixels: usize) -> Result<[usize; 3], String> {
+    let side = pixels.isqrt();
+    if side * side == pixels && side > 0 {
+        return Ok([1, side, side]);
+    }
+    Err(format!("{pixels} pixel columns are no square; set `dataset.shape`"))
+}
+
+impl Source for CsvRows {
+    fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError> {
+        match &self.path {
+            Some(path) => Ok(digest_of_file(path, meter)?),
+            None => Ok(Digest::of(&self.content)),
+        }
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn splits(&self) -> Vec<String> {
+        self.splits.keys().cloned().collect()
+    }
+
+    fn split(&self, name: &str) -> Result<Vec<Entry>, DatasetError> {
+        let range = self.splits.get(name).ok_or_else(|| DatasetError::NoSplit {
+            path: self.named(),
+            split: name.to_owned(),
+            known: self.splits(),
+        })?;
+        let rows = crate::manifest::row_range(range).filter(|rows| rows.end <= self.rows.len());
+        let rows = rows.ok_or_else(|| DatasetError::Rows {
+            split: name.to_owned(),
+            range: range.clone(),
+            rows: self.rows.len(),
+        })?;
+        Ok(rows.map(|row| Entry { id: row.to_string(), class: self.rows[row].class, place: row }).collect())
+    }
+
+    fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError> {
+        let Row { start, end, .. } = self.rows[entry.place];
+        Ok(self.content[start..end].to_vec())
+    }
+
+    fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {
+        let wrong = |reason: String| DatasetError::Row { path: self.named(), row: entry.place, reason };
+        let mut record = ByteRecord::new();
+        let mut reader = ReaderBuilder::new().has_headers(false).from_reader(bytes);
+        reader.read_byte_record(&mut record).map_err(|error| wrong(error.to_string()))?;
+        let cells = record.iter().enumerate().filter(|(column, _)| *column != self.label);
+        let pixel = |(column, cell): (usize, &[u8])| {
+            let text = String::from_utf8_lossy(cell.trim_ascii()).into_owned();
+            let value = text.parse::<u8>().ok().filter(|value| *value <= self.full);
+            value.ok_or_else(|| wrong(format!("`{text}` in column {} is no pixel from 0 to {}", column + 1, self.full)))
+        };
+        let pixels = cells.map(pixel).collect::<Result<Vec<u8>, _>>()?;
+        let [channels, height, width] = self.shape;
+        Ok(Image { channels, height, width, pixels, full: self.full })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digits(splits: &[(&str, &str)]) -> CsvRows {
+        let preprocess = "preprocess = { interpolation = \"bilinear\", antialias = false, mean = [0.5], std = [0.5] }";
+        let mut settings: Dataset = toml::from_str(&format!("format = \"digits\"\n{preprocess}")).unwrap();
+        settings.splits = splits.iter().map(|(name, range)| ((*name).into(), (*range).into())).collect();
+        CsvRows::open(&settings, None).unwrap()
+    }
+
+    #[test]
+    fn the_embedded_copy_is_whole_and_ranges_are_checked() {
+        let digits = digits(&[("all", "0..1797"), ("far", "5..9999")]);
+        let all = digits.split("all").unwrap();
+        assert_eq!((all.len(), all[0].class, all[1796].class), (1797, 0, 8));
+        assert_eq!(digits.decode(&all[0], &digits.bytes(&all[0]).unwrap()).unwrap().pixels[2], 5);
+        assert!(matches!(digits.split("far"), Err(DatasetError::Rows { .. })));
+        assert!(matches!(digits.split("none"), Err(DatasetError::NoSplit { .. })));
+    }
+
+    #[test]
+    fn labels_may_be_anywhere_and_be_words() {
+        let table = index(b"a,label,b\r\n1,cat,2\r\n3,ant,4\r\n", &[]).unwrap();
+        assert_eq!(
+            (table.label, table.pixels, table.classes.as_slice()),
+            (1, 2, &["ant".to_owned(), "cat".into()][..])
+        );
+        assert_eq!(table.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [1, 0]);
+        assert_eq!(&b"a,label,b\r\n1,cat,2\r\n3,ant,4\r\n"[table.rows[1].start..table.rows[1].end], b"3,ant,4");
+        let listed = index(b"label,p\n1,0\nx,0\n", &["x".into(), "y".into()]).unwrap();
+        assert_eq!(listed.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [1, 0]);
+        assert_eq!(index(b"label,p\n1,0\n1\n", &[]).err().unwrap(), (1, "1 cells instead of 2".into()));
+        assert!(index(b"label,p\n9,0\n", &["x".into()]).is_err());
+    }
+}

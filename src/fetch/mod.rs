@@ -1,0 +1,176 @@
+//! Files from elsewhere: downloaded beside their place, resumed where they were cut off, verified,
+//! and only then given their name.
+
+mod body;
+mod error;
+
+pub use error::FetchError;
+
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use body::{Body, Offered};
+
+use crate::base::digest::Digest;
+use crate::base::files::{self, FileError};
+use crate::base::progress::{Counted, Meter};
+use crate::manifest::{Remote, Resolved};
+
+/// No server makes a file grow beyond this.
+const MAX_BYTES: u64 = 64 << 30;
+
+/// How often a transfer that makes progress is taken up again.
+const ATTEMPTS: usize = 5;
+
+/// A file that a manifest says where to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The manifest key of the address, such as `model.source.url`.
+    pub key: &'static str,
+    pub remote: Remote,
+    pub target: PathBuf,
+}
+
+/// How a file came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Brought {
+    AlreadyThere,
+    Fetched {
+        bytes: u64,
+        /// How many of them an earlier attempt had left.
+        resumed: u64,
+    },
+}
+
+/// Every file of a manifest that has a source.
+#[must_use]
+pub fn wanted(resolved: &Resolved) -> Vec<Wanted> {
+    let manifest = &resolved.manifest;
+    let model = manifest.model.source.iter().map(|remote| Wanted {
+        key: "model.source.url",
+        remote: remote.clone(),
+        target: resolved.locate("model.path", &manifest.model.path),
+    });
+    let dataset = manifest.dataset.source.iter().zip(&manifest.dataset.path).map(|(remote, path)| Wanted {
+        key: "dataset.source.url",
+        remote: remote.clone(),
+        target: resolved.locate("dataset.path", path),
+    });
+    model.chain(dataset).collect()
+}
+
+/// Brings one file. What was received before a failure stays beside the target for the next time,
+/// unless it turned out wrong. `patience` is how long a connection may say nothing.
+pub fn bring(wanted: &Wanted, patience: Duration, meter: &dyn Meter) -> Result<Brought, FetchError> {
+    let Wanted { remote, target, .. } = wanted;
+    if target.exists() {
+        let found = digest(target, meter)?;
+        return if found == remote.sha256 {
+            Ok(Brought::AlreadyThere)
+        } else {
+            Err(FetchError::Occupied { path: target.clone(), expected: remote.sha256, found })
+        };
+    }
+    if let Some(folder) = target.parent() {
+        files::create_dir_all(folder)?;
+    }
+    let mut part = Part::open(target)?;
+    let mut resumed = part.length;
+    loop {
+        transfer(&mut part, &remote.url, patience, meter)?;
+        let found = digest(&part.path, meter)?;
+        if found == remote.sha256 {
+            part.file.sync_all().map_err(|e| FileError::new("write", &part.path, e))?;
+            files::rename(&part.path, target)?;
+            return Ok(Brought::Fetched { bytes: part.length, resumed });
+        }
+        part.restart()?;
+        // What an earlier attempt left may have been another version; that is worth one more try.
+        if resumed == 0 {
+            files::remove(&part.path)?;
+            return Err(FetchError::Wrong { url: remote.url.clone(), expected: remote.sha256, found });
+        }
+        resumed = 0;
+    }
+}
+
+fn digest(path: &Path, meter: &dyn Meter) -> Result<Digest, FileError> {
+    let file = files::open(path)?;
+    Digest::of_reader(Counted::new(file, meter)).map_err(|e| FileError::new("read", path, e))
+}
+
+/// The unfinished file beside the target, held by this process alone.
+struct Part {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl Part {
+    fn open(target: &Path) -> Result<Self, FetchError> {
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(".part");
+        let path = target.with_file_name(name);
+        let wrong = |e| FileError::new("write", &path, e);
+        let mut file = File::options().read(true).append(true).create(true).open(&path).map_err(wrong)?;
+        if file.try_lock().is_err() {
+            return Err(FetchError::Busy { path });
+        }
+        let length = file.seek(SeekFrom::End(0)).map_err(wrong)?;
+        Ok(Self { length, file, path })
+    }
+
+    fn restart(&mut self) -> Result<(), FileError> {
+        self.file.set_len(0).map_err(|e| FileError::new("write", &self.path, e))?;
+        self.length = 0;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        self.file.write_all(bytes).map_err(|e| FileError::new("write", &self.path, e))?;
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Receives the whole file, taking up again what breaks off, for as long as that leads anywhere.
+fn transfer(part: &mut Part, url: &str, patience: Duration, meter: &dyn Meter) -> Result<(), FetchError> {
+    for attempt in 1.. {
+        let before = part.length;
+        match receive(part, url, patience, meter) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.may_pass() && part.length > before && attempt < ATTEMPTS => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn receive(part: &mut Part, url: &str, patience: Duration, meter: &dyn Meter) -> Result<(), FetchError> {
+    let mut body: Body = match body::open(url, part.length, patience)? {
+        Offered::Rest(body) => body,
+        Offered::Whole(body) => {
+            part.restart()?;
+            body
+        }
+        Offered::Nothing if part.length > 0 => return Ok(()),
+        Offered::Nothing => return Err(FetchError::Refused { url: url.to_owned(), status: 416 }),
+    };
+    let total = body.length.map(|length| length.saturating_add(part.length));
+    meter.expect(body.length.unwrap_or(0));
+    while let Some(bytes) = body.next(url, patience)? {
+        part.append(&bytes)?;
+        meter.add(bytes.len() as u64);
+        if part.length > MAX_BYTES {
+            return Err(FetchError::Endless { url: url.to_owned(), limit: MAX_BYTES });
+        }
+    }
+    match total {
+        Some(total) if part.length < total => {
+            Err(FetchError::Cut { url: url.to_owned(), received: part.length, promised: total })
+        }
+        _ => Ok(()),
+    }
+}

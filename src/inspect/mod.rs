@@ -1,0 +1,132 @@
+//! A manifest held against the world: the model, the data, the pins, the engines, the template.
+//!
+//! Everything that can be known before anything is computed is looked at here, without an engine,
+//! and every problem is found in one go. `check` prints what comes of it, `pin` writes it down, and
+//! a run starts from it.
+
+mod concerns;
+mod data;
+mod model;
+mod pins;
+
+pub use concerns::concerns;
+pub use data::DataInputs;
+pub use model::{ModelInputs, read as read_model, rules};
+pub use pins::{PinState, UNPINNED_MODEL};
+
+use crate::backend::{self, Availability, Request};
+use crate::base::digest::Digest;
+use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
+use crate::base::files;
+use crate::base::progress::Meter;
+use crate::manifest::{Choice as _, Resolved};
+use crate::quantize::LayerRule;
+use crate::report;
+
+/// What was found.
+pub struct Inspection {
+    /// Everything that stands in the way of a run.
+    pub problems: Vec<Diagnostic>,
+    /// Every pin that a manifest can hold, where its content could be read.
+    pub pins: Vec<PinState>,
+    /// Present when all of it could be read.
+    pub inputs: Option<Inputs>,
+}
+
+/// What a run works on.
+pub struct Inputs {
+    pub model: ModelInputs,
+    /// One per node of the graph.
+    pub rules: Vec<LayerRule>,
+    pub data: DataInputs,
+    /// One per variant.
+    pub availability: Vec<Availability>,
+    /// The text of the report's template.
+    pub template: String,
+}
+
+/// Looks at everything that a manifest names.
+#[must_use]
+pub fn inspect(resolved: &Resolved, meter: &dyn Meter) -> Inspection {
+    let mut look = Look { resolved, problems: Vec::new(), pins: Vec::new() };
+    let model = look.at_model();
+    let rules = model.as_ref().and_then(|model| look.at_layers(model));
+    let data = look.at_data(model.as_ref(), meter);
+    let availability = look.at_engines();
+    let template = look.at_template();
+    look.hold_pins();
+    let inputs = match (model, rules, data, template) {
+        (Some(model), Some(rules), Some(data), Some(template)) => {
+            Some(Inputs { model, rules, data, availability, template })
+        }
+        _ => None,
+    };
+    Inspection { problems: look.problems, pins: look.pins, inputs }
+}
+
+impl Inspection {
+    /// What a run works on, if nothing stands in its way.
+    pub fn ready(self) -> Result<Inputs, Failure> {
+        let errors: Vec<Diagnostic> =
+            self.problems.into_iter().filter(|problem| problem.severity == Severity::Error).collect();
+        match self.inputs {
+            Some(inputs) if errors.is_empty() => Ok(inputs),
+            _ if errors.is_empty() => Err(Failure::bug("the manifest could not be inspected, and nothing says why")),
+            _ => Err(errors.into()),
+        }
+    }
+}
+
+/// One look, with what it has found so far.
+struct Look<'a> {
+    resolved: &'a Resolved,
+    problems: Vec<Diagnostic>,
+    pins: Vec<PinState>,
+}
+
+impl Look<'_> {
+    /// The value, or a problem at the place of `key`.
+    fn keep<T>(&mut self, key: &str, result: Result<T, impl Into<Diagnostic>>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.problem(key, problem.into());
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, key: &str, problem: Diagnostic) {
+        self.problems.push(problem.at(self.resolved.place(key)));
+    }
+
+    /// What can run; a required variant that cannot is a problem.
+    fn at_engines(&mut self) -> Vec<Availability> {
+        let variants = &self.resolved.manifest.variant;
+        let found: Vec<Availability> = variants.iter().map(|variant| backend::probe(Request::from(variant))).collect();
+        for (position, (variant, availability)) in variants.iter().zip(&found).enumerate() {
+            if let (true, Availability::Missing { why, remedy }) = (variant.required, availability) {
+                let (name, backend) = (&variant.name, variant.backend.word());
+                let message = format!("variant `{name}` needs {backend}, which is missing: {why}");
+                let next = format!("{remedy}; or set `required = false` to report it as a missing row");
+                let problem = Diagnostic::error(Cause::EngineMissing, message).next(next);
+                self.problem(&format!("variant.{position}.backend"), problem);
+            }
+        }
+        found
+    }
+
+    fn at_template(&mut self) -> Option<String> {
+        let Some(path) = &self.resolved.manifest.report.template else { return Some(report::BUILT_IN.to_owned()) };
+        let key = "report.template";
+        let text = files::read_text(&self.resolved.locate(key, path));
+        let text = self.keep(key, text)?;
+        self.found("report.sha256", "the template", self.resolved.manifest.report.sha256, Digest::of(text.as_bytes()));
+        self.keep(key, report::check(&text))?;
+        Some(text)
+    }
+
+    fn found(&mut self, key: &str, what: &str, expected: Option<Digest>, found: Digest) {
+        self.pins.push(PinState { key: key.to_owned(), what: what.to_owned(), expected, found });
+    }
+}

@@ -1,0 +1,73 @@
+//! Writing digests into a manifest's text, with its comments and layout left as they are.
+
+use toml_edit::{DocumentMut, Item, TableLike, Value};
+
+use crate::base::digest::Digest;
+
+/// A digest and the key that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pin {
+    /// A dotted path; numbers index arrays of tables.
+    pub key: String,
+    pub digest: Digest,
+}
+
+/// The text with every pin set: a wrong one is replaced where it stands, a missing one is added to
+/// the end of its table. Fails, with the reason, where the text is not TOML or has no such table.
+pub fn pinned_text(text: &str, pins: &[Pin]) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    for pin in pins {
+        let names: Vec<&str> = pin.key.split('.').collect();
+        let (last, tables) = names.split_last().ok_or("an empty key")?;
+        let table = tables
+            .iter()
+            .try_fold(document.as_item_mut(), |item, name| step(item, name))
+            .and_then(Item::as_table_like_mut)
+            .ok_or_else(|| format!("there is no table for `{}`", pin.key))?;
+        set(table, last, &pin.digest.to_string());
+    }
+    Ok(document.to_string())
+}
+
+fn step<'a>(item: &'a mut Item, name: &str) -> Option<&'a mut Item> {
+    match name.parse::<usize>() {
+        Ok(position) => item.get_mut(position),
+        Err(_) if item.as_table_like()?.contains_key(name) => item.get_mut(name),
+        Err(_) => {
+            item.as_table_like_mut()?.insert(name, toml_edit::table());
+            item.get_mut(name)
+        }
+    }
+}
+
+fn set(table: &mut dyn TableLike, key: &str, digest: &str) {
+    match table.get_mut(key).and_then(Item::as_value_mut) {
+        Some(value) => {
+            let decor = value.decor().clone();
+            *value = Value::from(digest);
+            *value.decor_mut() = decor;
+        }
+        None => {
+            table.insert(key, toml_edit::value(digest));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_layout_survive_and_absent_pins_are_added() {
+        let text = "# top\n[model]\npath = \"m\"   # where\n\n[dataset]\nsha256 = \"old\"    # pinned\nsource = { url = \"u\", sha256 = \"x\" }\n\n# first\n[[variant]]\nname = \"a\"\n\n[[variant]]\nname = \"b\" # second\n";
+        let digest = Digest::of(b"");
+        let keys = ["model.sha256", "dataset.sha256", "dataset.source.sha256", "variant.1.sha256", "report.sha256"];
+        let pins: Vec<Pin> = keys.map(|key| Pin { key: key.into(), digest }).into();
+        let pinned = pinned_text(text, &pins).unwrap();
+        let wanted = "# top\n[model]\npath = \"m\"   # where\nsha256 = \"D\"\n\n[dataset]\nsha256 = \"D\"    # pinned\nsource = { url = \"u\", sha256 = \"D\" }\n\n# first\n[[variant]]\nname = \"a\"\n\n[[variant]]\nname = \"b\" # second\nsha256 = \"D\"\n\n[report]\nsha256 = \"D\"\n";
+        assert_eq!(pinned, wanted.replace('D', &digest.to_string()));
+        assert_eq!(pinned_text(&pinned, &pins).unwrap(), pinned, "once is enough");
+        assert!(pinned_text("[model", &pins).is_err());
+        assert!(pinned_text("model = 3", &pins).is_err());
+    }
+}

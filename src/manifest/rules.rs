@@ -1,0 +1,285 @@
+//! What the form alone cannot rule out: combinations of keys.
+//!
+//! A rule reads the parts that it needs and runs wherever those could be read, so that a mistake in
+//! one table does not hide another's.
+
+use std::collections::BTreeSet;
+
+use figment::Figment;
+use serde::de::DeserializeOwned;
+
+use super::layers::{Layers, is_within};
+use super::{
+    Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, Model, Precision, Quantize,
+    RecordOptions, ReportOptions, Strategy, Subset, Variant,
+};
+use crate::base::explain::{Cause, Diagnostic};
+
+/// Why a part could not be read.
+type Unread = Box<figment::Error>;
+
+/// The tables of a manifest, each readable or not.
+pub(super) struct Parts {
+    schema: Option<u32>,
+    name: Option<String>,
+    description: Option<String>,
+    model: Result<Model, Unread>,
+    dataset: Result<Dataset, Unread>,
+    calibration: Result<Subset, Unread>,
+    evaluation: Result<Subset, Unread>,
+    quantize: Result<Quantize, Unread>,
+    variant: Result<Vec<Variant>, Unread>,
+    compute: Result<Compute, Unread>,
+    benchmark: Result<Benchmark, Unread>,
+    goals: Result<Goals, Unread>,
+    record: Result<RecordOptions, Unread>,
+    report: Result<ReportOptions, Unread>,
+}
+
+impl Parts {
+    pub(super) fn of(figment: &Figment) -> Self {
+        fn part<T: DeserializeOwned>(figment: &Figment, key: &str) -> Result<T, Unread> {
+            figment.extract_inner(key).map_err(Box::new)
+        }
+        Self {
+            schema: part(figment, "schema").ok(),
+            name: part(figment, "name").ok(),
+            description: part(figment, "description").ok(),
+            model: part(figment, "model"),
+            dataset: part(figment, "dataset"),
+            calibration: part(figment, "calibration"),
+            evaluation: part(figment, "evaluation"),
+            quantize: part(figment, "quantize"),
+            variant: part(figment, "variant"),
+            compute: part(figment, "compute"),
+            benchmark: part(figment, "benchmark"),
+            goals: part(figment, "goals"),
+            record: part(figment, "record"),
+            report: part(figment, "report"),
+        }
+    }
+
+    /// All of them as one, or the first that could not be read.
+    pub(super) fn whole(self) -> Result<Manifest, Unread> {
+        let needed = |key: &'static str| Unread::new(figment::error::Kind::MissingField(key.into()).into());
+        Ok(Manifest {
+            schema: self.schema.ok_or_else(|| needed("schema"))?,
+            name: self.name.ok_or_else(|| needed("name"))?,
+            description: self.description.unwrap_or_default(),
+            model: self.model?,
+            dataset: self.dataset?,
+            calibration: self.calibration?,
+            evaluation: self.evaluation?,
+            quantize: self.quantize?,
+            variant: self.variant?.into_iter().map(Variant::with_engine).collect(),
+            compute: self.compute?,
+            benchmark: self.benchmark?,
+            goals: self.goals?,
+            record: self.record?,
+            report: self.report?,
+        })
+    }
+}
+
+/// A key, what is wrong with it and what to do.
+struct Problem {
+    key: String,
+    message: String,
+    next: String,
+}
+
+fn problem(key: impl Into<String>, message: impl Into<String>, next: impl Into<String>) -> Problem {
+    Problem { key: key.into(), message: message.into(), next: next.into() }
+}
+
+/// Every rule that is broken, but for those about keys that were found wrong already.
+pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<Diagnostic> {
+    let mut problems = Vec::new();
+    if let Ok(dataset) = &parts.dataset {
+        problems.extend(storage(dataset));
+        problems.extend(preprocessing(dataset));
+    }
+    for (table, subset) in [("calibration", &parts.calibration), ("evaluation", &parts.evaluation)] {
+        problems.extend(subset.iter().flat_map(|subset| samples(table, subset)));
+    }
+    problems.extend(parts.variant.iter().flat_map(|variants| rows(variants)));
+    problems.extend(parts.quantize.iter().flat_map(exceptions));
+    problems.extend(parts.report.iter().flat_map(template));
+    let located = |Problem { key, message, next }: Problem| {
+        let message = format!("`{key}` {message}");
+        Diagnostic::error(Cause::Input, message).next(next).at(layers.place(&key))
+    };
+    problems.into_iter().filter(|problem| !is_within(dropped, &problem.key)).map(located).collect()
+}
+
+fn storage(dataset: &Dataset) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let format = dataset.format;
+    let has_rows = matches!(format, DatasetFormat::Csv | DatasetFormat::Digits);
+    if dataset.path.is_none() && format != DatasetFormat::Digits {
+        found.push(problem("dataset.path", "is missing", format!("name the file or folder of the `{format}` data")));
+    }
+    if !has_rows && !dataset.splits.is_empty() {
+        let message = format!("does not apply to `{format}`, which names its splits itself");
+        found.push(problem("dataset.splits", message, "remove it"));
+    }
+    if has_rows && dataset.splits.is_empty() {
+        let message = format!("is missing, and `{format}` has rows, not folders");
+        found.push(problem(
+            "dataset.splits",
+            message,
+            "name row ranges, such as `{ train = \"0..1000\", test = \"1000..1797\" }`",
+        ));
+    }
+    for (name, range) in &dataset.splits {
+        if row_range(range).is_none() {
+            let message = format!("is `{range}`, not a range of rows");
+            found.push(problem(format!("dataset.splits.{name}"), message, "write `first..end`, such as `0..1000`"));
+        }
+    }
+    if format != DatasetFormat::Csv {
+        for (key, given) in [("shape", dataset.shape.is_some()), ("full_scale", dataset.full_scale.is_some())] {
+            if given {
+                found.push(problem(
+                    format!("dataset.{key}"),
+                    format!("applies to `csv`, not to `{format}`"),
+                    "remove it",
+                ));
+            }
+        }
+    }
+    if let Some(class) = twice(&dataset.classes) {
+        found.push(problem("dataset.classes", format!("names `{class}` twice"), "give each label its own name"));
+    }
+    if let (Some(source), Some(pin)) = (&dataset.source, &dataset.sha256)
+        && source.sha256 != *pin
+    {
+        let message = "differs from `dataset.sha256`, so that what is fetched could never be used";
+        found.push(problem("dataset.source.sha256", message, "make both the digest of the file"));
+    }
+    if dataset.source.is_some() && dataset.path.is_none() {
+        found.push(problem("dataset.source", "has no `dataset.path` to be stored at", "add `path`"));
+    }
+    found
+}
+
+/// `first..end`, not empty.
+#[must_use]
+pub(crate) fn row_range(text: &str) -> Option<std::ops::Range<usize>> {
+    let (first, end) = text.split_once("..")?;
+    let (first, end) = (first.trim().parse().ok()?, end.trim().parse().ok()?);
+    (first < end).then_some(first..end)
+}
+
+fn preprocessing(dataset: &Dataset) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let preprocess = &dataset.preprocess;
+    if preprocess.mean.len() != preprocess.std.len() {
+        let message = format!("and `mean` differ in length: {} and {}", preprocess.std.len(), preprocess.mean.len());
+        found.push(problem("dataset.preprocess.std", message, "give one of each per channel of the model's input"));
+    }
+    if preprocess.resize.is_some() && preprocess.resize_shorter_side.is_some() {
+        let message = "contradicts `resize`, which fixes both sides";
+        found.push(problem("dataset.preprocess.resize_shorter_side", message, "keep one of the two"));
+    }
+    let too_large = |crop: &[usize; 2]| match (preprocess.resize, preprocess.resize_shorter_side) {
+        (Some(size), _) => crop[0] > size[0] || crop[1] > size[1],
+        (None, Some(side)) => crop.iter().all(|length| *length > side),
+        (None, None) => false,
+    };
+    if preprocess.center_crop.is_some_and(|crop| too_large(&crop)) {
+        let message = "is larger than the resized image";
+        found.push(problem("dataset.preprocess.center_crop", message, "crop to at most what resizing gives"));
+    }
+    if preprocess.antialias && preprocess.interpolation == super::Interpolation::Nearest {
+        let message = "does not apply to `interpolation = \"nearest\"`";
+        found.push(problem("dataset.preprocess.antialias", message, "remove it, or use `bilinear`"));
+    }
+    found
+}
+
+fn samples(table: &str, subset: &Subset) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let key = |name: &str| format!("{table}.{name}");
+    let strategy = subset.strategy;
+    match (strategy, subset.samples) {
+        (Strategy::All, Some(_)) => {
+            found.push(problem(key("samples"), "does not apply to `strategy = \"all\"`", "remove it, or use `first`"));
+        }
+        (Strategy::First | Strategy::Random | Strategy::Stratified, None) => {
+            let message = format!("is missing, and `strategy = \"{strategy}\"` needs it");
+            found.push(problem(key("samples"), message, "say how many samples to take"));
+        }
+        _ => {}
+    }
+    match (strategy, &subset.list) {
+        (Strategy::List, None) => {
+            let message = "is missing, and `strategy = \"list\"` needs it";
+            found.push(problem(key("list"), message, "name a text file of one sample id per line"));
+        }
+        (Strategy::List, Some(_)) | (_, None) => {}
+        (other, Some(_)) => {
+            let message = format!("does not apply to `strategy = \"{other}\"`");
+            found.push(problem(key("list"), message, "remove it, or use `strategy = \"list\"`"));
+        }
+    }
+    found
+}
+
+fn rows(variants: &[Variant]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut baselines = 0;
+    for (position, variant) in variants.iter().enumerate() {
+        let key = |name: &str| format!("variant.{position}.{name}");
+        let (backend, precision, device) = (variant.backend, variant.precision, variant.device);
+        if !seen.insert(&variant.name) {
+            let message = format!("is `{}`, which an earlier variant is called", variant.name);
+            found.push(problem(key("name"), message, "give each variant its own name"));
+        }
+        if variant.engine.is_some() && (backend, precision) != (Backend::Torch, Precision::Int8) {
+            found.push(problem(key("engine"), "only applies to INT8 of the torch backend", "remove it"));
+        }
+        if (backend, precision, device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
+            let message = "is `cuda`, and libtorch has no INT8 kernels there";
+            found.push(problem(key("device"), message, "use `device = \"cpu\"`"));
+        }
+        baselines += usize::from(variant.baseline);
+        if variant.baseline && baselines > 1 {
+            found.push(problem(
+                key("baseline"),
+                "is set, and an earlier variant is the baseline",
+                "keep one `baseline = true`",
+            ));
+        }
+    }
+    found
+}
+
+fn exceptions(quantize: &Quantize) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (position, layer) in quantize.layer.iter().enumerate() {
+        let key = |name: &str| format!("quantize.layer.{position}.{name}");
+        if let Err(error) = globset::Glob::new(&layer.r#match) {
+            let message = format!("is not a glob: {}", error.kind());
+            found.push(problem(key("match"), message, "write layer names with `*`, such as `features.1.*`"));
+        }
+        if layer.precision.is_none() && layer.observer.is_none() {
+            let key = format!("quantize.layer.{position}");
+            found.push(problem(key, "changes nothing", "add `precision` or `observer`, or remove the table"));
+        }
+    }
+    found
+}
+
+fn template(report: &ReportOptions) -> Vec<Problem> {
+    match (&report.template, &report.sha256) {
+        (None, Some(_)) => vec![problem("report.sha256", "pins no template", "add `template`, or remove the pin")],
+        _ => Vec::new(),
+    }
+}
+
+fn twice(names: &[String]) -> Option<&String> {
+    let mut seen = BTreeSet::new();
+    names.iter().find(|name| !seen.insert(*name))
+}

@@ -1,0 +1,121 @@
+//! A first manifest for a model and data that requant has never seen: what can be read from them is
+//! read, what cannot is a stated guess with a comment beside it.
+
+mod data;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::files;
+use crate::base::progress::Meter;
+use crate::inspect::{self, ModelInputs};
+use crate::manifest::{self, Overrides, Pin, Recipe};
+
+/// What a person asks for.
+#[derive(Debug, Clone)]
+pub struct Wish<'a> {
+    pub name: &'a str,
+    pub model: &'a Path,
+    pub data: &'a Path,
+    pub recipe: Recipe,
+    /// The manifest to write.
+    pub output: &'a Path,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scaffold {
+    /// The manifest, and the subset lists beside it where the data has only one split.
+    pub written: Vec<PathBuf>,
+    /// What a person must look at.
+    pub guesses: Vec<String>,
+}
+
+/// Writes a pinned manifest. Nothing that exists is touched, and a failure leaves nothing.
+pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure> {
+    refuse_existing(wish.output)?;
+    let (_, model) = inspect::read_model(wish.model)?;
+    let model = model?;
+    let found = data::look(wish, &model)?;
+    for list in &found.lists {
+        refuse_existing(&list.path)?;
+    }
+    let mut made = Made::default();
+    for list in &found.lists {
+        made.write(&list.path, &list.text)?;
+    }
+    let text = text::manifest(wish, &model, &found);
+    made.write(wish.output, &text)?;
+    let pinned = pin(wish.output, &text, meter)?;
+    files::replace(wish.output, pinned.as_bytes())?;
+    let mut written = made.keep();
+    written.reverse();
+    Ok(Scaffold { written, guesses: guesses(&model, &found) })
+}
+
+fn refuse_existing(path: &Path) -> Result<(), Failure> {
+    if path.exists() {
+        let message = format!("`{}` exists", path.display());
+        return Err(Diagnostic::error(Cause::Input, message).next("choose another name, or remove it").into());
+    }
+    Ok(())
+}
+
+/// The text with every pin; what stands in the way of a run is a failure here already.
+fn pin(path: &Path, text: &str, meter: &dyn Meter) -> Result<String, Failure> {
+    let resolved = manifest::load(path, &Overrides::default())?;
+    let found = inspect::inspect(&resolved, meter);
+    let known =
+        |problem: &Diagnostic| problem.message == inspect::UNPINNED_MODEL || problem.cause == Cause::EngineMissing;
+    let problems: Vec<Diagnostic> = found.problems.into_iter().filter(|problem| !known(problem)).collect();
+    if !problems.is_empty() {
+        // The file they point into will be gone.
+        let loose = problems.into_iter().map(|problem| Diagnostic { place: None, ..problem });
+        return Err(loose.collect::<Vec<_>>().into());
+    }
+    let pins: Vec<Pin> = found.pins.into_iter().map(|pin| Pin { key: pin.key, digest: pin.found }).collect();
+    manifest::pinned_text(text, &pins).map_err(Failure::bug)
+}
+
+fn guesses(model: &ModelInputs, found: &data::Found) -> Vec<String> {
+    let mut guesses = vec![
+        "dataset.preprocess: `mean`, `std` and the resizing must be what the model was trained with".to_owned(),
+        format!(
+            "label order: class 0 of the model's {} is taken to be `{}`; list `dataset.classes` if it is not",
+            model.classes,
+            found.classes.first().map_or("", String::as_str)
+        ),
+    ];
+    guesses.extend(found.note.clone());
+    guesses
+}
+
+/// Files made so far; those that are not kept are removed again.
+#[derive(Default)]
+struct Made {
+    paths: Vec<PathBuf>,
+}
+
+impl Made {
+    fn write(&mut self, path: &Path, text: &str) -> Result<(), Failure> {
+        if let Some(folder) = path.parent() {
+            files::create_dir_all(folder)?;
+        }
+        self.paths.push(path.to_owned());
+        Ok(files::write(path, text.as_bytes())?)
+    }
+
+    fn keep(mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.paths)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.paths {
+            // There is already a failure to report.
+            let _ = files::remove(path);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The manifest as a person would have written it.
+
+use std::fmt::Write as _;
+use std::path::{Component, Path, PathBuf};
+
+use super::Wish;
+use super::data::{Choice, Found, Side};
+use crate::inspect::ModelInputs;
+use crate::manifest::{Choice as _, DatasetFormat};
+
+/// What most ImageNet-trained models expect, per channel.
+const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+
+pub(super) fn manifest(wish: &Wish<'_>, model: &ModelInputs, found: &Found) -> String {
+    let mut text = format!("schema = 1\nname = {}\ndescription = \"\"\n", quoted(wish.name));
+    let shape: Vec<String> = model.facts.input.iter().map(usize::to_string).collect();
+    let _ = write!(
+        text,
+        "\n[model]\n# {} inputs, {} classes, {}\npath = {}\n",
+        shape.join(" × "),
+        model.classes,
+        commented(&format!("opset {} of {}", model.facts.opset, model.facts.producer)),
+        path(wish, wish.model),
+    );
+    dataset(&mut text, wish, found);
+    preprocess(&mut text, model, found);
+    side(&mut text, "calibration", &found.calibration);
+    side(&mut text, "evaluation", &found.evaluation);
+    let _ = write!(text, "\n[quantize]\nrecipe = \"{}\"\n", wish.recipe.word());
+    text.push_str(REST);
+    text
+}
+
+const REST: &str = r#"
+[[variant]]
+name = "fp32_cpu"               # the first variant is the baseline
+backend = "torch"
+precision = "fp32"
+
+[[variant]]
+name = "int8_fbgemm_cpu"
+backend = "torch"
+precision = "int8"
+engine = "fbgemm"
+
+[compute]
+threads = 2
+isa = "avx2"                    # the same bits on every x86-64 CPU with AVX2; `native` is faster
+
+[goals]
+max_accuracy_drop = 1.0         # percentage points, against the baseline
+"#;
+
+fn dataset(text: &mut String, wish: &Wish<'_>, found: &Found) {
+    let counts: Vec<String> =
+        found.splits.iter().map(|(name, n)| commented(&format!("{n} samples in {name}"))).collect();
+    let _ = write!(
+        text,
+        "\n[dataset]\nformat = \"{}\"\n# {}\npath = {}\n",
+        found.format.word(),
+        counts.join(", "),
+        path(wish, wish.data)
+    );
+    if !found.rows.is_empty() {
+        let ranges: Vec<String> =
+            found.rows.iter().map(|(name, rows)| format!("{name} = \"{}..{}\"", rows.start, rows.end)).collect();
+        let _ = writeln!(text, "splits = {{ {} }}", ranges.join(", "));
+    }
+    if let Some([channels, height, width]) = found.shape {
+        let _ = writeln!(text, "shape = [{channels}, {height}, {width}]");
+    }
+    let classes: Vec<String> = found.classes.iter().take(6).map(|class| commented(class)).collect();
+    let more = if found.classes.len() > classes.len() { ", …" } else { "" };
+    let source =
+        if found.format == DatasetFormat::ImageFolder { "class folders in byte order" } else { "the data's own order" };
+    let _ = writeln!(text, "# labels 0, 1, …: {}{more} ({source}; `classes = […]` gives another)", classes.join(", "));
+}
+
+fn preprocess(text: &mut String, model: &ModelInputs, found: &Found) {
+    let channels = model.channels();
+    let (mean, std) = if channels == 3 {
+        (IMAGENET.0.to_vec(), IMAGENET.1.to_vec())
+    } else {
+        (vec![0.5; channels], vec![0.5; channels])
+    };
+    text.push_str("\n[dataset.preprocess]\n# CHECK THESE: they must be what the model was trained with.\n");
+    if let Some([height, width]) = found.resize {
+        let _ = writeln!(text, "resize = [{height}, {width}]             # or resize_shorter_side and center_crop");
+        text.push_str(
+            "interpolation = \"bilinear\"\nantialias = true                # as torchvision resizes by default\n",
+        );
+    }
+    let _ = write!(text, "mean = {mean:?}\nstd = {std:?}\n");
+}
+
+fn side(text: &mut String, table: &str, side: &Side) {
+    let _ = write!(text, "\n[{table}]\nsplits = [{}]\n", quoted(&side.split));
+    let _ = match &side.choice {
+        Choice::All => writeln!(text, "strategy = \"all\""),
+        Choice::Stratified(samples) => writeln!(text, "strategy = \"stratified\"\nsamples = {samples}\nseed = 0"),
+        Choice::List(file) => writeln!(text, "strategy = \"list\"\nlist = {}", quoted(file)),
+    };
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// Nothing that a file says may end a comment.
+fn commented(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// A path as seen from the manifest's folder.
+fn path(wish: &Wish<'_>, target: &Path) -> String {
+    let home = wish.output.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let relative = match (home.canonicalize(), target.canonicalize()) {
+        (Ok(home), Ok(target)) => relative(&home, &target),
+        _ => target.to_owned(),
+    };
+    quoted(&relative.to_string_lossy())
+}
+
+/// `target` as seen from `home`, both absolute.
+fn relative(home: &Path, target: &Path) -> PathBuf {
+    let (home, target): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (home.components().collect(), target.components().collect());
+    let shared = home.iter().zip(&target).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n(Component::ParentDir, home.len() - shared);
+    up.chain(target[shared..].iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_the_manifest() {
+        let seen = |home: &str, target: &str| relative(Path::new(home), Path::new(target)).display().to_string();
+        assert_eq!(seen("/a/experiments", "/a/data/x.tar"), "../data/x.tar");
+        assert_eq!(seen("/a", "/a/m.onnx"), "m.onnx");
+        assert_eq!(seen("/a/b", "/c"), "../../c");
+    }
+
+    #[test]
+    fn a_name_cannot_leave_its_comment() {
+        assert_eq!(commented("a\n[evil]\u{7f}"), "a [evil] ");
+    }
+}
