@@ -36,6 +36,7 @@ impl Explain for FileError {
                 "grant access to it, or choose another folder".into()
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and run again".into(),
+            _ if self.action == "list" => "take it out of the folder, or give it another name".into(),
             _ => return None,
         })
     }

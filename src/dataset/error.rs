@@ -83,7 +83,9 @@ impl Explain for DatasetError {
             Self::Interrupted(error) => return error.next_step(),
             Self::NoPath => "set `dataset.path`".into(),
             Self::Archive { .. } => "the file may be cut short: copy it again and compare its SHA-256".into(),
-            Self::HostileEntry { .. } => "make the archive again from plain files and folders".into(),
+            Self::HostileEntry { .. } => {
+                "rename or remove it; make an archive again from plain files and folders".into()
+            }
             Self::BrokenEntry { .. } => "copy the archive again and compare its SHA-256".into(),
             Self::NoFiles { .. } | Self::Form { .. } => "correct `dataset.format`, or copy the data again".into(),
             Self::NoSplit { .. } => "correct `splits` in the manifest, or `dataset.path`".into(),

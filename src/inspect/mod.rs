@@ -14,12 +14,14 @@ pub use data::DataInputs;
 pub use model::{ModelInputs, read as read_model, rules};
 pub use pins::{PinState, UNPINNED_MODEL};
 
+use std::path::Path;
+
 use crate::backend::{self, Availability, Request};
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
 use crate::base::files;
 use crate::base::progress::Meter;
-use crate::manifest::{Choice as _, Resolved};
+use crate::manifest::{Choice as _, Remote, Resolved};
 use crate::quantize::LayerRule;
 use crate::report;
 
@@ -94,6 +96,16 @@ impl Look<'_> {
                 None
             }
         }
+    }
+
+    /// A file that is not here but that the manifest says where to find.
+    fn to_be_fetched(&mut self, key: &str, path: &Path, source: Option<&Remote>) -> bool {
+        let absent = source.is_some() && !path.exists();
+        if absent {
+            let problem = Diagnostic::error(Cause::Input, format!("`{}` is not here yet", path.display()));
+            self.problem(key, problem.next(format!("run `requant fetch {}`", self.resolved.path.display())));
+        }
+        absent
     }
 
     fn problem(&mut self, key: &str, problem: Diagnostic) {

@@ -72,7 +72,12 @@ pub struct Overrides {
 
 /// Reads, layers and validates a manifest. A failure holds every problem of every layer.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
-    let text = read(path)?;
+    load_bytes(path, files::read(path)?, overrides)
+}
+
+/// As [`load`], of a manifest's bytes; `path` is where it lies or would lie.
+pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<Resolved, Failure> {
+    let text = text(path, bytes)?;
     let (mut layers, mut problems) = gather(path, &text, overrides)?;
     if let Some(problem) = foreign_schema(&layers) {
         return Err(problem.into());
@@ -80,16 +85,17 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
     let schema = schema::json_schema();
     let mut dropped = Vec::new();
     for source in &mut layers.sources {
-        let checked: Checked = structure::check(source, &schema);
+        let checked: Checked = structure::check(source, schema);
         problems.extend(checked.problems);
         dropped.extend(checked.dropped);
     }
     let figment = layers.merged();
-    let parts = rules::Parts::of(&figment);
+    let merged: Dict = figment.extract().unwrap_or_default();
+    let parts = rules::Parts::of(&merged);
     if problems.iter().any(is_syntax) {
         keep_what_was_read(&mut problems);
     } else {
-        problems.extend(missing(&layers, &figment, &schema, &dropped));
+        problems.extend(missing(&layers, merged, schema, &dropped));
         problems.extend(rules::check(&parts, &layers, &dropped));
     }
     if problems.is_empty() {
@@ -103,8 +109,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
     Err(problems.into())
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let bytes = files::read(path)?;
+fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
     if bytes.len() > MAX_BYTES {
         let message = format!("`{}` is {} bytes long, which no manifest is", path.display(), bytes.len());
         return Err(Diagnostic::error(Cause::Input, message).next("name a manifest").into());
@@ -306,10 +311,9 @@ fn written(node: &Node) -> String {
 }
 
 /// Keys that must be there and are in no layer.
-fn missing(layers: &Layers, figment: &Figment, schema: &Value, dropped: &[String]) -> Vec<Diagnostic> {
+fn missing(layers: &Layers, merged: Dict, schema: &Value, dropped: &[String]) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
-    let whole: Dict = figment.extract().unwrap_or_default();
-    missing_in(&Merged::Dict(Tag::Default, whole), schema, "", &mut |absent| {
+    missing_in(&Merged::Dict(Tag::Default, merged), schema, "", &mut |absent| {
         if is_within(dropped, &absent.path) {
             return;
         }

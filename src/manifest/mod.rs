@@ -15,7 +15,7 @@ pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, Precision,
     Recipe, Strategy,
 };
-pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load};
+pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
 pub use resolved::{Override, Resolved};

@@ -12,7 +12,7 @@ use super::schema::{properties, required, words};
 pub fn reference_page() -> String {
     let schema = json_schema();
     let mut page = String::from(HEAD);
-    table(&mut page, &schema, "", false);
+    table(&mut page, schema, "", false);
     page
 }
 

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use figment::Figment;
+use figment::error::Kind;
+use figment::value::Dict;
 use serde::de::DeserializeOwned;
 
 use super::layers::{Layers, is_within};
@@ -17,6 +18,10 @@ use crate::base::explain::{Cause, Diagnostic};
 
 /// Why a part could not be read.
 type Unread = Box<figment::Error>;
+
+fn missing(key: &'static str) -> Unread {
+    Unread::new(Kind::MissingField(key.into()).into())
+}
 
 /// The tables of a manifest, each readable or not.
 pub(super) struct Parts {
@@ -37,34 +42,34 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    pub(super) fn of(figment: &Figment) -> Self {
-        fn part<T: DeserializeOwned>(figment: &Figment, key: &str) -> Result<T, Unread> {
-            figment.extract_inner(key).map_err(Box::new)
+    pub(super) fn of(merged: &Dict) -> Self {
+        fn part<T: DeserializeOwned>(merged: &Dict, key: &'static str) -> Result<T, Unread> {
+            let value = merged.get(key).ok_or_else(|| missing(key))?;
+            value.deserialize().map_err(Box::new)
         }
         Self {
-            schema: part(figment, "schema").ok(),
-            name: part(figment, "name").ok(),
-            description: part(figment, "description").ok(),
-            model: part(figment, "model"),
-            dataset: part(figment, "dataset"),
-            calibration: part(figment, "calibration"),
-            evaluation: part(figment, "evaluation"),
-            quantize: part(figment, "quantize"),
-            variant: part(figment, "variant"),
-            compute: part(figment, "compute"),
-            benchmark: part(figment, "benchmark"),
-            goals: part(figment, "goals"),
-            record: part(figment, "record"),
-            report: part(figment, "report"),
+            schema: part(merged, "schema").ok(),
+            name: part(merged, "name").ok(),
+            description: part(merged, "description").ok(),
+            model: part(merged, "model"),
+            dataset: part(merged, "dataset"),
+            calibration: part(merged, "calibration"),
+            evaluation: part(merged, "evaluation"),
+            quantize: part(merged, "quantize"),
+            variant: part(merged, "variant"),
+            compute: part(merged, "compute"),
+            benchmark: part(merged, "benchmark"),
+            goals: part(merged, "goals"),
+            record: part(merged, "record"),
+            report: part(merged, "report"),
         }
     }
 
     /// All of them as one, or the first that could not be read.
     pub(super) fn whole(self) -> Result<Manifest, Unread> {
-        let needed = |key: &'static str| Unread::new(figment::error::Kind::MissingField(key.into()).into());
         Ok(Manifest {
-            schema: self.schema.ok_or_else(|| needed("schema"))?,
-            name: self.name.ok_or_else(|| needed("name"))?,
+            schema: self.schema.ok_or_else(|| missing("schema"))?,
+            name: self.name.ok_or_else(|| missing("name"))?,
             description: self.description.unwrap_or_default(),
             model: self.model?,
             dataset: self.dataset?,

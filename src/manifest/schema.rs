@@ -1,15 +1,23 @@
 //! The form of a manifest as a JSON Schema: of the types, with the defaults written in. Editors, the
 //! reference page and the structural check all read this one.
 
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use toml::Table;
 
 use super::{Manifest, layers};
 
+static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
+
 /// The JSON Schema (draft 2020-12) of a manifest.
 #[must_use]
-pub fn json_schema() -> Value {
+pub fn json_schema() -> &'static Value {
+    &SCHEMA
+}
+
+fn generate() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Manifest>().to_value();
     without_null(&mut schema);
@@ -101,7 +109,7 @@ mod tests {
             (&threads["default"], &threads["type"], &threads["maximum"]),
             (&json!(2), &json!("integer"), &json!(1024))
         );
-        assert!(!required(&schema).contains(&"compute") && required(&schema).contains(&"calibration"));
+        assert!(!required(schema).contains(&"compute") && required(schema).contains(&"calibration"));
         assert_eq!(required(&schema["properties"]["calibration"]), ["splits", "strategy"]);
         assert!(!schema.to_string().contains("null"), "{schema}");
         assert!(words(&schema["properties"]["variant"]["items"]["properties"]["engine"]).contains(&"fbgemm"));

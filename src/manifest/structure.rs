@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn every_declared_pattern_is_checked() {
         let mut found = Vec::new();
-        patterns(&super::super::json_schema(), &mut found);
+        patterns(super::super::json_schema(), &mut found);
         assert!(found.iter().all(|pattern| [DIGEST, FILE_NAME, URL].contains(&pattern.as_str())), "{found:?}");
         assert!(found.len() > 5);
     }

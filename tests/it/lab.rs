@@ -1,11 +1,12 @@
 //! What several tests need: where things lie, honest skips, a bench to run the program on.
 
-use std::path::Path;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// The checkout.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use requant::base::digest::Digest;
+use requant::base::files;
+use tempfile::TempDir;
 
 /// The engine belongs to a program, not to the library, so the tests take it in as source.
 #[cfg(feature = "torch")]
@@ -13,44 +14,222 @@ pub(crate) fn root() -> &'static Path {
 mod torch;
 
 #[cfg(feature = "torch")]
-pub(crate) use with_torch::*;
+pub(crate) use with_torch::{floats, start, under_avx2};
+
+/// The checkout.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of the shared test material, which lies beside the checkout. Without it a test says
+/// so and ends; where `CI` is set its absence is a failure.
+pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
+    let path = root().join("../shared").join(relative);
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "`../shared/{relative}` is missing, and CI must not skip");
+    skip(&format!("`../shared/{relative}` is not here"));
+    None
+}
+
+/// Says why a test did not run, and notes it where `cargo xtask test` counts.
+#[expect(clippy::print_stderr, reason = "this is how a test speaks")]
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+    if let Some(log) = std::env::var_os("SKIPPED_TESTS_LOG") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
+        let _ = file.and_then(|mut file| writeln!(file, "{why}"));
+    }
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A folder of its own in which the program runs.
+pub(crate) struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        files::create_dir_all(path.parent().unwrap()).unwrap();
+        files::write(&path, content).unwrap();
+        path
+    }
+
+    /// The demo's manifest with a short benchmark, its text edited, its model beside it.
+    pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
+        let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
+        let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
+        // Tests run side by side: two threads each would wait for one another.
+        text = text.replace("threads = 2", "threads = 1");
+        for (from, to) in edits {
+            assert!(text.contains(from), "the manifest has no `{from}`");
+            text = text.replace(from, to);
+        }
+        let model = "models/digits-mobilenet_v3_small.onnx";
+        self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
+        self.put("digits.toml", text.as_bytes())
+    }
+
+    /// Small pictures of ten classes, two of each in `train` and in `test`, no two alike.
+    pub(crate) fn pictures(&self, folder: &str) {
+        for (number, name) in picture_names().into_iter().enumerate() {
+            self.put(&format!("{folder}/{name}"), &picture(u8::try_from(number).unwrap()));
+        }
+    }
+
+    /// A manifest of the digits model on an image folder `data`, its text edited.
+    pub(crate) fn on_pictures(&self, edits: &[(&str, &str)]) -> PathBuf {
+        let mut text = PICTURES.replace("DIGEST", DIGITS_MODEL);
+        for (from, to) in edits {
+            assert!(text.contains(from), "the manifest has no `{from}`");
+            text = text.replacen(from, to, 1);
+        }
+        let model = "models/digits-mobilenet_v3_small.onnx";
+        if !self.path(model).exists() {
+            self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
+        }
+        self.put("m.toml", text.as_bytes())
+    }
+
+    /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
+    pub(crate) fn digits_with_model(&self, model: &[u8]) -> PathBuf {
+        let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
+        self.put("models/digits-mobilenet_v3_small.onnx", model);
+        manifest
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_requant"));
+        command.args(arguments).current_dir(self.folder.path()).env("RUST_BACKTRACE", "0");
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        let output = self.command(arguments).output().unwrap();
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The only run below `results/<experiment>`; nothing else may be there.
+    pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
+        let home = self.path("results").join(experiment);
+        let names = files::list(&home).unwrap();
+        assert_eq!(names.len(), 1, "{names:?}");
+        home.join(&names[0])
+    }
+
+    /// Every file below `results`; empty where there is no such folder.
+    pub(crate) fn leftovers(&self) -> Vec<String> {
+        files::walk(&self.path("results")).unwrap_or_default()
+    }
+}
+
+const PICTURES: &str = r#"schema = 1
+name = "pictures"
+
+[model]
+path = "models/digits-mobilenet_v3_small.onnx"
+sha256 = "DIGEST"
+
+[dataset]
+format = "image-folder"
+path = "data"
+
+[dataset.preprocess]
+resize = [32, 32]
+mean = [0.5, 0.5, 0.5]
+std = [0.5, 0.5, 0.5]
+
+[calibration]
+splits = ["train"]
+strategy = "all"
+
+[evaluation]
+splits = ["test"]
+strategy = "all"
+
+[[variant]]
+name = "fp32_cpu"
+backend = "torch"
+precision = "fp32"
+
+[[variant]]
+name = "int8_cpu"
+backend = "torch"
+precision = "int8"
+
+[compute]
+threads = 1
+
+[benchmark]
+batch_sizes = [1]
+rounds = 2
+iterations = 1
+warmup = 1
+"#;
+
+/// `<split>/<class>/<image>` of [`Bench::pictures`].
+pub(crate) fn picture_names() -> Vec<String> {
+    let split =
+        |split: &'static str| (0..10).flat_map(move |class| (0..2).map(move |n| format!("{split}/c{class}/{n}.png")));
+    split("test").chain(split("train")).collect()
+}
+
+/// An 8 × 8 PNG that no other number gives.
+pub(crate) fn picture(number: u8) -> Vec<u8> {
+    let pixel = |x: u32, y: u32| image::Rgb([number, (x * 30) as u8, (y * 30) as u8]);
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_fn(8, 8, pixel).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// The pin of the demo's model.
+pub(crate) const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
+
+/// The first images of every class of the CIFAR-10 tar, unpacked as an image folder.
+pub(crate) fn unpack_some_cifar(tar: &Path, target: &Path, per_class: usize) {
+    let mut archive = tar::Archive::new(files::open(tar).unwrap());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_string_lossy().into_owned();
+        let number = name.rsplit('/').next().and_then(|file| file.strip_suffix(".jpg")?.parse::<usize>().ok());
+        if number.is_some_and(|number| number < per_class) {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            let path = target.join(name.strip_prefix("cifar10/").unwrap());
+            files::create_dir_all(path.parent().unwrap()).unwrap();
+            files::write(&path, &bytes).unwrap();
+        }
+    }
+}
 
 #[cfg(feature = "torch")]
 mod with_torch {
-    use std::io::Write as _;
-    use std::path::PathBuf;
     use std::process::Command;
 
     use requant::backend::{BackendError, Started};
-    use requant::base::digest::Digest;
-    use requant::base::files;
     use requant::tensor::Tensor;
     use safetensors::{Dtype, SafeTensors};
-    use tempfile::TempDir;
-
-    use super::{Path, root};
-
-    /// A file of the shared test material, which lies beside the checkout. Without it a test says
-    /// so and ends; where `CI` is set its absence is a failure.
-    pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
-        let path = root().join("../shared").join(relative);
-        if path.exists() {
-            return Some(path);
-        }
-        assert!(std::env::var_os("CI").is_none(), "`../shared/{relative}` is missing, and CI must not skip");
-        skip(&format!("`../shared/{relative}` is not here"));
-        None
-    }
-
-    /// Says why a test did not run, and notes it where `cargo xtask test` counts.
-    #[expect(clippy::print_stderr, reason = "this is how a test speaks")]
-    pub(crate) fn skip(why: &str) {
-        eprintln!("SKIPPED: {why}");
-        if let Some(log) = std::env::var_os("SKIPPED_TESTS_LOG") {
-            let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
-            let _ = file.and_then(|mut file| writeln!(file, "{why}"));
-        }
-    }
 
     /// Runs `body` in a process whose kernels keep to AVX2, which the golden numbers were made with.
     pub(crate) fn under_avx2(test: &str, body: impl FnOnce()) {
@@ -77,105 +256,5 @@ mod with_torch {
         assert_eq!(view.dtype(), Dtype::F32);
         let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Tensor::f32(view.shape().to_vec(), values).unwrap()
-    }
-
-    /// How a process ended.
-    #[derive(Debug)]
-    pub(crate) struct Ended {
-        pub(crate) code: Option<i32>,
-        pub(crate) stdout: String,
-        pub(crate) stderr: String,
-    }
-
-    /// A folder of its own in which the program runs.
-    pub(crate) struct Bench {
-        folder: TempDir,
-    }
-
-    impl Bench {
-        pub(crate) fn new() -> Self {
-            Self { folder: tempfile::tempdir().unwrap() }
-        }
-
-        pub(crate) fn path(&self, name: &str) -> PathBuf {
-            self.folder.path().join(name)
-        }
-
-        pub(crate) fn put(&self, name: &str, content: &[u8]) -> PathBuf {
-            let path = self.path(name);
-            files::create_dir_all(path.parent().unwrap()).unwrap();
-            files::write(&path, content).unwrap();
-            path
-        }
-
-        /// The demo's manifest with a short benchmark, its text edited, its model beside it.
-        pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
-            let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
-            let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
-            // Tests run side by side: two threads each would wait for one another.
-            text = text.replace("threads = 2", "threads = 1");
-            for (from, to) in edits {
-                assert!(text.contains(from), "the manifest has no `{from}`");
-                text = text.replace(from, to);
-            }
-            let model = "models/digits-mobilenet_v3_small.onnx";
-            self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
-            self.put("digits.toml", text.as_bytes())
-        }
-
-        /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
-        pub(crate) fn digits_with_model(&self, model: &[u8]) -> PathBuf {
-            let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
-            self.put("models/digits-mobilenet_v3_small.onnx", model);
-            manifest
-        }
-
-        pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_requant"));
-            command.args(arguments).current_dir(self.folder.path()).env("RUST_BACKTRACE", "0");
-            command
-        }
-
-        pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-            let output = self.command(arguments).output().unwrap();
-            Ended {
-                code: output.status.code(),
-                stdout: String::from_utf8(output.stdout).unwrap(),
-                stderr: String::from_utf8(output.stderr).unwrap(),
-            }
-        }
-
-        /// The only run below `results/<experiment>`; nothing else may be there.
-        pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
-            let home = self.path("results").join(experiment);
-            let names = files::list(&home).unwrap();
-            assert_eq!(names.len(), 1, "{names:?}");
-            home.join(&names[0])
-        }
-
-        /// Every file below `results`; empty where there is no such folder.
-        pub(crate) fn leftovers(&self) -> Vec<String> {
-            files::walk(&self.path("results")).unwrap_or_default()
-        }
-    }
-
-    /// The pin of the demo's model.
-    pub(crate) const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
-
-    /// The first images of every class of the CIFAR-10 tar, unpacked as an image folder.
-    pub(crate) fn unpack_some_cifar(tar: &Path, target: &Path, per_class: usize) {
-        let mut archive = tar::Archive::new(files::open(tar).unwrap());
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let name = entry.path().unwrap().to_string_lossy().into_owned();
-            let number = name.rsplit('/').next().and_then(|file| file.strip_suffix(".jpg")?.parse::<usize>().ok());
-            if number.is_some_and(|number| number < per_class) {
-                let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
-                let path = target.join(name.strip_prefix("cifar10/").unwrap());
-                files::create_dir_all(path.parent().unwrap()).unwrap();
-                files::write(&path, &bytes).unwrap();
-            }
-        }
     }
 }

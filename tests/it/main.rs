@@ -2,14 +2,28 @@
 
 mod lab;
 
+/// `requant check`: what it says, and how it ends.
+mod checks;
+/// `requant fetch` from servers that cut, lie, stall and go in circles.
+mod fetches;
 /// The rooms import downwards only, and only one names tch.
 mod floors;
+/// Every data format, and that archives are the folders they were made of.
+mod formats;
+/// A hundred thousand manifests that nobody meant.
+mod fuzz;
 /// Cut and damaged model files are refused, never a panic.
 mod hostile_models;
-/// What a wrong manifest is told.
+/// What is told of models, data, archives, lists and templates that are wrong.
+mod inputs;
+/// What a wrong manifest is told, and how layers become one.
 mod manifests;
+/// `requant pin`, and that anyone can recompute what it writes.
+mod pins;
 /// The committed reference run: its digests, and its report rendered anew.
 mod reference_run;
+/// `requant new` for models and data never seen.
+mod scaffolds;
 
 /// Every way a run can be refused: the message, the exit code, and nothing left behind.
 #[cfg(feature = "torch")]

@@ -18,6 +18,8 @@ use crate::base::interrupt;
 const EXPANDED_FREE: u64 = 256 << 20;
 const EXPANDED_FACTOR: u64 = 50;
 
+const NO_ARCHIVE: &str = "it is neither a tar, a gzipped tar nor a zip";
+
 type Spans = BTreeMap<String, Span>;
 
 /// Every regular file of the archive by its name.
@@ -31,7 +33,8 @@ fn index_reader(path: &Path, reader: impl Read + Seek, size: u64) -> Result<Span
     let mut archive = Archive::new(reader);
     let mut spans = BTreeMap::new();
     for entry in archive.entries_with_seek().map_err(|e| broken(&e))? {
-        let entry = entry.map_err(|e| broken(&e))?;
+        // What does not even begin as a tar is something else.
+        let entry = entry.map_err(|e| if spans.is_empty() { broken(&NO_ARCHIVE) } else { broken(&e) })?;
         let Some(name) = regular(path, &entry, &spans)? else { continue };
         let span = Span { offset: entry.raw_file_position(), length: entry.size() };
         if span.offset.checked_add(span.length).is_none_or(|end| end > size) {
@@ -53,7 +56,10 @@ pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetE
     let mut offset = 0;
     for entry in archive.entries().map_err(|e| broken(path, &e))? {
         interrupt::check()?;
-        let mut entry = entry.map_err(|e| broken(path, &e))?;
+        let mut entry = entry.map_err(|e| match e.kind() {
+            io::ErrorKind::Other if spans.is_empty() => broken(path, &NO_ARCHIVE),
+            _ => broken(path, &e),
+        })?;
         let Some(name) = regular(path, &entry, &spans)? else { continue };
         let length = entry.size();
         if offset + length > allowed {
