@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn headers_are_held_to_the_data() {
         let file = |dims: &[u32], data: &[u8]| {
-            let mut bytes = vec![0, 0, 8, dims.len() as u8];
+            let mut bytes = vec![0, 0, 8, u8::try_from(dims.len()).unwrap()];
             dims.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
             bytes.extend(data);
             bytes

@@ -63,8 +63,9 @@ mod tests {
 
     #[test]
     fn lossless_formats_give_their_pixels_back() {
-        let color = RgbImage::from_fn(3, 2, |x, y| Rgb([x as u8, y as u8, 200]));
-        let gray = image::GrayImage::from_fn(3, 2, |x, y| Luma([(10 * x + y) as u8]));
+        let small = |number: u32| u8::try_from(number).unwrap();
+        let color = RgbImage::from_fn(3, 2, |x, y| Rgb([small(x), small(y), 200]));
+        let gray = image::GrayImage::from_fn(3, 2, |x, y| Luma([small(10 * x + y)]));
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
             let image = decode(&encoded(&color.clone().into(), format)).unwrap();
             assert_eq!((image.channels, image.height, image.width), (3, 2, 3), "{format:?}");

@@ -22,7 +22,7 @@ impl Look<'_> {
         let resolved = self.resolved;
         let settings = &resolved.manifest.dataset;
         let path = settings.path.as_ref().map(|path| resolved.locate("dataset.path", path));
-        if path.as_ref().is_some_and(|path| self.to_be_fetched("dataset.path", path, settings.source.as_ref())) {
+        if path.as_ref().is_some_and(|path| self.awaits_fetching("dataset.path", path, settings.source.as_ref())) {
             return None;
         }
         let source = self.keep("dataset.path", dataset::open(settings, path.as_deref()))?;

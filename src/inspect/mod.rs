@@ -99,7 +99,7 @@ impl Look<'_> {
     }
 
     /// A file that is not here but that the manifest says where to find.
-    fn to_be_fetched(&mut self, key: &str, path: &Path, source: Option<&Remote>) -> bool {
+    fn awaits_fetching(&mut self, key: &str, path: &Path, source: Option<&Remote>) -> bool {
         let absent = source.is_some() && !path.exists();
         if absent {
             let problem = Diagnostic::error(Cause::Input, format!("`{}` is not here yet", path.display()));

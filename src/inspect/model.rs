@@ -68,7 +68,7 @@ impl Look<'_> {
     pub(super) fn at_model(&mut self) -> Option<ModelInputs> {
         let settings = &self.resolved.manifest.model;
         let path = self.resolved.locate("model.path", &settings.path);
-        if self.to_be_fetched("model.path", &path, settings.source.as_ref()) {
+        if self.awaits_fetching("model.path", &path, settings.source.as_ref()) {
             return None;
         }
         let (digest, model) = self.keep("model.path", read(&path))?;

@@ -66,7 +66,7 @@ fn every_manifest_of_the_folder_is_checked_and_the_gravest_decides() {
     bench.pictures("experiments/data");
     optional(&[], &bench);
     let text = files::read_text(&bench.path("m.toml")).unwrap();
-    std::fs::rename(bench.path("models"), bench.path("experiments/models")).unwrap();
+    files::rename(&bench.path("models"), &bench.path("experiments/models")).unwrap();
     bench.put("experiments/a.toml", text.as_bytes());
     bench.put("experiments/b.toml", text.replace("sha256 = \"34", "sha256 = \"43").as_bytes());
     bench.put("experiments/c.toml", text.replace("resize = [32, 32]", "resize = [24, 32]").as_bytes());

@@ -160,14 +160,14 @@ fn a_later_call_goes_on_where_an_earlier_one_stopped() {
 #[test]
 fn a_leftover_of_another_version_is_started_over() {
     let bench = Bench::new();
-    bench.put("data/d.csv.part", &[9; 500_000]);
+    bench.put("data/d.csv.part", &vec![9; 500_000]);
     let (address, asked) = serve(well);
     let ended = fetch(&bench, &address);
     assert!(ended.code == Some(0) && arrived(&bench), "{ended:?}");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
     // A leftover that is longer than the file, and a server that says so.
     let bench = Bench::new();
-    bench.put("data/d.csv.part", &[9; 2_000_000]);
+    bench.put("data/d.csv.part", &vec![9; 2_000_000]);
     let (address, _) = serve(|asked, stream| match asked.from {
         0 => well(asked, stream),
         _ => send(stream, "416 Range Not Satisfiable\r\nContent-Length: 0", b""),

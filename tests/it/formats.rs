@@ -8,7 +8,7 @@ use requant::base::progress::Unmetered;
 use requant::dataset::{self, Source};
 use requant::manifest::{Dataset, Subset};
 
-use crate::lab::{Bench, picture_names};
+use crate::lab::{self, Bench, picture_names};
 
 fn open(bench: &Bench, settings: &str, path: &str) -> Box<dyn Source> {
     let preprocess = "preprocess = { interpolation = \"bilinear\", antialias = false, mean = [0.5], std = [0.5] }";
@@ -104,7 +104,7 @@ fn cifar_binaries_are_records_of_labels_and_planes() {
     let bench = Bench::new();
     let record = |labels: &[u8], shade: u8| {
         let mut bytes = labels.to_vec();
-        bytes.extend((0..3 * 1024).map(|i| shade.wrapping_add((i / 1024) as u8)));
+        bytes.extend((0..3 * 1024).map(|i| shade.wrapping_add(lab::byte(i / 1024))));
         bytes
     };
     let two = |label: u8, shade: u8| [record(&[label], shade), record(&[label + 1], shade + 9)].concat();
@@ -133,7 +133,7 @@ fn cifar_binaries_are_records_of_labels_and_planes() {
 fn mnist_files_are_read_plain_and_gzipped() {
     let bench = Bench::new();
     let idx = |dims: &[u32], data: &[u8]| {
-        let mut bytes = vec![0, 0, 8, dims.len() as u8];
+        let mut bytes = vec![0, 0, 8, lab::byte(dims.len())];
         dims.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
         bytes.extend(data);
         bytes

@@ -284,8 +284,8 @@ const CASES: &[(&str, Prepare)] = &[
     ("csv_with_a_short_row", |bench| on_csv(bench, "label,a,b,c,d\n1,0,0,0,0\n2,0,0\n")),
     ("csv_of_no_square", |bench| on_csv(bench, "label,a,b,c\n1,0,0,0\n2,0,0,0\n")),
     ("csv_with_a_wrong_pixel", |bench| {
-        let rows: String = (0..10).map(|label| format!("{label},0,300,0,0\n")).collect();
-        on_csv(bench, &format!("label,a,b,c,d\n{rows}"));
+        let rows: Vec<String> = (0..10).map(|label| format!("{label},0,300,0,0\n")).collect();
+        on_csv(bench, &format!("label,a,b,c,d\n{}", rows.concat()));
     }),
     ("csv_with_too_few_rows", |bench| on_csv(bench, "label,a,b,c,d\n1,0,0,0,0\n")),
 ];

@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use requant::base::digest::Digest;
 use requant::base::files;
 use tempfile::TempDir;
 
@@ -14,7 +13,7 @@ use tempfile::TempDir;
 mod torch;
 
 #[cfg(feature = "torch")]
-pub(crate) use with_torch::{floats, start, under_avx2};
+pub(crate) use with_torch::{floats, start, under_avx2, unpack_some_cifar};
 
 /// The checkout.
 pub(crate) fn root() -> &'static Path {
@@ -72,21 +71,6 @@ impl Bench {
         path
     }
 
-    /// The demo's manifest with a short benchmark, its text edited, its model beside it.
-    pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
-        let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
-        let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
-        // Tests run side by side: two threads each would wait for one another.
-        text = text.replace("threads = 2", "threads = 1");
-        for (from, to) in edits {
-            assert!(text.contains(from), "the manifest has no `{from}`");
-            text = text.replace(from, to);
-        }
-        let model = "models/digits-mobilenet_v3_small.onnx";
-        self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
-        self.put("digits.toml", text.as_bytes())
-    }
-
     /// Small pictures of ten classes, two of each in `train` and in `test`, no two alike.
     pub(crate) fn pictures(&self, folder: &str) {
         for (number, name) in picture_names().into_iter().enumerate() {
@@ -108,13 +92,6 @@ impl Bench {
         self.put("m.toml", text.as_bytes())
     }
 
-    /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
-    pub(crate) fn digits_with_model(&self, model: &[u8]) -> PathBuf {
-        let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
-        self.put("models/digits-mobilenet_v3_small.onnx", model);
-        manifest
-    }
-
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_requant"));
         command.args(arguments).current_dir(self.folder.path()).env("RUST_BACKTRACE", "0");
@@ -128,19 +105,6 @@ impl Bench {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
-    }
-
-    /// The only run below `results/<experiment>`; nothing else may be there.
-    pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
-        let home = self.path("results").join(experiment);
-        let names = files::list(&home).unwrap();
-        assert_eq!(names.len(), 1, "{names:?}");
-        home.join(&names[0])
-    }
-
-    /// Every file below `results`; empty where there is no such folder.
-    pub(crate) fn leftovers(&self) -> Vec<String> {
-        files::walk(&self.path("results")).unwrap_or_default()
     }
 }
 
@@ -195,9 +159,14 @@ pub(crate) fn picture_names() -> Vec<String> {
     split("test").chain(split("train")).collect()
 }
 
+/// The last eight bits of a number.
+pub(crate) fn byte(number: usize) -> u8 {
+    number.to_le_bytes()[0]
+}
+
 /// An 8 × 8 PNG that no other number gives.
 pub(crate) fn picture(number: u8) -> Vec<u8> {
-    let pixel = |x: u32, y: u32| image::Rgb([number, (x * 30) as u8, (y * 30) as u8]);
+    let pixel = |x: u32, y: u32| image::Rgb([number, byte(x as usize * 30), byte(y as usize * 30)]);
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_fn(8, 8, pixel).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
@@ -206,30 +175,72 @@ pub(crate) fn picture(number: u8) -> Vec<u8> {
 /// The pin of the demo's model.
 pub(crate) const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
 
-/// The first images of every class of the CIFAR-10 tar, unpacked as an image folder.
-pub(crate) fn unpack_some_cifar(tar: &Path, target: &Path, per_class: usize) {
-    let mut archive = tar::Archive::new(files::open(tar).unwrap());
-    for entry in archive.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let name = entry.path().unwrap().to_string_lossy().into_owned();
-        let number = name.rsplit('/').next().and_then(|file| file.strip_suffix(".jpg")?.parse::<usize>().ok());
-        if number.is_some_and(|number| number < per_class) {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
-            let path = target.join(name.strip_prefix("cifar10/").unwrap());
-            files::create_dir_all(path.parent().unwrap()).unwrap();
-            files::write(&path, &bytes).unwrap();
-        }
-    }
-}
-
 #[cfg(feature = "torch")]
 mod with_torch {
+    use std::path::{Path, PathBuf};
     use std::process::Command;
 
     use requant::backend::{BackendError, Started};
+    use requant::base::digest::Digest;
+    use requant::base::files;
     use requant::tensor::Tensor;
     use safetensors::{Dtype, SafeTensors};
+
+    use super::{Bench, DIGITS_MODEL, root};
+
+    impl Bench {
+        /// The demo's manifest with a short benchmark, its text edited, its model beside it.
+        pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
+            let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
+            let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
+            // Tests run side by side: two threads each would wait for one another.
+            text = text.replace("threads = 2", "threads = 1");
+            for (from, to) in edits {
+                assert!(text.contains(from), "the manifest has no `{from}`");
+                text = text.replace(from, to);
+            }
+            let model = "models/digits-mobilenet_v3_small.onnx";
+            self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
+            self.put("digits.toml", text.as_bytes())
+        }
+
+        /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
+        pub(crate) fn digits_with_model(&self, model: &[u8]) -> PathBuf {
+            let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
+            self.put("models/digits-mobilenet_v3_small.onnx", model);
+            manifest
+        }
+
+        /// The only run below `results/<experiment>`; nothing else may be there.
+        pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
+            let home = self.path("results").join(experiment);
+            let names = files::list(&home).unwrap();
+            assert_eq!(names.len(), 1, "{names:?}");
+            home.join(&names[0])
+        }
+
+        /// Every file below `results`; empty where there is no such folder.
+        pub(crate) fn leftovers(&self) -> Vec<String> {
+            files::walk(&self.path("results")).unwrap_or_default()
+        }
+    }
+
+    /// The first images of every class of the CIFAR-10 tar, unpacked as an image folder.
+    pub(crate) fn unpack_some_cifar(tar: &Path, target: &Path, per_class: usize) {
+        let mut archive = tar::Archive::new(files::open(tar).unwrap());
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = entry.path().unwrap().to_string_lossy().into_owned();
+            let number = name.rsplit('/').next().and_then(|file| file.strip_suffix(".jpg")?.parse::<usize>().ok());
+            if number.is_some_and(|number| number < per_class) {
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+                let path = target.join(name.strip_prefix("cifar10/").unwrap());
+                files::create_dir_all(path.parent().unwrap()).unwrap();
+                files::write(&path, &bytes).unwrap();
+            }
+        }
+    }
 
     /// Runs `body` in a process whose kernels keep to AVX2, which the golden numbers were made with.
     pub(crate) fn under_avx2(test: &str, body: impl FnOnce()) {

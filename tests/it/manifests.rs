@@ -26,7 +26,7 @@ fn every_malformed_manifest_is_told_its_line() {
         let failure = manifest::load(&path, &Overrides::default()).expect_err(&name);
         assert_eq!(failure.cause(), Cause::Input, "{name}");
         let text = told(&failure, &folder);
-        for diagnostic in failure.diagnostics.iter() {
+        for diagnostic in &failure.diagnostics {
             assert!(diagnostic.place.is_some() && diagnostic.next_step.is_some(), "{name}: {text}");
         }
         let golden = path.with_extension("txt");

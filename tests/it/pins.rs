@@ -1,6 +1,5 @@
 use std::process::Command;
 
-use requant::base::digest::Digest;
 use requant::base::files;
 
 use crate::lab::{Bench, DIGITS_MODEL};
@@ -115,7 +114,7 @@ fn an_artefact_can_be_pinned_from_a_run_and_then_must_come_out_again() {
     let run = bench.only_run("pictures");
     let pinned = bench.run(&["pin", "m.toml", "--from", &run.display().to_string()]);
     assert!(pinned.code == Some(0) && pinned.stdout.contains("2 of 7 pins changed"), "{pinned:?}");
-    let artefact = Digest::of(&files::read(&run.join("artefacts/int8_cpu.pt")).unwrap());
+    let artefact = requant::base::digest::Digest::of(&files::read(&run.join("artefacts/int8_cpu.pt")).unwrap());
     let text = files::read_text(&bench.path("m.toml")).unwrap();
     assert!(text.contains(&format!("precision = \"int8\"\nsha256 = \"{artefact}\"")), "{text}");
     assert_eq!(bench.run(&["run", "m.toml"]).code, Some(1), "the same artefact comes out again");

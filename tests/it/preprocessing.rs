@@ -48,7 +48,7 @@ fn gray_and_colour_images_of_several_sizes_share_a_batch() {
         channels,
         height,
         width,
-        pixels: (0..channels * height * width).map(|i| (i * 37 % 256) as u8).collect(),
+        pixels: (0..channels * height * width).map(|i| lab::byte(i * 37)).collect(),
         full: 255,
     };
     let (gray, colour) = (image(1, 9, 7), image(3, 12, 20));

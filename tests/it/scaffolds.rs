@@ -94,7 +94,7 @@ fn rows_are_halved_and_binaries_recognized() {
     );
     checks(&bench, "rows.toml");
 
-    let record = |n: usize| std::iter::once((n % 10) as u8).chain((0..3072).map(move |i| (i * 7 + n * 31) as u8));
+    let record = |n: usize| std::iter::once(lab::byte(n % 10)).chain((0..3072).map(move |i| lab::byte(i * 7 + n * 31)));
     bench.put("cifar/data_batch_1.bin", &(0..20).flat_map(record).collect::<Vec<u8>>());
     bench.put("cifar/test_batch.bin", &(20..40).flat_map(record).collect::<Vec<u8>>());
     let ended = new(&bench, "binary", "cifar");
