@@ -47,9 +47,18 @@ impl Digest {
 
     /// Digest of everything a reader yields, in constant memory.
     pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        // Few large reads: with SHA instructions the system calls would weigh as much as the hash.
+        const BUFFER: usize = 1 << 18;
         let mut hasher = Sha256::new();
-        io::copy(&mut reader, &mut hasher)?;
-        Ok(Self(hasher.finalize().into()))
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(Self(hasher.finalize().into())),
+                Ok(read) => hasher.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     #[must_use]

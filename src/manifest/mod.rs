@@ -3,6 +3,7 @@
 
 mod choice;
 mod layers;
+mod missing;
 mod pinning;
 mod reference;
 mod resolved;

@@ -9,7 +9,8 @@ use figment::error::Kind;
 use figment::value::Dict;
 use serde::de::DeserializeOwned;
 
-use super::layers::{Layers, is_within};
+use super::layers::Layers;
+use super::missing::is_within;
 use super::{
     Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, Model, Precision, Quantize,
     RecordOptions, ReportOptions, Strategy, Subset, Variant,
