@@ -83,6 +83,17 @@ fn artefacts(resolved: &Resolved, pins: &[PinState], run: &Path) -> Result<Vec<P
             return Err(Diagnostic::error(Cause::Integrity, message).next(next).at(resolved.place(key)).into());
         }
     }
+    let (own, theirs) = (&resolved.manifest, &record.settings);
+    let tables = [
+        ("quantize", own.quantize == theirs.quantize),
+        ("compute", own.compute == theirs.compute),
+        ("dataset.preprocess", own.dataset.preprocess == theirs.dataset.preprocess),
+    ];
+    for (key, _) in tables.into_iter().filter(|(_, same)| !same) {
+        let message = format!("the run `{}` had other settings in `[{key}]`", run.display());
+        let next = "name a run of this manifest as it is now, without settings from outside";
+        return Err(Diagnostic::error(Cause::Integrity, message).next(next).at(resolved.place(key)).into());
+    }
     let variants = resolved.manifest.variant.iter().enumerate();
     let state = variants.filter_map(|(position, variant)| {
         let theirs = record.variants.iter().find(|theirs| theirs.name == variant.name)?.measured()?;

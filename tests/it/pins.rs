@@ -122,6 +122,22 @@ fn an_artefact_can_be_pinned_from_a_run_and_then_must_come_out_again() {
     assert_eq!(other.code, Some(5), "{other:?}");
     assert!(other.stderr.contains("`variant.1.sha256` is pinned") && other.stderr.contains("m.toml:"), "{other:?}");
 
+    let elsewhere = bench.run(&[
+        "run",
+        "m.toml",
+        "--results",
+        "other",
+        "--set",
+        "compute.isa=avx2",
+        "--set",
+        "variant=[{name=\"fp32_cpu\", backend=\"torch\", precision=\"fp32\"}]",
+    ]);
+    assert_eq!(elsewhere.code, Some(1), "{elsewhere:?}");
+    let other = bench.path("other/pictures");
+    let other = other.join(&files::list(&other).unwrap()[0]);
+    let refused = bench.run(&["pin", "m.toml", "--from", &other.display().to_string()]);
+    assert!(refused.code == Some(5) && refused.stderr.contains("had other settings in `[compute]`"), "{refused:?}");
+
     bench.put("m.toml", text.replace("seed = 42", "seed = 43").as_bytes());
     let foreign = bench.run(&["pin", "m.toml", "--from", &run.display().to_string()]);
     assert!(foreign.code == Some(5) && foreign.stderr.contains("had another `calibration.sha256`"), "{foreign:?}");
