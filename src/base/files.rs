@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one door to the file system")]
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::explain::{Cause, Explain};
@@ -36,24 +36,51 @@ impl Explain for FileError {
                 "grant access to it, or choose another folder".into()
             }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space and run again".into(),
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge => {
+                "name another file".into()
+            }
             _ if self.action == "list" => "take it out of the folder, or give it another name".into(),
             _ => return None,
         })
     }
 }
 
+/// Nothing that requant reads as a whole is larger.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// Opens a regular file; a pipe or a device could go on for ever.
 pub fn open(path: &Path) -> Result<File, FileError> {
-    let refuse_folder = |file: File| match file.metadata() {
-        Ok(meta) if meta.is_dir() => Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")),
-        Ok(_) => Ok(file),
-        Err(error) => Err(error),
-    };
-    File::open(path).and_then(refuse_folder).map_err(|e| FileError::new("open", path, e))
+    let wrong = |e| FileError::new("open", path, e);
+    let kind = fs::metadata(path).map_err(wrong)?;
+    if kind.is_dir() {
+        return Err(wrong(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder, not a file")));
+    }
+    if !kind.is_file() {
+        return Err(wrong(io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe or a device, not a file")));
+    }
+    File::open(path).map_err(wrong)
 }
 
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    open(path)?;
-    fs::read(path).map_err(|e| FileError::new("read", path, e))
+    read_at_most(path, MAX_BYTES)
+}
+
+/// The whole content of a file that is not longer than `limit` bytes.
+pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let file = open(path)?;
+    let get = || -> io::Result<Vec<u8>> {
+        let length = file.metadata()?.len();
+        let mut content = Vec::with_capacity(if length <= limit { usize::try_from(length).unwrap_or(0) } else { 0 });
+        // One byte more shows a file that is longer than it was a moment ago.
+        if length <= limit {
+            (&file).take(limit.saturating_add(1)).read_to_end(&mut content)?;
+        }
+        if length > limit || content.len() as u64 > limit {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
+        }
+        Ok(content)
+    };
+    get().map_err(|e| FileError::new("read", path, e))
 }
 
 pub fn read_text(path: &Path) -> Result<String, FileError> {

@@ -22,7 +22,7 @@ pub const SCHEMA: u32 = 1;
 pub const PROJECT_FILE: &str = "requant.toml";
 
 /// Manifests are written by people; anything longer is a mistake.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: u64 = 4 << 20;
 
 /// What an absent key means, for ever, in a manifest with `schema = 1`.
 pub(super) const DEFAULTS: &str = r#"
@@ -71,7 +71,7 @@ pub struct Overrides {
 
 /// Reads, layers and validates a manifest. A failure holds every problem of every layer.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
-    load_bytes(path, files::read(path)?, overrides)
+    load_bytes(path, files::read_at_most(path, MAX_BYTES)?, overrides)
 }
 
 /// As [`load`], of a manifest's bytes; `path` is where it lies or would lie.
@@ -109,10 +109,6 @@ pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
-    if bytes.len() > MAX_BYTES {
-        let message = format!("`{}` is {} bytes long, which no manifest is", path.display(), bytes.len());
-        return Err(Diagnostic::error(Cause::Input, message).next("name a manifest").into());
-    }
     String::from_utf8(bytes).map_err(|error| {
         let start = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes());

@@ -1,6 +1,6 @@
 //! Writing digests into a manifest's text, with its comments and layout left as they are.
 
-use toml_edit::{DocumentMut, Item, TableLike, Value};
+use toml_edit::{Decor, DocumentMut, Item, Value};
 
 use crate::base::digest::Digest;
 
@@ -15,19 +15,25 @@ pub struct Pin {
 /// The text with every pin set: a wrong one is replaced where it stands, a missing one is added to
 /// the end of its table. Fails, with the reason, where the text is not TOML or has no such table.
 pub fn pinned_text(text: &str, pins: &[Pin]) -> Result<String, String> {
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
+    let (mark, body) = text.strip_prefix(BYTE_ORDER_MARK).map_or(("", text), |body| (BYTE_ORDER_MARK, body));
+    let mut document: DocumentMut = body.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
     for pin in pins {
         let names: Vec<&str> = pin.key.split('.').collect();
         let (last, tables) = names.split_last().ok_or("an empty key")?;
         let table = tables
             .iter()
             .try_fold(document.as_item_mut(), |item, name| step(item, name))
-            .and_then(Item::as_table_like_mut)
+            .filter(|item| item.is_table_like())
             .ok_or_else(|| format!("there is no table for `{}`", pin.key))?;
         set(table, last, &pin.digest.to_string());
     }
-    Ok(document.to_string())
+    // Written with one kind of line end, the file keeps it.
+    let written = document.to_string();
+    let is_dos = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();
+    Ok(mark.to_owned() + &if is_dos { written.replace("\r\n", "\n").replace('\n', "\r\n") } else { written })
 }
+
+const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 fn step<'a>(item: &'a mut Item, name: &str) -> Option<&'a mut Item> {
     match name.parse::<usize>() {
@@ -40,16 +46,18 @@ fn step<'a>(item: &'a mut Item, name: &str) -> Option<&'a mut Item> {
     }
 }
 
-fn set(table: &mut dyn TableLike, key: &str, digest: &str) {
-    match table.get_mut(key).and_then(Item::as_value_mut) {
-        Some(value) => {
-            let decor = value.decor().clone();
-            *value = Value::from(digest);
-            *value.decor_mut() = decor;
-        }
-        None => {
-            table.insert(key, toml_edit::value(digest));
-        }
+fn set(table: &mut Item, key: &str, digest: &str) {
+    if let Some(value) = table.get_mut(key).and_then(Item::as_value_mut) {
+        let decor = value.decor().clone();
+        *value = Value::from(digest);
+        *value.decor_mut() = decor;
+    } else if let Some(inline) = table.as_inline_table_mut() {
+        // The space before the brace belongs to the last value, whoever that is.
+        let last = inline.iter_mut().last().map(|(_, value)| value.decor_mut());
+        let suffix = last.map(|decor| std::mem::replace(decor, Decor::new(" ", "")).suffix().cloned());
+        inline.insert(key, Value::from(digest).decorated(" ", suffix.flatten().unwrap_or_default()));
+    } else if let Some(table) = table.as_table_like_mut() {
+        table.insert(key, toml_edit::value(digest));
     }
 }
 
@@ -67,6 +75,16 @@ mod tests {
         let wanted = "# top\n[model]\npath = \"m\"   # where\nsha256 = \"D\"\n\n[dataset]\nsha256 = \"D\"    # pinned\nsource = { url = \"u\", sha256 = \"D\" }\n\n# first\n[[variant]]\nname = \"a\"\n\n[[variant]]\nname = \"b\" # second\nsha256 = \"D\"\n\n[report]\nsha256 = \"D\"\n";
         assert_eq!(pinned, wanted.replace('D', &digest.to_string()));
         assert_eq!(pinned_text(&pinned, &pins).unwrap(), pinned, "once is enough");
+        let dos = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        assert_eq!(pinned_text(&dos, &pins).unwrap(), format!("\u{feff}{}", pinned.replace('\n', "\r\n")));
+        let inline = pinned_text("model = { path = \"m\" }\nvariant = [{ name = \"a\" }]\n", &pins[..1]).unwrap();
+        assert_eq!(
+            inline,
+            format!("model = {{ path = \"m\", sha256 = \"{digest}\" }}\nvariant = [{{ name = \"a\" }}]\n")
+        );
+        let item = [Pin { key: "variant.0.sha256".into(), digest }];
+        let inline = pinned_text("variant = [{ name = \"a\" }]", &item).unwrap();
+        assert_eq!(inline, format!("variant = [{{ name = \"a\", sha256 = \"{digest}\" }}]\n"));
         assert!(pinned_text("[model", &pins).is_err());
         assert!(pinned_text("model = 3", &pins).is_err());
     }

@@ -85,7 +85,7 @@ impl Container {
     pub(super) fn read(&self, place: usize) -> Result<Vec<u8>, DatasetError> {
         let wrong = |e| FileError::new("read", &self.path, e);
         match &self.store {
-            Store::Folder => Ok(files::read(&self.path.join(&self.names[place]))?),
+            Store::Folder => Ok(files::read_at_most(&self.path.join(&self.names[place]), MAX_FILE_BYTES)?),
             Store::Tar { file, spans } => {
                 let Span { offset, length } = spans[place];
                 let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
