@@ -99,7 +99,10 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), FileError> {
 }
 
 /// Replaces a file's content as one step: whoever reads it sees the old or the new, never a part.
+/// A link stays one: what it leads to is replaced.
 pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let target = path.canonicalize();
+    let path = target.as_deref().unwrap_or(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let put = || -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;

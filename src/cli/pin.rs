@@ -89,7 +89,7 @@ fn artefacts(resolved: &Resolved, pins: &[PinState], run: &Path) -> Result<Vec<P
         ("compute", own.compute == theirs.compute),
         ("dataset.preprocess", own.dataset.preprocess == theirs.dataset.preprocess),
     ];
-    for (key, _) in tables.into_iter().filter(|(_, same)| !same) {
+    if let Some((key, _)) = tables.into_iter().find(|(_, same)| !same) {
         let message = format!("the run `{}` had other settings in `[{key}]`", run.display());
         let next = "name a run of this manifest as it is now, without settings from outside";
         return Err(Diagnostic::error(Cause::Integrity, message).next(next).at(resolved.place(key)).into());

@@ -116,10 +116,10 @@ fn index(content: &[u8], known: &[String]) -> Result<Table, RowProblem> {
     }
     let classes = classes(known, &found);
     let positions: BTreeMap<&str, usize> = classes.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
-    let class = |label: &str| {
-        let number = label.parse::<usize>().ok().filter(|number| *number < classes.len());
-        positions.get(label).copied().or(number)
-    };
+    // Labels are names or numbers, never some of each: `9` may be a name and a number.
+    let named = found.iter().all(|(.., label)| positions.contains_key(label.as_str()));
+    let number = |label: &str| label.parse::<usize>().ok().filter(|number| *number < classes.len());
+    let class = |label: &str| if named { positions.get(label).copied() } else { number(label) };
     let rows = found.iter().enumerate().map(|(row, (start, end, label))| match class(label) {
         Some(class) => Ok(Row { start: *start, end: *end, class }),
         None => Err((row, format!("the label `{label}` is none of the {} classes", classes.len()))),
@@ -243,8 +243,14 @@ mod tests {
         );
         assert_eq!(table.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(&b"a,label,b\r\n1,cat,2\r\n3,ant,4\r\n"[table.rows[1].start..table.rows[1].end], b"3,ant,4");
-        let listed = index(b"label,p\n1,0\nx,0\n", &["x".into(), "y".into()]).unwrap();
-        assert_eq!(listed.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [1, 0]);
+        let classes = |text: &[u8], known: &[&str]| {
+            let known: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
+            index(text, &known).map(|table| table.rows.iter().map(|row| row.class).collect::<Vec<_>>())
+        };
+        assert_eq!(classes(b"label,p\ny,0\nx,0\n", &["x", "y"]).unwrap(), [1, 0]);
+        assert_eq!(classes(b"label,p\n1,0\n0,0\n", &["x", "y"]).unwrap(), [1, 0]);
+        assert_eq!(classes(b"label,p\n1,0\n0,0\n", &["1", "0"]).unwrap(), [0, 1], "names come first");
+        assert!(classes(b"label,p\n1,0\nx,0\n", &["x", "y"]).is_err(), "not some of each");
         assert_eq!(index(b"label,p\n1,0\n1\n", &[]).err().unwrap(), (1, "1 cells instead of 2".into()));
         assert!(index(b"label,p\n9,0\n", &["x".into()]).is_err());
     }

@@ -52,6 +52,10 @@ fn arrange(
         || names.iter().enumerate().filter_map(|(at, n)| Some((at, n.strip_prefix(root)?)).filter(|_| !is_hidden(n)));
     let has_splits = inside().any(|(_, name)| name.matches('/').count() >= 2);
     for (place, name) in inside() {
+        // What a file manager or a person left beside the images is no sample.
+        if !picture::is_named_so(name) {
+            continue;
+        }
         let (split, class) = match name.split('/').collect::<Vec<_>>().as_slice() {
             &[split, class, _] => (split, class),
             &[class, _] if !has_splits => (ALL, class),

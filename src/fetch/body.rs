@@ -41,7 +41,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Asks for the bytes of `url` from `offset` on.
 pub(super) fn open(url: &str, offset: u64, patience: Duration) -> Result<Offered, FetchError> {
     match url.strip_prefix("file://") {
-        Some(path) => open_file(Path::new(path), offset),
+        Some(path) => open_file(Path::new(path.strip_prefix("localhost").unwrap_or(path)), offset),
         None => open_http(url, offset, patience),
     }
 }

@@ -54,6 +54,7 @@ impl Explain for FetchError {
             }
             Self::Busy { .. } => "wait for it, or end it".into(),
             Self::Wrong { .. } => "nothing was kept; correct `source`, or find out why the file changed".into(),
+            Self::Refused { status: 500.., .. } => "the server has trouble: run again later".into(),
             Self::Refused { .. } => "correct `source.url`".into(),
             Self::Unreachable { .. } => "check the address and the connection, and run again".into(),
             Self::Stalled { .. } | Self::Cut { .. } => {

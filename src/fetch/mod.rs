@@ -8,6 +8,7 @@ pub use error::FetchError;
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,7 +80,11 @@ pub fn bring(wanted: &Wanted, patience: Duration, meter: &dyn Meter) -> Result<B
     let mut part = Part::open(target)?;
     let mut resumed = part.length;
     loop {
-        transfer(&mut part, &remote.url, patience, meter)?;
+        let transferred = transfer(&mut part, &remote.url, patience, meter);
+        if transferred.is_err() && part.length == 0 {
+            files::remove(&part.path)?;
+        }
+        transferred?;
         let found = digest(&part.path, meter)?;
         if found == remote.sha256 {
             part.file.sync_all().map_err(|e| FileError::new("write", &part.path, e))?;
@@ -114,8 +119,18 @@ impl Part {
         name.push(".part");
         let path = target.with_file_name(name);
         let wrong = |e| FileError::new("write", &path, e);
-        let mut file = File::options().read(true).append(true).create(true).open(&path).map_err(wrong)?;
-        if file.try_lock().is_err() {
+        // A link there would lead the bytes to wherever somebody else wanted them.
+        let mut options = File::options();
+        let options = options.read(true).append(true).create(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        let mut file = options.open(&path).map_err(wrong)?;
+        if !file.metadata().map_err(wrong)?.is_file() {
+            let reason = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is not a regular file");
+            return Err(wrong(reason).into());
+        }
+        // Whoever held it before may have given it its name meanwhile.
+        let same =
+            || file.metadata().is_ok_and(|own| path.symlink_metadata().is_ok_and(|there| there.ino() == own.ino()));
+        if file.try_lock().is_err() || !same() {
             return Err(FetchError::Busy { path });
         }
         let length = file.seek(SeekFrom::End(0)).map_err(wrong)?;

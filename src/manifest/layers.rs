@@ -241,11 +241,14 @@ impl Layers {
         manifest.place(end..end)
     }
 
-    /// What a key would be by the manifest and the defaults alone, as TOML.
-    pub(super) fn without_outside(&self, key: &str) -> Option<String> {
-        let names: Vec<&str> = key.split('.').collect();
-        let mut inside = self.sources.iter().rev().filter(|s| matches!(s.layer, Layer::Manifest | Layer::Default));
-        inside.find_map(|source| Some(written(source.find(&names)?.value)))
+    /// The settings by the manifest and the defaults alone, where those are whole.
+    pub(super) fn inside(&self) -> Option<toml::Table> {
+        let inside = |source: &&Source| matches!(source.layer, Layer::Default | Layer::Manifest);
+        let layers = self.sources.iter().filter(inside).enumerate();
+        let figment = layers
+            .fold(Figment::new(), |figment, (index, source)| figment.merge(Provided { index, root: &source.root }));
+        let manifest = rules::Parts::of(&figment.extract().ok()?).whole().ok()?;
+        toml::Table::try_from(&manifest).ok()
     }
 
     /// Whether a person wrote the key, or a table of that name, in some layer.
@@ -289,18 +292,5 @@ fn plain(node: &Node) -> Merged {
             let entries = entries.iter().map(|(key, entry)| (key.clone(), plain(&entry.value)));
             Merged::Dict(Tag::Default, entries.collect())
         }
-    }
-}
-
-/// A value as TOML writes it, whatever way a person wrote it.
-fn written(node: &Node) -> String {
-    match &node.content {
-        Content::String(text) => toml::Value::from(text.as_str()).to_string(),
-        Content::Integer(number) => number.to_string(),
-        Content::Float(number) => toml::Value::from(*number).to_string(),
-        Content::Boolean(truth) => truth.to_string(),
-        Content::Foreign(what) => (*what).to_owned(),
-        Content::Array(items) => format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", ")),
-        Content::Table(_) => "a table".to_owned(),
     }
 }

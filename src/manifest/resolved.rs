@@ -1,5 +1,6 @@
 //! A manifest with every value written out and the layer it came from.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,8 @@ impl Resolved {
         write_table(&mut written_out, "", &table, &|key| format!("  # {}", origin(key)));
         let mut values = String::new();
         write_table(&mut values, "", &table, &|_| String::new());
-        let overrides = overrides(&table, &layers, figment, &origin);
+        let from = |key: &str| outside_origin(&layers, path, key);
+        let overrides = overrides(&table, &layers, &from);
         Self {
             written_out,
             overrides,
@@ -102,6 +104,19 @@ fn origin(layers: &Layers, source: &Source, manifest: &Path, key: &str) -> Strin
     }
 }
 
+/// The outside layer that has the key, or the nearest table above it.
+fn outside_origin(layers: &Layers, manifest: &Path, key: &str) -> String {
+    let mut names: Vec<&str> = key.split('.').collect();
+    while !names.is_empty() {
+        let outside = layers.sources.iter().rev().filter(|s| !matches!(s.layer, Layer::Default | Layer::Manifest));
+        if let Some(source) = outside.into_iter().find(|source| source.find(&names).is_some()) {
+            return origin(layers, source, manifest, &names.join("."));
+        }
+        names.pop();
+    }
+    "outside".to_owned()
+}
+
 /// The name of a file as seen from the manifest's folder, which it lies in or above.
 fn beside(folder: &Path, manifest: &Path, name: &str) -> String {
     let depth = |path: &Path| path.canonicalize().map_or(0, |path| path.components().count());
@@ -114,28 +129,27 @@ fn beside(folder: &Path, manifest: &Path, name: &str) -> String {
 /// Keys that name and describe; everything else bears on the results.
 const NOT_SCIENCE: [&str; 5] = ["schema", "name", "description", "record", "report"];
 
-fn overrides(table: &Table, layers: &Layers, figment: &Figment, origin: &dyn Fn(&str) -> String) -> Vec<Override> {
-    let mut leaves = Vec::new();
-    flatten(table, "", &mut leaves);
-    let foreign = [Layer::Project, Layer::Environment, Layer::CommandLine];
-    let from_outside = |key: &str| {
-        let source = layers.of(figment, key);
-        let names: Vec<&str> = key.split('.').collect();
-        foreign.contains(&source.layer) && source.find(&names).is_some()
+/// Every value that the outside layers changed, added or took away: the settings as they are against
+/// what the manifest and the defaults alone would give.
+fn overrides(table: &Table, layers: &Layers, origin: &dyn Fn(&str) -> String) -> Vec<Override> {
+    let inside = layers.inside().unwrap_or_default();
+    let (mut now, mut before) = (BTreeMap::new(), BTreeMap::new());
+    flatten(table, "", &mut now);
+    flatten(&inside, "", &mut before);
+    let science = |key: &&String| !NOT_SCIENCE.contains(&key.split('.').next().unwrap_or(key));
+    let keys: BTreeSet<&String> = now.keys().chain(before.keys()).filter(science).collect();
+    let changed = keys.into_iter().filter(|key| now.get(*key) != before.get(*key));
+    let outside = |key: &String| Override {
+        key: key.clone(),
+        value: now.get(key).cloned().unwrap_or_else(|| "not set".to_owned()),
+        instead_of: before.get(key).cloned(),
+        origin: origin(key),
     };
-    let science = |key: &str| !NOT_SCIENCE.contains(&key.split('.').next().unwrap_or(key));
-    let mut found = Vec::new();
-    for (key, value) in leaves.into_iter().filter(|(key, _)| science(key) && from_outside(key)) {
-        let instead_of = layers.without_outside(&key);
-        if instead_of.as_ref() != Some(&value) {
-            found.push(Override { origin: origin(&key), key, value, instead_of });
-        }
-    }
-    found
+    changed.map(outside).collect()
 }
 
 /// Every value that is not a table, by its dotted path.
-fn flatten(table: &Table, path: &str, leaves: &mut Vec<(String, String)>) {
+fn flatten(table: &Table, path: &str, leaves: &mut BTreeMap<String, String>) {
     for (key, value) in table {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
@@ -145,7 +159,7 @@ fn flatten(table: &Table, path: &str, leaves: &mut Vec<(String, String)>) {
                     flatten(item, &format!("{full}.{at}"), leaves);
                 }
             }
-            plain => leaves.push((full, plain.to_string())),
+            plain => drop(leaves.insert(full, plain.to_string())),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::layers::Layers;
 use super::missing::is_within;
+use super::structure::is_file_name;
 use super::{
     Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, Model, Precision, Quantize,
     RecordOptions, ReportOptions, Strategy, Subset, Variant,
@@ -136,6 +137,10 @@ fn storage(dataset: &Dataset) -> Vec<Problem> {
             message,
             "name row ranges, such as `{ train = \"0..1000\", test = \"1000..1797\" }`",
         ));
+    }
+    for name in dataset.splits.keys().filter(|name| !is_file_name(name) || name.contains('.')) {
+        let message = format!("has the name `{}`", name.escape_debug());
+        found.push(problem("dataset.splits", message, "name splits with letters, digits, `-` and `_`"));
     }
     for (name, range) in &dataset.splits {
         if row_range(range).is_none() {

@@ -62,6 +62,8 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
+const SYNTAX_ERRORS_SHOWN: usize = 5;
+
 /// How the message of a syntax error begins.
 pub(super) const NOT_TOML: &str = "not TOML";
 
@@ -87,8 +89,11 @@ impl Source {
             Diagnostic::error(Cause::Input, message).next("write `key = value` lines under `[table]` headers").at(place)
         };
         let mut problems: Vec<Diagnostic> = errors.into_iter().map(problem).collect();
+        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
         // The first error of a line explains the others.
         problems.dedup_by_key(|problem| problem.place.as_ref().map(|place| place.line_and_column().0));
+        // An open bracket makes nonsense of every line after it.
+        problems.truncate(SYNTAX_ERRORS_SHOWN);
         (source, problems)
     }
 

@@ -90,6 +90,10 @@ fn later_layers_win_and_every_value_names_its_own() {
         ("benchmark.warmup", "8", Some("3")),
     ];
     assert_eq!(outside, wanted, "a description is no science");
+    let taken_away = load(&[], "", &set(&["variant=[{name=\"a\", backend=\"torch\", precision=\"fp32\"}]"])).unwrap();
+    let gone = taken_away.overrides.iter().find(|change| change.key == "variant.1.engine").unwrap();
+    assert_eq!((gone.value.as_str(), gone.instead_of.as_deref()), ("not set", Some("\"fbgemm\"")));
+    assert_eq!(gone.origin, "command line, --set variant");
     assert!(load(&[], "", &Overrides::default()).unwrap().overrides.is_empty());
     assert!(load(&[], "", &set(&["compute.threads=2"])).unwrap().overrides.is_empty(), "nothing else than before");
 }

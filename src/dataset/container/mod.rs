@@ -24,6 +24,13 @@ use crate::base::progress::{Counted, Meter};
 /// No single file of a dataset is larger; what claims to be is not read.
 pub(super) const MAX_FILE_BYTES: u64 = 1 << 30;
 
+/// Images hardly compress: a compressed archive that expands further than this holds none.
+const fn expands_to_at_most(compressed: u64) -> u64 {
+    const FREE: u64 = 256 << 20;
+    const FACTOR: u64 = 50;
+    compressed.saturating_mul(FACTOR).saturating_add(FREE)
+}
+
 /// A folder or an archive of files.
 pub(super) struct Container {
     path: PathBuf,

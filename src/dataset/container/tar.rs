@@ -14,10 +14,6 @@ use super::{MAX_FILE_BYTES, Span, name};
 use crate::base::files::FileError;
 use crate::base::interrupt;
 
-/// Images hardly compress: what expands further than this, and by this factor, holds none.
-const EXPANDED_FREE: u64 = 256 << 20;
-const EXPANDED_FACTOR: u64 = 50;
-
 const NO_ARCHIVE: &str = "it is neither a tar, a gzipped tar nor a zip";
 
 type Spans = BTreeMap<String, Span>;
@@ -49,7 +45,7 @@ fn index_reader(path: &Path, reader: impl Read + Seek, size: u64) -> Result<Span
 pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetError> {
     let wrong = |e| FileError::new("read", path, e);
     let compressed = file.metadata().map_err(wrong)?.len();
-    let allowed = EXPANDED_FREE.saturating_add(compressed.saturating_mul(EXPANDED_FACTOR));
+    let allowed = super::expands_to_at_most(compressed);
     let mut contents = tempfile::tempfile().map_err(|e| FileError::new("expand", path, e))?;
     let mut archive = Archive::new(MultiGzDecoder::new(file).take(allowed));
     let mut spans: Spans = BTreeMap::new();

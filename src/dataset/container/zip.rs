@@ -35,6 +35,7 @@ pub(super) fn index(path: &Path, file: &File) -> Result<BTreeMap<String, Member>
     let end = file.metadata().map_err(wrong)?.len();
     names_once(path, file, archive.central_directory_start(), end)?;
     let mut members = BTreeMap::new();
+    let mut expanded = 0_u64;
     for position in 0..archive.len() {
         let entry = archive.by_index_raw(position).map_err(|e| broken(e.to_string()))?;
         let hostile = |reason| DatasetError::HostileEntry {
@@ -55,6 +56,10 @@ pub(super) fn index(path: &Path, file: &File) -> Result<BTreeMap<String, Member>
         }
         if entry.size() > MAX_FILE_BYTES || entry.compressed_size() > MAX_FILE_BYTES {
             return Err(hostile("which claims to be larger than 1 GiB"));
+        }
+        expanded = expanded.saturating_add(entry.size());
+        if expanded > super::expands_to_at_most(end) {
+            return Err(hostile("which expands far beyond what images do"));
         }
         let deflated = match entry.compression() {
             CompressionMethod::Stored => false,
