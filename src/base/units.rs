@@ -32,6 +32,12 @@ pub fn signed(value: f64, decimals: usize) -> String {
     }
 }
 
+/// `1 image`, `2 images`.
+#[must_use]
+pub fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// Milliseconds with three significant decimals.
 #[must_use]
 pub fn milliseconds(ms: f64) -> String {

@@ -11,6 +11,7 @@ use super::{Exit, print};
 use crate::backend::Availability;
 use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
 use crate::base::files;
+use crate::base::units::counted;
 use crate::dataset::Chosen;
 use crate::inspect::{self, Inputs, PinState};
 use crate::manifest::{self, Overrides, Resolved};
@@ -93,10 +94,6 @@ fn headline(path: &Path, diagnostics: &[Diagnostic]) -> String {
     format!("{}: {said}\n", path.display())
 }
 
-fn counted(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
-}
-
 /// What a run would work on.
 fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String {
     let manifest = &resolved.manifest;
@@ -141,8 +138,7 @@ fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String 
 }
 
 fn spread(chosen: &Chosen, classes: &[String]) -> String {
-    let mut counts = vec![0_usize; classes.len()];
-    chosen.entries.iter().for_each(|entry| counts[entry.class] += 1);
+    let counts = chosen.per_class(classes.len());
     let (fewest, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
     if fewest == most { format!("{fewest} per class") } else { format!("{fewest} to {most} per class") }
 }

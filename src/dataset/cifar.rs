@@ -83,7 +83,7 @@ impl Cifar {
 
 /// The file of that name, in whatever folder it lies.
 fn find(container: &Container, name: &str) -> Result<Option<Vec<u8>>, DatasetError> {
-    let place = container.names().iter().position(|full| full.rsplit('/').next() == Some(name));
+    let place = container.only(|full| full.rsplit('/').next() == Some(name))?;
     place.map(|place| container.read(place)).transpose()
 }
 
@@ -127,8 +127,7 @@ impl Source for Cifar {
             }));
         }
         if entries.is_empty() {
-            let path = self.container.path().to_owned();
-            return Err(DatasetError::NoSplit { path, split: name.to_owned(), known: self.splits() });
+            return Err(DatasetError::no_split(self.container.path(), name, self.splits()));
         }
         Ok(entries)
     }
@@ -136,6 +135,10 @@ impl Source for Cifar {
     /// The pixels alone, so that an image is the same under two labels.
     fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError> {
         Ok(self.record(entry.place)[self.record - PIXELS..].to_vec())
+    }
+
+    fn shape(&self, _: &Entry, _: &[u8]) -> Result<[usize; 3], DatasetError> {
+        Ok([3, SIDE, SIDE])
     }
 
     fn decode(&self, _: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {

@@ -3,7 +3,9 @@
 //! `digits` is one of them: UCI optical digits (E. Alpaydin and C. Kaynak, 1998, CC BY 4.0), 1 797
 //! rows of a label and 8 × 8 pixels from 0 to 16, which requant carries.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder};
@@ -24,7 +26,8 @@ const DIGITS_CLASSES: usize = 10;
 
 pub(super) struct CsvRows {
     path: Option<PathBuf>,
-    content: Vec<u8>,
+    /// The cells of every row but its label, joined by `,`.
+    cells: Vec<u8>,
     rows: Vec<Row>,
     classes: Vec<String>,
     splits: BTreeMap<String, String>,
@@ -35,10 +38,9 @@ pub(super) struct CsvRows {
     label: usize,
 }
 
-/// One row: its bytes without the line's end, and its class.
+/// One row: where its cells lie, and its class.
 struct Row {
-    start: usize,
-    end: usize,
+    cells: Range<usize>,
     class: usize,
 }
 
@@ -48,9 +50,9 @@ type RowProblem = (usize, String);
 impl CsvRows {
     pub(super) fn open(settings: &Dataset, path: Option<&Path>) -> Result<Self, DatasetError> {
         let is_digits = settings.format == DatasetFormat::Digits;
-        let content = match path {
-            Some(path) => files::read(path)?,
-            None if is_digits => EMBEDDED.to_vec(),
+        let content: Cow<'_, [u8]> = match path {
+            Some(path) => files::read(path)?.into(),
+            None if is_digits => EMBEDDED.into(),
             None => return Err(DatasetError::NoPath),
         };
         let known = if settings.classes.is_empty() && is_digits {
@@ -70,11 +72,11 @@ impl CsvRows {
         let full = if is_digits { DIGITS_FULL } else { settings.full_scale.unwrap_or(u8::MAX) };
         Ok(Self {
             path: path.map(Path::to_owned),
+            cells: table.cells,
             rows: table.rows,
             classes: table.classes,
             label: table.label,
             splits: settings.splits.clone(),
-            content,
             shape,
             full,
         })
@@ -86,6 +88,7 @@ impl CsvRows {
 }
 
 struct Table {
+    cells: Vec<u8>,
     rows: Vec<Row>,
     classes: Vec<String>,
     label: usize,
@@ -99,7 +102,8 @@ fn index(content: &[u8], known: &[String]) -> Result<Table, RowProblem> {
     let header = reader.byte_headers().map_err(|error| (0, error.to_string()))?;
     let columns = header.len();
     let label = header.iter().position(|name| name.trim_ascii() == b"label").unwrap_or(0);
-    let mut found: Vec<(usize, usize, String)> = Vec::new();
+    let mut cells = Vec::with_capacity(content.len());
+    let mut found: Vec<(Range<usize>, String)> = Vec::new();
     let mut record = ByteRecord::new();
     loop {
         let row = found.len();
@@ -109,46 +113,48 @@ fn index(content: &[u8], known: &[String]) -> Result<Table, RowProblem> {
         if record.len() != columns {
             return Err((row, format!("{} cells instead of {columns}", record.len())));
         }
-        let start = record.position().map_or(0, |position| usize::try_from(position.byte()).unwrap_or(0));
-        let stop = usize::try_from(reader.position().byte()).unwrap_or(content.len());
-        let (start, end) = trimmed(content, start, stop);
-        found.push((start, end, String::from_utf8_lossy(record[label].trim_ascii()).into_owned()));
+        let start = cells.len();
+        join(&record, label, &mut cells).map_err(|reason| (row, reason))?;
+        found.push((start..cells.len(), String::from_utf8_lossy(record[label].trim_ascii()).into_owned()));
     }
     let classes = classes(known, &found);
     let positions: BTreeMap<&str, usize> = classes.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
     // Labels are names or numbers, never some of each: `9` may be a name and a number.
-    let named = found.iter().all(|(.., label)| positions.contains_key(label.as_str()));
+    let named = found.iter().all(|(_, label)| positions.contains_key(label.as_str()));
     let number = |label: &str| label.parse::<usize>().ok().filter(|number| *number < classes.len());
     let class = |label: &str| if named { positions.get(label).copied() } else { number(label) };
-    let rows = found.iter().enumerate().map(|(row, (start, end, label))| match class(label) {
-        Some(class) => Ok(Row { start: *start, end: *end, class }),
+    let rows = found.iter().enumerate().map(|(row, (cells, label))| match class(label) {
+        Some(class) => Ok(Row { cells: cells.clone(), class }),
         None => Err((row, format!("the label `{label}` is none of the {} classes", classes.len()))),
     });
-    Ok(Table { rows: rows.collect::<Result<_, _>>()?, label, pixels: columns - 1, classes })
+    Ok(Table { rows: rows.collect::<Result<_, _>>()?, cells, label, pixels: columns - 1, classes })
 }
 
-/// A reader's position may lie on the end of the line before or after.
-fn trimmed(content: &[u8], mut start: usize, mut end: usize) -> (usize, usize) {
-    let is_break = |byte: u8| matches!(byte, b'\n' | b'\r');
-    while start < end && is_break(content[start]) {
-        start += 1;
+/// Appends the cells besides the label, as `cut` would print them.
+fn join(record: &ByteRecord, label: usize, cells: &mut Vec<u8>) -> Result<(), String> {
+    let pixels = record.iter().enumerate().filter(|(column, _)| *column != label);
+    for (position, (column, cell)) in pixels.enumerate() {
+        if cell.contains(&b',') {
+            return Err(format!("column {} holds a comma", column + 1));
+        }
+        if position > 0 {
+            cells.push(b',');
+        }
+        cells.extend(cell.trim_ascii());
     }
-    while end > start && is_break(content[end - 1]) {
-        end -= 1;
-    }
-    (start, end)
+    Ok(())
 }
 
 /// The classes that the manifest lists; else numbers up to the highest label; else the labels sorted.
-fn classes(known: &[String], found: &[(usize, usize, String)]) -> Vec<String> {
+fn classes(known: &[String], found: &[(Range<usize>, String)]) -> Vec<String> {
     const MOST: usize = 100_000;
     if !known.is_empty() {
         return known.to_vec();
     }
-    let numbers: Option<Vec<usize>> = found.iter().map(|(.., label)| label.parse().ok()).collect();
+    let numbers: Option<Vec<usize>> = found.iter().map(|(_, label)| label.parse().ok()).collect();
     match numbers.and_then(|numbers| numbers.into_iter().max()).filter(|highest| *highest < MOST) {
         Some(highest) => (0..=highest).map(|class| class.to_string()).collect(),
-        None => found.iter().map(|(.., label)| label.clone()).collect::<BTreeSet<_>>().into_iter().collect(),
+        None => found.iter().map(|(_, label)| label.clone()).collect::<BTreeSet<_>>().into_iter().collect(),
     }
 }
 
@@ -164,7 +170,7 @@ impl Source for CsvRows {
     fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError> {
         match &self.path {
             Some(path) => Ok(digest_of_file(path, meter)?),
-            None => Ok(Digest::of(&self.content)),
+            None => Ok(Digest::of(EMBEDDED)),
         }
     }
 
@@ -177,11 +183,7 @@ impl Source for CsvRows {
     }
 
     fn split(&self, name: &str) -> Result<Vec<Entry>, DatasetError> {
-        let range = self.splits.get(name).ok_or_else(|| DatasetError::NoSplit {
-            path: self.named(),
-            split: name.to_owned(),
-            known: self.splits(),
-        })?;
+        let range = self.splits.get(name).ok_or_else(|| DatasetError::no_split(&self.named(), name, self.splits()))?;
         let rows = crate::manifest::row_range(range).filter(|rows| rows.end <= self.rows.len());
         let rows = rows.ok_or_else(|| DatasetError::Rows {
             split: name.to_owned(),
@@ -191,23 +193,25 @@ impl Source for CsvRows {
         Ok(rows.map(|row| Entry { id: row.to_string(), class: self.rows[row].class, place: row }).collect())
     }
 
+    /// The pixels alone, so that an image is the same under two labels.
     fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError> {
-        let Row { start, end, .. } = self.rows[entry.place];
-        Ok(self.content[start..end].to_vec())
+        Ok(self.cells[self.rows[entry.place].cells.clone()].to_vec())
+    }
+
+    fn shape(&self, entry: &Entry, bytes: &[u8]) -> Result<[usize; 3], DatasetError> {
+        self.decode(entry, bytes).map(|_| self.shape)
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {
-        let wrong = |reason: String| DatasetError::Row { path: self.named(), row: entry.place, reason };
-        let mut record = ByteRecord::new();
-        let mut reader = ReaderBuilder::new().has_headers(false).from_reader(bytes);
-        reader.read_byte_record(&mut record).map_err(|error| wrong(error.to_string()))?;
-        let cells = record.iter().enumerate().filter(|(column, _)| *column != self.label);
-        let pixel = |(column, cell): (usize, &[u8])| {
-            let text = String::from_utf8_lossy(cell.trim_ascii()).into_owned();
-            let value = text.parse::<u8>().ok().filter(|value| *value <= self.full);
-            value.ok_or_else(|| wrong(format!("`{text}` in column {} is no pixel from 0 to {}", column + 1, self.full)))
+        let pixel = |(position, cell): (usize, &[u8])| {
+            let text = String::from_utf8_lossy(cell);
+            let column = position + 1 + usize::from(position >= self.label);
+            text.parse::<u8>().ok().filter(|value| *value <= self.full).ok_or_else(|| {
+                let reason = format!("`{text}` in column {column} is no pixel from 0 to {}", self.full);
+                DatasetError::Row { path: self.named(), row: entry.place, reason }
+            })
         };
-        let pixels = cells.map(pixel).collect::<Result<Vec<u8>, _>>()?;
+        let pixels = bytes.split(|byte| *byte == b',').enumerate().map(pixel).collect::<Result<Vec<u8>, _>>()?;
         let [channels, height, width] = self.shape;
         Ok(Image { channels, height, width, pixels, full: self.full })
     }
@@ -242,7 +246,7 @@ mod tests {
             (1, 2, &["ant".to_owned(), "cat".into()][..])
         );
         assert_eq!(table.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [1, 0]);
-        assert_eq!(&b"a,label,b\r\n1,cat,2\r\n3,ant,4\r\n"[table.rows[1].start..table.rows[1].end], b"3,ant,4");
+        assert_eq!(&table.cells[table.rows[1].cells.clone()], b"3,4");
         let classes = |text: &[u8], known: &[&str]| {
             let known: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
             index(text, &known).map(|table| table.rows.iter().map(|row| row.class).collect::<Vec<_>>())

@@ -1,6 +1,6 @@
 //! What can be wrong with a dataset.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::explain::{Cause, Explain};
 use crate::base::files::FileError;
@@ -38,6 +38,10 @@ pub enum DatasetError {
     Image { id: String, reason: String },
     #[error("`{}` holds `{file}`, deeper than `<split>/<class>/<image>`", path.display())]
     TooDeep { path: PathBuf, file: String },
+    #[error("`{}` holds images both as `<class>/<image>` and below, such as `{shallow}` and `{deep}`", path.display())]
+    TwoDepths { path: PathBuf, shallow: String, deep: String },
+    #[error("`{}` holds `{first}` and `{second}`, and either could be meant", path.display())]
+    Twice { path: PathBuf, first: String, second: String },
     #[error("`{}` holds no `<split>/<class>/<image>`", path.display())]
     NoImages { path: PathBuf },
     #[error("{wanted} samples are wanted of {splits}, which hold {available}")]
@@ -57,6 +61,10 @@ fn listed(names: &[String]) -> String {
 }
 
 impl DatasetError {
+    pub(super) fn no_split(path: &Path, split: &str, known: Vec<String>) -> Self {
+        Self::NoSplit { path: path.to_owned(), split: split.to_owned(), known }
+    }
+
     /// The last part of the manifest key that the problem is about, if it is not the data itself.
     #[must_use]
     pub const fn key(&self) -> Option<&'static str> {
@@ -99,6 +107,10 @@ impl Explain for DatasetError {
             }
             Self::Image { .. } => "replace the file, or remove it from every split".into(),
             Self::TooDeep { .. } => "move it up into its class folder, or remove it".into(),
+            Self::TwoDepths { .. } => {
+                "lay all images out as `<split>/<class>/<image>`, or all as `<class>/<image>`".into()
+            }
+            Self::Twice { .. } => "name the folder of one of them as the path, or remove the other".into(),
             Self::NoImages { .. } => "lay the images out as `<split>/<class>/<image>`".into(),
             Self::TooFew { .. } => "lower `samples`, or add a split".into(),
             Self::EmptyList { .. } => "write one sample id per line".into(),

@@ -39,15 +39,15 @@ impl Idx {
         let mut first = 0;
         for (place, name) in container.names().iter().enumerate() {
             let Some((split, partner)) = images_of(name) else { continue };
-            let labels = container.names().iter().position(|other| without_gz(other) == partner);
-            let Some(labels) = labels else {
+            let Some(labels) = container.only(|other| without_gz(other) == partner)? else {
                 return Err(DatasetError::NoFiles { path: path.to_owned(), wanted: vec![partner] });
             };
-            let split_name = split.clone();
+            // Two sets of files below one folder, or a file beside its gzipped self.
+            container.only(|other| images_of(other).is_some_and(|(other, _)| other == split))?;
             let read = Split::read(path, &container, place, labels, first)?;
             first += read.labels.len();
+            order.push(split.clone());
             splits.insert(split, read);
-            order.push(split_name);
         }
         if splits.is_empty() {
             let wanted = vec!["train-images-idx3-ubyte".into(), "train-labels-idx1-ubyte".into()];
@@ -154,11 +154,8 @@ impl Source for Idx {
     }
 
     fn split(&self, name: &str) -> Result<Vec<Entry>, DatasetError> {
-        let split = self.splits.get(name).ok_or_else(|| DatasetError::NoSplit {
-            path: self.container.path().to_owned(),
-            split: name.to_owned(),
-            known: self.splits(),
-        })?;
+        let split =
+            self.splits.get(name).ok_or_else(|| DatasetError::no_split(self.container.path(), name, self.splits()))?;
         let entry = |(row, label): (usize, &u8)| Entry {
             id: format!("{name}/{row}"),
             class: usize::from(*label),
@@ -172,6 +169,11 @@ impl Source for Idx {
         let (split, row) = self.locate(entry.place);
         let size = split.height * split.width;
         Ok(split.pixels[row * size..][..size].to_vec())
+    }
+
+    fn shape(&self, entry: &Entry, _: &[u8]) -> Result<[usize; 3], DatasetError> {
+        let (split, _) = self.locate(entry.place);
+        Ok([1, split.height, split.width])
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {

@@ -48,22 +48,31 @@ fn arrange(
     root: &str,
 ) -> Result<BTreeMap<String, BTreeMap<String, Vec<usize>>>, DatasetError> {
     let mut splits: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
-    let inside =
-        || names.iter().enumerate().filter_map(|(at, n)| Some((at, n.strip_prefix(root)?)).filter(|_| !is_hidden(n)));
-    let has_splits = inside().any(|(_, name)| name.matches('/').count() >= 2);
-    for (place, name) in inside() {
+    let names = names.iter().enumerate();
+    let inside = names.filter_map(|(at, name)| Some((at, name.strip_prefix(root)?)).filter(|_| !is_hidden(name)));
+    let (mut shallow, mut deep) = (None, None);
+    for (place, name) in inside {
         // What a file manager or a person left beside the images is no sample.
         if !picture::is_named_so(name) {
             continue;
         }
         let (split, class) = match name.split('/').collect::<Vec<_>>().as_slice() {
-            &[split, class, _] => (split, class),
-            &[class, _] if !has_splits => (ALL, class),
-            // A README beside the splits is no sample; an image below a class folder might be.
-            [_] | [_, _] => continue,
+            [_] => continue,
+            &[class, _] => {
+                shallow.get_or_insert(name);
+                (ALL, class)
+            }
+            &[split, class, _] => {
+                deep.get_or_insert(name);
+                (split, class)
+            }
             _ => return Err(DatasetError::TooDeep { path: path.to_owned(), file: name.to_owned() }),
         };
         splits.entry(split.into()).or_default().entry(class.into()).or_default().push(place);
+    }
+    if let Some((shallow, deep)) = shallow.zip(deep) {
+        let (shallow, deep) = (shallow.to_owned(), deep.to_owned());
+        return Err(DatasetError::TwoDepths { path: path.to_owned(), shallow, deep });
     }
     Ok(splits)
 }
@@ -96,15 +105,11 @@ impl Source for ImageFolder {
     }
 
     fn split(&self, name: &str) -> Result<Vec<Entry>, DatasetError> {
-        let path = || self.container.path().to_owned();
-        let classes = self.splits.get(name).ok_or_else(|| DatasetError::NoSplit {
-            path: path(),
-            split: name.to_owned(),
-            known: self.splits.keys().cloned().collect(),
-        })?;
+        let path = self.container.path();
+        let classes = self.splits.get(name).ok_or_else(|| DatasetError::no_split(path, name, self.splits()))?;
         let missing: Vec<_> = self.classes.iter().filter(|class| !classes.contains_key(*class)).cloned().collect();
         if !missing.is_empty() {
-            return Err(DatasetError::MissingClass { path: path(), split: name.to_owned(), missing });
+            return Err(DatasetError::MissingClass { path: path.to_owned(), split: name.to_owned(), missing });
         }
         let id = |place: usize| self.container.names()[place][self.root.len()..].to_owned();
         let mut entries: Vec<Entry> = Vec::new();
@@ -116,6 +121,10 @@ impl Source for ImageFolder {
 
     fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError> {
         self.container.read(entry.place)
+    }
+
+    fn shape(&self, entry: &Entry, bytes: &[u8]) -> Result<[usize; 3], DatasetError> {
+        picture::shape(bytes).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {
@@ -147,5 +156,7 @@ mod tests {
         assert_eq!((splits[ALL]["a"].as_slice(), splits[ALL]["b"].as_slice()), (&[1][..], &[3][..]));
         let deep = names(&["train/a/1.png", "train/labels.csv"]);
         assert_eq!(arrange(Path::new("d"), &deep, "").unwrap().keys().collect::<Vec<_>>(), ["train"]);
+        let mixed = names(&["a/1.png", "b/2.png", "b/more/3.png"]);
+        assert!(matches!(arrange(Path::new("d"), &mixed, ""), Err(DatasetError::TwoDepths { .. })));
     }
 }

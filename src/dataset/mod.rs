@@ -63,6 +63,10 @@ pub trait Source: Send + Sync {
     /// The stored bytes of a sample.
     fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError>;
 
+    /// `[channels, height, width]` of the image in those bytes; of a compressed one, what its
+    /// beginning says.
+    fn shape(&self, entry: &Entry, bytes: &[u8]) -> Result<[usize; 3], DatasetError>;
+
     /// The image in those bytes.
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError>;
 }

@@ -1,24 +1,29 @@
 //! PNG, JPEG, BMP and WebP as planes of pixels.
 
-use image::{ColorType, ImageReader, Limits};
+use std::io::Cursor;
+
+use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use super::Image;
 
-/// Decoded images larger than this are refused: a few bytes must not become gigabytes.
-const MAX_SIDE: u32 = 16_384;
+/// Larger images are refused: a few bytes must not become gigabytes.
+const MAX_PIXELS: u64 = 1 << 26;
+
+/// Decoders may take this much for themselves.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
+
+/// `[channels, height, width]`, as far as the image's beginning tells.
+pub(super) fn shape(bytes: &[u8]) -> Result<[usize; 3], String> {
+    let decoder = decoder(bytes)?;
+    let (width, height) = decoder.dimensions();
+    let channels = if is_gray(decoder.color_type()) { 1 } else { 3 };
+    Ok([channels, height as usize, width as usize])
+}
 
 /// Grayscale files give one channel, all others three; transparency is dropped, as Pillow's
 /// `convert("RGB")` does.
 pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
-    let reader = ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format();
-    let mut reader = reader.map_err(|error| error.to_string())?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_DECODED_BYTES);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|error| error.to_string())?;
+    let picture = DynamicImage::from_decoder(decoder(bytes)?).map_err(|error| error.to_string())?;
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let (channels, pixels) = if is_gray(picture.color()) {
         (1, picture.into_luma8().into_raw())
@@ -26,6 +31,20 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
         (3, planes(picture.into_rgb8().as_raw()))
     };
     Ok(Image { channels, height, width, pixels, full: u8::MAX })
+}
+
+fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let mut reader = reader.map_err(|error| error.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_DECODED_BYTES);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!("it has {height} × {width} pixels, and at most {MAX_PIXELS} are read"));
+    }
+    Ok(decoder)
 }
 
 const fn is_gray(color: ColorType) -> bool {
@@ -74,5 +93,16 @@ mod tests {
         let image = decode(&encoded(&gray.clone().into(), ImageFormat::Png)).unwrap();
         assert_eq!((image.channels, image.pixels), (1, gray.into_raw()));
         assert!(decode(b"not an image").is_err());
+    }
+
+    #[test]
+    fn a_shape_needs_only_the_beginning_and_has_a_limit() {
+        let gray = encoded(&image::GrayImage::new(7, 5).into(), ImageFormat::Png);
+        let color = encoded(&RgbImage::new(4, 6).into(), ImageFormat::Jpeg);
+        assert_eq!((shape(&gray), shape(&color)), (Ok([1, 5, 7]), Ok([3, 6, 4])));
+        assert_eq!(shape(&gray[..gray.len() - 20]), Ok([1, 5, 7]));
+        let mut header = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x40\0\0\0\x40\0\0\x01\0\x18\0".to_vec();
+        header.resize(4096, 0);
+        assert!(shape(&header).unwrap_err().contains("16384 × 16384"));
     }
 }

@@ -21,6 +21,8 @@ pub struct Chosen {
     pub entries: Vec<Entry>,
     /// SHA-256 of each sample's bytes, in the order of `entries`.
     pub digests: Vec<Digest>,
+    /// `[channels, height, width]` of each sample before preprocessing, in the order of `entries`.
+    pub shapes: Vec<[usize; 3]>,
 }
 
 impl Chosen {
@@ -42,6 +44,14 @@ impl Chosen {
         let lines = self.entries.iter().zip(&self.digests).map(|(entry, digest)| format!("{digest}  {}\n", entry.id));
         let lines: Vec<String> = lines.collect();
         Digest::of_parts(std::iter::once(head).chain(lines.iter().map(String::as_str)).map(str::as_bytes))
+    }
+
+    /// How many samples each of so many classes has.
+    #[must_use]
+    pub fn per_class(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        self.entries.iter().for_each(|entry| counts[entry.class] += 1);
+        counts
     }
 
     /// One sample id per line, in order.
@@ -81,21 +91,26 @@ pub fn choose(
     if settings.strategy == Strategy::First {
         entries.truncate(wanted);
     }
-    let digest = |entry: &Entry| {
+    let look = |entry: &Entry| {
         interrupt::check()?;
         let bytes = source.bytes(entry)?;
         meter.expect(bytes.len() as u64);
-        let digest = Digest::of(&bytes);
+        let looked = (Digest::of(&bytes), Some(source.shape(entry, &bytes)));
         meter.add(bytes.len() as u64);
-        Ok(digest)
+        Ok(looked)
     };
-    let digests = entries.par_iter().map(digest).collect::<Result<Vec<_>, DatasetError>>()?;
+    let looked = entries.par_iter().map(look).collect::<Result<Vec<_>, DatasetError>>()?;
+    let (digests, mut shapes): (Vec<Digest>, Vec<Option<Result<[usize; 3], DatasetError>>>) =
+        looked.into_iter().unzip();
     let order = match settings.strategy {
         Strategy::All | Strategy::First | Strategy::List => (0..entries.len()).collect(),
         Strategy::Random => smallest(&entries, &digests, settings.seed, wanted, |_| true),
         Strategy::Stratified => stratified(&entries, &digests, settings.seed, wanted, source.classes().len()),
     };
+    // A broken image that was not chosen harms nobody.
+    let shapes = order.iter().filter_map(|&i| shapes[i].take()).collect::<Result<Vec<_>, _>>()?;
     Ok(Chosen {
+        shapes,
         entries: order.iter().map(|&i| entries[i].clone()).collect(),
         digests: order.iter().map(|&i| digests[i]).collect(),
     })

@@ -65,9 +65,8 @@ fn leak(calibration: &Chosen, evaluation: &Chosen) -> Option<Diagnostic> {
 }
 
 fn coverage(table: &str, chosen: &Chosen, classes: &[String]) -> Option<Diagnostic> {
-    let mut counts = vec![0_usize; classes.len()];
-    chosen.entries.iter().for_each(|entry| counts[entry.class] += 1);
-    let absent: Vec<&String> = classes.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(name, _)| name).collect();
+    let counts = chosen.per_class(classes.len());
+    let absent: Vec<&String> = classes.iter().zip(counts).filter(|(_, n)| *n == 0).map(|(name, _)| name).collect();
     if absent.is_empty() {
         return None;
     }

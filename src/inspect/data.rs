@@ -1,12 +1,14 @@
 //! The data: readable, chosen, and fit for the model.
 
+use std::collections::BTreeSet;
+
 use super::Look;
 use super::model::ModelInputs;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic};
 use crate::base::files;
 use crate::base::progress::Meter;
-use crate::dataset::{self, Chosen, DatasetError, Image, List, Source, output_size};
+use crate::dataset::{self, Chosen, DatasetError, List, Source, output_size};
 use crate::manifest::{Preprocess, Resolved, Subset};
 
 /// Samples that are ready to be read.
@@ -64,17 +66,17 @@ impl Look<'_> {
         Some(data)
     }
 
-    /// One image of each subset, so that a wrong shape is found before the work begins.
+    /// Every sample, by its shape alone, so that a misfit is found before the work begins.
     fn at_images(&mut self, model: &ModelInputs, data: &DataInputs) {
+        let mut seen = BTreeSet::new();
         for chosen in [&data.calibration, &data.evaluation] {
-            let Some(entry) = chosen.entries.first() else { continue };
-            let image = data.source.bytes(entry).and_then(|bytes| data.source.decode(entry, &bytes));
-            let Some(image) = self.keep("dataset.path", image) else { return };
-            let settings = &self.resolved.manifest.dataset.preprocess;
-            if let Err(Misfit { key, message, next }) = fits(&image, settings, &model.facts.input) {
-                let problem = Diagnostic::error(Cause::Input, message).next(next);
-                self.problem(&format!("dataset.preprocess{key}"), problem);
-                return;
+            for (entry, shape) in chosen.entries.iter().zip(&chosen.shapes).filter(|(_, shape)| seen.insert(**shape)) {
+                let settings = &self.resolved.manifest.dataset.preprocess;
+                if let Err(Misfit { key, message, next }) = fits(&entry.id, *shape, settings, &model.facts.input) {
+                    let problem = Diagnostic::error(Cause::Input, message).next(next);
+                    self.problem(&format!("dataset.preprocess{key}"), problem);
+                    return;
+                }
             }
         }
     }
@@ -110,7 +112,7 @@ struct Misfit {
     next: &'static str,
 }
 
-fn fits(image: &Image, settings: &Preprocess, input: &[usize]) -> Result<(), Misfit> {
+fn fits(id: &str, shape: [usize; 3], settings: &Preprocess, input: &[usize]) -> Result<(), Misfit> {
     let &[channels, height, width] = input else { return Ok(()) };
     let problem = |key, message: String, next| Err(Misfit { key, message, next });
     if settings.mean.len() != channels {
@@ -119,17 +121,17 @@ fn fits(image: &Image, settings: &Preprocess, input: &[usize]) -> Result<(), Mis
         return problem(".mean", message, "give one of each per channel of the model's input");
     }
     let next = "set `dataset.preprocess.resize`, `mean` and `std` to what the model was trained with";
-    let [found_height, found_width] = output_size(settings, image.height, image.width).map_err(|error| Misfit {
+    let [found_height, found_width] = output_size(settings, shape[1], shape[2]).map_err(|error| Misfit {
         key: ".center_crop",
         message: error.to_string(),
         next: "resize to at least the crop's size first",
     })?;
-    let found_channels = if image.channels == 1 { channels } else { image.channels };
+    let found_channels = if shape[0] == 1 { channels } else { shape[0] };
     if [found_channels, found_height, found_width] == [channels, height, width] {
         return Ok(());
     }
     let message = format!(
-        "the model takes {channels} × {height} × {width} images, but the dataset gives \
+        "the model takes {channels} × {height} × {width} images, but `{id}` becomes \
          {found_channels} × {found_height} × {found_width}"
     );
     problem(if settings.resize.is_some() { ".resize" } else { "" }, message, next)

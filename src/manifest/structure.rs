@@ -7,6 +7,7 @@ use super::nearest;
 use super::schema::{properties, words};
 use super::source::{Content, Entry, Node, Source};
 use crate::base::explain::{Cause, Diagnostic};
+use crate::base::units::counted;
 
 /// What is wrong with a layer.
 #[derive(Debug, Default)]
@@ -135,7 +136,7 @@ fn listed(words: &[&str]) -> String {
 
 fn out_of_length(items: &[Node], schema: &Value) -> Option<Problem> {
     let bound = |name: &str| schema.get(name).and_then(Value::as_u64).and_then(|bound| usize::try_from(bound).ok());
-    let count = if items.len() == 1 { "1 value".to_owned() } else { format!("{} values", items.len()) };
+    let count = counted(items.len(), "value");
     match (bound("minItems"), bound("maxItems")) {
         (Some(min), Some(max)) if min == max && items.len() != min => {
             Some((format!("has {count} instead of {min}"), advice(&format!("{min} values"), schema)))

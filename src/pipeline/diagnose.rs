@@ -82,7 +82,7 @@ fn inputs(prepared: &Prepared) -> Inputs {
     let subset = |chosen: &Chosen, sha256: Digest| SubsetFacts {
         samples: chosen.entries.len(),
         sha256,
-        per_class: (0..classes.len()).map(|class| chosen.entries.iter().filter(|e| e.class == class).count()).collect(),
+        per_class: chosen.per_class(classes.len()),
     };
     let DataInputs { calibration, evaluation, .. } = &prepared.inputs.data;
     let batch_size = prepared.resolved.manifest.calibration.batch_size;

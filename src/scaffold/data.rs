@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 use super::Wish;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::progress::Unmetered;
+use crate::base::units::counted;
 use crate::dataset::{self, Entry, Source, guess};
 use crate::inspect::ModelInputs;
 use crate::manifest::{Dataset, DatasetFormat, Interpolation, Preprocess, Strategy, Subset};
 
 /// Calibration advice starts between 100 and 500 samples.
 const CALIBRATION: usize = 512;
-
-/// How many images are opened to learn their sizes.
-const OPENED: usize = 16;
 
 /// Names that people give to the two sides, best first.
 const CALIBRATION_NAMES: [&str; 4] = ["calibration", "calib", "train", "training"];
@@ -167,7 +165,8 @@ fn divided(
     let all = dataset::choose(source, &subset(Strategy::All, None), None, &Unmetered)?;
     let samples = CALIBRATION.min(all.entries.len() / 3);
     if samples == 0 {
-        let message = format!("`{}` has {} images, too few to divide", wish.data.display(), all.entries.len());
+        let message =
+            format!("`{}` has {}, too few to divide", wish.data.display(), counted(all.entries.len(), "image"));
         return Err(Diagnostic::error(Cause::Input, message)
             .next("add images, or splits `<split>/<class>/<image>`")
             .into());
@@ -196,19 +195,17 @@ fn listing<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
     entries.flat_map(|entry| [entry.id.as_str(), "\n"]).collect()
 }
 
-/// The model's size, unless a sample of images across the splits already has it.
+/// The model's size, unless every image already has it.
 fn resize(
     source: &dyn Source,
     splits: &[(String, Vec<Entry>)],
     model: &ModelInputs,
 ) -> Result<Option<[usize; 2]>, Failure> {
     let &[_, height, width] = model.facts.input.as_slice() else { return Ok(None) };
-    for (_, entries) in splits {
-        for entry in entries.iter().step_by((entries.len() / OPENED).max(1)) {
-            let image = source.decode(entry, &source.bytes(entry)?)?;
-            if [image.height, image.width] != [height, width] {
-                return Ok(Some([height, width]));
-            }
+    for entry in splits.iter().flat_map(|(_, entries)| entries) {
+        let [_, own_height, own_width] = source.shape(entry, &source.bytes(entry)?)?;
+        if [own_height, own_width] != [height, width] {
+            return Ok(Some([height, width]));
         }
     }
     Ok(None)

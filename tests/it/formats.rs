@@ -167,5 +167,5 @@ fn csv_rows_are_images_of_the_stated_shape() {
     let row = |at: usize| source.decode(&entries[at], &source.bytes(&entries[at]).unwrap()).unwrap();
     assert_eq!((row(2).pixels, row(0).full, entries[1].class), (vec![9, 10, 11, 12], 16, 0));
     assert_eq!((row(0).channels, row(0).height, row(0).width), (1, 1, 4));
-    assert_eq!(source.bytes(&entries[1]).unwrap(), b"5,6,ant,7,8", "a sample's bytes are its line");
+    assert_eq!(source.bytes(&entries[2]).unwrap(), b"9,10,11,12", "a sample's bytes are its pixels");
 }

@@ -166,9 +166,13 @@ pub(crate) fn byte(number: usize) -> u8 {
 
 /// An 8 × 8 PNG that no other number gives.
 pub(crate) fn picture(number: u8) -> Vec<u8> {
+    square_picture(number, 8)
+}
+
+pub(crate) fn square_picture(number: u8, side: u32) -> Vec<u8> {
     let pixel = |x: u32, y: u32| image::Rgb([number, byte(x as usize * 30), byte(y as usize * 30)]);
     let mut bytes = std::io::Cursor::new(Vec::new());
-    image::RgbImage::from_fn(8, 8, pixel).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    image::RgbImage::from_fn(side, side, pixel).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 

@@ -72,6 +72,19 @@ fn a_random_subset_is_what_sha256sum_and_sort_make_of_it() {
 }
 
 #[test]
+fn the_bytes_of_a_row_are_what_cut_makes_of_it() {
+    let bench = Bench::new();
+    let row = |n: u8| format!("{},{n},{},3,4\r\n", n % 10, n + 1);
+    let text: String = std::iter::once("label,a,b,c,d\r\n".to_owned()).chain((0..20).map(row)).collect();
+    bench.put("data.csv", text.as_bytes());
+    let settings = "format = \"csv\"\nsplits = { all = \"0..20\" }\n[preprocess]\nmean = [0.5]\nstd = [0.5]\ninterpolation = \"nearest\"\nantialias = false";
+    let source = requant::dataset::open(&toml::from_str(settings).unwrap(), Some(&bench.path("data.csv"))).unwrap();
+    let script = "sed -n 19p data.csv | cut -d, -f2- | tr -d '\\r\\n'";
+    let output = Command::new("sh").args(["-c", script]).current_dir(bench.path("")).output().unwrap();
+    assert_eq!(source.bytes(&source.split("all").unwrap()[17]).unwrap(), output.stdout);
+}
+
+#[test]
 fn the_batch_size_is_part_of_the_calibrations_pin_and_not_of_the_evaluations() {
     let bench = Bench::new();
     manifest(&bench);
@@ -88,7 +101,7 @@ fn what_is_wrong_besides_the_pins_stops_pinning() {
     let before = manifest(&bench).replace("resize = [32, 32]", "resize = [16, 32]");
     bench.put("m.toml", before.as_bytes());
     let ended = bench.run(&["pin", "m.toml"]);
-    assert!(ended.code == Some(2) && ended.stderr.contains("but the dataset gives 3 × 16 × 32"), "{ended:?}");
+    assert!(ended.code == Some(2) && ended.stderr.contains("becomes 3 × 16 × 32"), "{ended:?}");
     assert_eq!(files::read_text(&bench.path("m.toml")).unwrap(), before);
 }
 

@@ -11,11 +11,10 @@ fn new(bench: &Bench, name: &str, data: &str) -> lab::Ended {
     bench.run(&["new", name, "--model", "downloads/net.onnx", "--data", data])
 }
 
-/// `check` in either build: without an engine the variants are what is missing.
+/// `check` in either build: without an engine the variants may be what is missing.
 fn checks(bench: &Bench, manifest: &str) {
     let ended = bench.run(&["check", manifest]);
-    let allowed = if cfg!(feature = "torch") { 0 } else { 4 };
-    assert_eq!(ended.code, Some(allowed), "{ended:?}");
+    assert!(ended.code == Some(0) || !cfg!(feature = "torch") && ended.code == Some(4), "{ended:?}");
     assert!(!ended.stderr.contains("not pinned"), "{ended:?}");
 }
 

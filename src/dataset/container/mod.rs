@@ -88,6 +88,20 @@ impl Container {
         &self.names
     }
 
+    /// The place of the one file whose name is wanted; two are one too many.
+    pub(super) fn only(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<usize>, DatasetError> {
+        let mut places = (0..self.names.len()).filter(|&place| wanted(&self.names[place]));
+        let first = places.next();
+        match first.zip(places.next()) {
+            None => Ok(first),
+            Some((first, second)) => Err(DatasetError::Twice {
+                path: self.path.clone(),
+                first: self.names[first].clone(),
+                second: self.names[second].clone(),
+            }),
+        }
+    }
+
     /// The whole content of a file.
     pub(super) fn read(&self, place: usize) -> Result<Vec<u8>, DatasetError> {
         let wrong = |e| FileError::new("read", &self.path, e);

@@ -26,11 +26,13 @@ pub(super) fn plain(path: &Path, bytes: &[u8]) -> Result<String, DatasetError> {
 
 /// Refuses what would not survive as one line of a listing, or means another path elsewhere.
 pub(super) fn check_plain(path: &Path, name: &str) -> Result<(), DatasetError> {
-    let odd = |c: char| c.is_control() || matches!(c, '\\' | char::REPLACEMENT_CHARACTER);
+    // Characters that turn the direction of writing show one name and mean another.
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let odd = |c: char| c.is_control() || turns(c) || matches!(c, '\\' | char::REPLACEMENT_CHARACTER);
     if !name.contains(odd) {
         return Ok(());
     }
     let entry = name.escape_debug().to_string();
-    let reason = "a name with control characters, backslashes or bytes that are not UTF-8";
+    let reason = "a name with control or direction characters, backslashes or bytes that are not UTF-8";
     Err(DatasetError::HostileEntry { path: path.to_owned(), entry, reason })
 }

@@ -16,6 +16,9 @@ use crate::base::interrupt;
 
 const NO_ARCHIVE: &str = "it is neither a tar, a gzipped tar nor a zip";
 
+/// What describes an entry is read into memory as a whole; no name needs more.
+const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
+
 type Spans = BTreeMap<String, Span>;
 
 /// Every regular file of the archive by its name.
@@ -25,38 +28,32 @@ pub(super) fn index(path: &Path, file: &File) -> Result<Spans, DatasetError> {
 }
 
 fn index_reader(path: &Path, reader: impl Read + Seek, size: u64) -> Result<Spans, DatasetError> {
-    let broken = |e: &dyn std::fmt::Display| broken(path, e);
     let mut archive = Archive::new(reader);
-    let mut spans = BTreeMap::new();
-    for entry in archive.entries_with_seek().map_err(|e| broken(&e))? {
-        // What does not even begin as a tar is something else.
-        let entry = entry.map_err(|e| if spans.is_empty() { broken(&NO_ARCHIVE) } else { broken(&e) })?;
-        let Some(name) = regular(path, &entry, &spans)? else { continue };
+    let mut found = Found::new(path);
+    for entry in archive.entries_with_seek().map_err(|e| broken(path, &e))?.raw(true) {
+        let mut entry = found.whole(entry)?;
+        let Some(name) = found.file(&mut entry)? else { continue };
         let span = Span { offset: entry.raw_file_position(), length: entry.size() };
         if span.offset.checked_add(span.length).is_none_or(|end| end > size) {
-            return Err(broken(&format!("it ends inside `{name}`")));
+            return Err(broken(path, &format!("it ends inside `{name}`")));
         }
-        spans.insert(name, span);
+        found.spans.insert(name, span);
     }
-    not_empty(path, spans)
+    found.finish()
 }
 
 /// The contents of a gzipped tar, end to end in a file that has no name and goes with its handle.
 pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetError> {
-    let wrong = |e| FileError::new("read", path, e);
-    let compressed = file.metadata().map_err(wrong)?.len();
+    let compressed = file.metadata().map_err(|e| FileError::new("read", path, e))?.len();
     let allowed = super::expands_to_at_most(compressed);
     let mut contents = tempfile::tempfile().map_err(|e| FileError::new("expand", path, e))?;
     let mut archive = Archive::new(MultiGzDecoder::new(file).take(allowed));
-    let mut spans: Spans = BTreeMap::new();
+    let mut found = Found::new(path);
     let mut offset = 0;
-    for entry in archive.entries().map_err(|e| broken(path, &e))? {
+    for entry in archive.entries().map_err(|e| broken(path, &e))?.raw(true) {
         interrupt::check()?;
-        let mut entry = entry.map_err(|e| match e.kind() {
-            io::ErrorKind::Other if spans.is_empty() => broken(path, &NO_ARCHIVE),
-            _ => broken(path, &e),
-        })?;
-        let Some(name) = regular(path, &entry, &spans)? else { continue };
+        let mut entry = found.whole(entry)?;
+        let Some(name) = found.file(&mut entry)? else { continue };
         let length = entry.size();
         if offset + length > allowed {
             return Err(hostile(path, name, "which expands far beyond what images do"));
@@ -65,42 +62,122 @@ pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetE
         if copied != length {
             return Err(broken(path, &format!("it ends inside `{name}`")));
         }
-        spans.insert(name, Span { offset, length });
+        found.spans.insert(name, Span { offset, length });
         offset += length;
     }
     contents.flush().map_err(|e| FileError::new("expand", path, e))?;
-    Ok((contents, not_empty(path, spans)?))
+    Ok((contents, found.finish()?))
 }
 
-/// The name of an entry that is a file; `None` for what only describes others.
-fn regular<R: Read>(path: &Path, entry: &Entry<'_, R>, seen: &Spans) -> Result<Option<String>, DatasetError> {
-    let shown = || entry.path_bytes().escape_ascii().to_string();
-    match entry.header().entry_type() {
-        EntryType::Regular | EntryType::Continuous => {}
-        EntryType::Directory => return name_of_folder(path, &entry.path_bytes()),
-        EntryType::XHeader | EntryType::XGlobalHeader => return Ok(None),
-        _ => return Err(hostile(path, shown(), "which is neither a file nor a folder")),
+/// What was found of an archive so far.
+struct Found<'a> {
+    path: &'a Path,
+    spans: Spans,
+    /// The name of the next entry, where an entry of its own gives it.
+    name: Option<Vec<u8>>,
+}
+
+impl<'a> Found<'a> {
+    const fn new(path: &'a Path) -> Self {
+        Self { path, spans: BTreeMap::new(), name: None }
     }
-    let name = name::plain(path, &entry.path_bytes())?;
-    if entry.size() > MAX_FILE_BYTES {
-        return Err(hostile(path, name, "which claims to be larger than 1 GiB"));
+
+    /// What does not even begin as a tar is something else.
+    fn whole<T>(&self, entry: io::Result<T>) -> Result<T, DatasetError> {
+        entry.map_err(|e| match e.kind() {
+            io::ErrorKind::Other if self.spans.is_empty() => broken(self.path, &NO_ARCHIVE),
+            _ => broken(self.path, &e),
+        })
     }
-    if seen.contains_key(&name) {
-        return Err(hostile(path, name, "a name that appears twice"));
+
+    /// The name of an entry that is a file; `None` for a folder and for what only describes others.
+    fn file<R: Read>(&mut self, entry: &mut Entry<'_, R>) -> Result<Option<String>, DatasetError> {
+        let kind = entry.header().entry_type();
+        match kind {
+            EntryType::GNULongName => {
+                let name = self.description(entry)?;
+                self.name = Some(name.split(|byte| *byte == 0).next().unwrap_or_default().to_vec());
+                return Ok(None);
+            }
+            EntryType::XHeader => {
+                let records = self.description(entry)?;
+                return self.extended(&records).map(|()| None);
+            }
+            EntryType::GNULongLink | EntryType::XGlobalHeader => return self.description(entry).map(|_| None),
+            _ => {}
+        }
+        let name = self.name.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let shown = || name.escape_ascii().to_string();
+        match kind {
+            // Tars from before there were types tell a folder by its slash.
+            EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") && entry.size() > 0 => {
+                return Err(hostile(self.path, shown(), "a file with the name of a folder"));
+            }
+            EntryType::Regular | EntryType::Continuous if !name.ends_with(b"/") => {}
+            EntryType::Regular | EntryType::Continuous | EntryType::Directory => {
+                return check_folder(self.path, &name).map(|()| None);
+            }
+            _ => return Err(hostile(self.path, shown(), "which is neither a file nor a folder")),
+        }
+        let name = name::plain(self.path, &name)?;
+        if entry.size() > MAX_FILE_BYTES {
+            return Err(hostile(self.path, name, "which claims to be larger than 1 GiB"));
+        }
+        if self.spans.contains_key(&name) {
+            return Err(hostile(self.path, name, "a name that appears twice"));
+        }
+        Ok(Some(name))
     }
-    Ok(Some(name))
+
+    /// The content of an entry that describes others.
+    fn description<R: Read>(&self, entry: &mut Entry<'_, R>) -> Result<Vec<u8>, DatasetError> {
+        let size = entry.size();
+        if size > MAX_DESCRIPTION_BYTES {
+            let shown = entry.path_bytes().escape_ascii().to_string();
+            return Err(hostile(self.path, shown, "which describes another entry in more than 1 MiB"));
+        }
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).map_err(|e| broken(self.path, &e))?;
+        if content.len() as u64 == size { Ok(content) } else { Err(broken(self.path, &"it ends inside a header")) }
+    }
+
+    /// The records of a pax header: a name, but no length other than the entry's own.
+    fn extended(&mut self, mut records: &[u8]) -> Result<(), DatasetError> {
+        while !records.is_empty() {
+            let (key, value, rest) = record(records).ok_or_else(|| broken(self.path, &"a pax header is malformed"))?;
+            match key {
+                b"path" => self.name = Some(value.to_vec()),
+                b"size" => return Err(hostile(self.path, "PaxHeader".into(), "which gives another entry's length")),
+                _ => {}
+            }
+            records = rest;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Spans, DatasetError> {
+        match (self.name, self.spans.is_empty()) {
+            (Some(name), _) => Err(broken(self.path, &format!("it ends before `{}`", name.escape_ascii()))),
+            (None, true) => Err(broken(self.path, &"it holds no files")),
+            (None, false) => Ok(self.spans),
+        }
+    }
+}
+
+/// The first of pax's `LENGTH KEY=VALUE\n` records, and what follows it. A value may be any bytes.
+fn record(records: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = records.iter().position(|byte| *byte == b' ')?;
+    let length = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
+    let (record, rest) = records.split_at_checked(length)?;
+    let record = record.get(space + 1..)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=')?;
+    Some((&record[..equals], &record[equals + 1..], rest))
 }
 
 /// Folders hold nothing, but one that climbs shows what the archive is.
-fn name_of_folder(path: &Path, bytes: &[u8]) -> Result<Option<String>, DatasetError> {
-    if bytes.iter().all(|byte| matches!(byte, b'.' | b'/')) && !bytes.starts_with(b"/") && !bytes.starts_with(b"..") {
-        return Ok(None);
-    }
-    name::plain(path, bytes).map(|_| None)
-}
-
-fn not_empty(path: &Path, spans: Spans) -> Result<Spans, DatasetError> {
-    if spans.is_empty() { Err(broken(path, &"it holds no files")) } else { Ok(spans) }
+fn check_folder(path: &Path, name: &[u8]) -> Result<(), DatasetError> {
+    let is_here = name.iter().all(|byte| matches!(byte, b'.' | b'/')) && !name.starts_with(b"/");
+    if is_here && !name.starts_with(b"..") { Ok(()) } else { name::plain(path, name).map(|_| ()) }
 }
 
 fn hostile(path: &Path, entry: String, reason: &'static str) -> DatasetError {
@@ -137,11 +214,41 @@ mod tests {
 
     #[test]
     fn plain_files_are_found_where_they_lie() {
-        let bytes = archive(&[("./a/x.jpg", EntryType::Regular), ("b.jpg", EntryType::Regular)]);
+        let entries = [("./", EntryType::Directory), ("./a/x.jpg", EntryType::Regular), ("b.jpg", EntryType::Regular)];
+        let bytes = archive(&entries);
         let spans = read_bytes(bytes.clone()).unwrap();
         let index = |n: u64| usize::try_from(n).unwrap();
         let at = |name: &str| &bytes[index(spans[name].offset)..][..index(spans[name].length)];
         assert_eq!((at("a/x.jpg"), at("b.jpg")), (&b"abc"[..], &b"abc"[..]));
+    }
+
+    #[test]
+    fn long_names_are_read_and_endless_ones_are_not() {
+        let long = format!("train/{}/x.png", "c".repeat(200));
+        let mut gnu = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(3);
+        gnu.append_data(&mut header, &long, &b"abc"[..]).unwrap();
+        let mut pax = tar::Builder::new(Vec::new());
+        pax.append_pax_extensions([("SCHILY.xattr.x", &b"a\n=b"[..]), ("path", long.as_bytes())]).unwrap();
+        header.set_cksum();
+        pax.append(&header, &b"abc"[..]).unwrap();
+        assert!(record(b"9999 path=x\n").is_none() && record(b"0 ").is_none() && record(b"3 =\n").is_none());
+        for bytes in [gnu.into_inner().unwrap(), pax.into_inner().unwrap()] {
+            assert_eq!(read_bytes(bytes).unwrap().keys().collect::<Vec<_>>(), [&long]);
+        }
+        let described = |kind: EntryType, size: u64| {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_size(size);
+            header.set_cksum();
+            let mut bytes = header.as_bytes().to_vec();
+            bytes.extend(vec![b'n'; 2 << 20]);
+            read_bytes(bytes)
+        };
+        for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader, EntryType::XGlobalHeader] {
+            assert!(matches!(described(kind, 2 << 20), Err(DatasetError::HostileEntry { .. })), "{kind:?}");
+        }
     }
 
     #[test]
