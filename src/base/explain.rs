@@ -53,6 +53,20 @@ pub struct Place {
 }
 
 impl Place {
+    /// The file, and the bytes of every line that the span touches.
+    #[must_use]
+    pub fn whole_lines(&self) -> (&str, Range<usize>) {
+        let start = self.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = self.text[self.span.end..].find('\n').map_or(self.text.len(), |at| self.span.end + at);
+        (&self.file, start..end + 1)
+    }
+
+    /// The line of the first character, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        line_and_column(&self.text, self.span.start).0
+    }
+
     /// Line and column of the first character, both from 1; columns count characters.
     #[must_use]
     pub fn line_and_column(&self) -> (usize, usize) {

@@ -74,7 +74,7 @@ fn one(path: &Path, overrides: &Overrides) -> Checked {
         Err(failure) => return Checked { diagnostics: failure.diagnostics, summary: String::new() },
     };
     let found = inspect::inspect(&resolved, &Gauge::new("hashing"));
-    let mut diagnostics = found.problems;
+    let mut diagnostics = found.obstacles();
     let mut summary = String::new();
     if let Some(inputs) = &found.inputs {
         diagnostics.extend(inspect::concerns(&resolved, inputs, &found.pins));

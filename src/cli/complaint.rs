@@ -11,6 +11,9 @@ use crate::base::explain::{Cause, Diagnostic, Severity, line_and_column};
 /// Longer lines are not shown whole.
 const LONGEST_SHOWN: usize = 400;
 
+/// Longer messages lose their middle, which can only be what a hostile file wrote.
+const LONGEST_MESSAGE: usize = 1200;
+
 /// Prints diagnostics to standard error; with colour on a terminal that wants it.
 pub(super) fn complain(diagnostics: &[Diagnostic]) {
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
@@ -51,19 +54,27 @@ pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
     renderer.render(&[group])
 }
 
-/// Control characters of a hostile name must not reach a terminal; the length in bytes stays.
-fn printable_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c.len_utf8() == 1 && c != '\t' { ' ' } else { c }).collect()
+/// What a terminal would obey, or show in another order than it is.
+fn is_active(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// A line of a file without active characters; its length in bytes stays, so that the caret fits.
+fn printable_line(text: &str) -> String {
+    let plain = |c: char| if is_active(c) && c != '\t' { " ".repeat(c.len_utf8()) } else { c.to_string() };
+    text.chars().map(plain).collect()
+}
+
+/// A message with active characters escaped, and the middle of one without end left out.
 fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() && c != '\n' { c.escape_default().to_string() } else { c.to_string() }
-                .chars()
-                .collect::<Vec<_>>()
-        })
-        .collect()
+    let plain = |c: char| if is_active(c) && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
+    let length = text.chars().count();
+    if length <= LONGEST_MESSAGE {
+        return text.chars().map(plain).collect();
+    }
+    let (head, tail) = (LONGEST_MESSAGE * 2 / 3, LONGEST_MESSAGE / 3);
+    let kept = text.chars().take(head).chain(" … ".chars()).chain(text.chars().skip(length - tail));
+    kept.map(plain).collect()
 }
 
 /// One diagnostic as editors take it: lines and columns from 1.
@@ -77,8 +88,8 @@ pub(super) fn json(diagnostic: &Diagnostic) -> Value {
         "severity": match diagnostic.severity { Severity::Error => "error", Severity::Warning => "warning" },
         "cause": cause(diagnostic.cause),
         "exit_code": Exit::from(diagnostic.cause).code(),
-        "message": diagnostic.message,
-        "next": diagnostic.next_step,
+        "message": printable(&diagnostic.message),
+        "next": diagnostic.next_step.as_deref().map(printable),
         "place": place,
     })
 }

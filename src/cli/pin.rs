@@ -14,17 +14,9 @@ pub(super) fn pin(path: &Path, check: bool, from: Option<&Path>) -> Result<Exit,
     // What a file pins must follow from the file alone.
     let resolved = manifest::load(path, &Overrides::default())?;
     let found = inspect::inspect(&resolved, &Gauge::new("hashing"));
-    // A wrong or missing pin is what this verb is for; anything else stands in its way.
-    let about_pins =
-        |problem: &Diagnostic| problem.cause == Cause::Integrity || problem.message == inspect::UNPINNED_MODEL;
-    let others: Vec<Diagnostic> = found
-        .problems
-        .iter()
-        .filter(|problem| !about_pins(problem) && problem.cause != Cause::EngineMissing)
-        .cloned()
-        .collect();
-    if !others.is_empty() {
-        return Err(others.into());
+    // A wrong or missing pin is what this verb is for, and no pin needs an engine.
+    if !found.problems.is_empty() {
+        return Err(found.problems.into());
     }
     let mut pins = found.pins;
     if let Some(run) = from {

@@ -41,7 +41,7 @@ impl Look<'_> {
         let sha256 = self.keep("dataset.path", sha256);
         if let Some(found) = sha256 {
             let what = path.map_or_else(|| "the dataset".to_owned(), |path| format!("`{}`", path.display()));
-            self.found("dataset.sha256", &what, settings.sha256, found);
+            self.holds("dataset.sha256", &what, settings.sha256, found);
         }
         if let Some(model) = model.filter(|model| model.classes != source.classes().len()) {
             let (wanted, found) = (model.classes, source.classes().len());
@@ -54,10 +54,10 @@ impl Look<'_> {
         if let Some(chosen) = &calibration {
             let batch_size = manifest.calibration.batch_size;
             let what = "the chosen subset, in its batches,";
-            self.found("calibration.sha256", what, manifest.calibration.sha256, chosen.digest_in_batches(batch_size));
+            self.holds("calibration.sha256", what, manifest.calibration.sha256, chosen.digest_in_batches(batch_size));
         }
         if let Some(chosen) = &evaluation {
-            self.found("evaluation.sha256", "the chosen subset", manifest.evaluation.sha256, chosen.digest());
+            self.holds("evaluation.sha256", "the chosen subset", manifest.evaluation.sha256, chosen.digest());
         }
         let data = DataInputs { source, sha256: sha256?, calibration: calibration?, evaluation: evaluation? };
         if let Some(model) = model {

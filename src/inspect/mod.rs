@@ -11,14 +11,14 @@ mod pins;
 
 pub use concerns::concerns;
 pub use data::DataInputs;
-pub use model::{ModelInputs, read as read_model, rules};
-pub use pins::{PinState, UNPINNED_MODEL};
+pub use model::{ModelInputs, read as read_model};
+pub use pins::PinState;
 
 use std::path::Path;
 
 use crate::backend::{self, Availability, Request};
 use crate::base::digest::Digest;
-use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
 use crate::manifest::{Choice as _, Remote, Resolved};
@@ -26,9 +26,14 @@ use crate::quantize::LayerRule;
 use crate::report;
 
 /// What was found.
+#[derive(Default)]
 pub struct Inspection {
-    /// Everything that stands in the way of a run.
+    /// What is wrong with the contents.
     pub problems: Vec<Diagnostic>,
+    /// Pins that do not hold, and a model without one.
+    pub broken_pins: Vec<Diagnostic>,
+    /// Engines that required variants lack.
+    pub missing_engines: Vec<Diagnostic>,
     /// Every pin that a manifest can hold, where its content could be read.
     pub pins: Vec<PinState>,
     /// Present when all of it could be read.
@@ -50,31 +55,36 @@ pub struct Inputs {
 /// Looks at everything that a manifest names.
 #[must_use]
 pub fn inspect(resolved: &Resolved, meter: &dyn Meter) -> Inspection {
-    let mut look = Look { resolved, problems: Vec::new(), pins: Vec::new() };
+    let mut look = Look { resolved, found: Inspection::default() };
     let model = look.at_model();
     let rules = model.as_ref().and_then(|model| look.at_layers(model));
     let data = look.at_data(model.as_ref(), meter);
     let availability = look.at_engines();
     let template = look.at_template();
     look.hold_pins();
-    let inputs = match (model, rules, data, template) {
+    look.found.inputs = match (model, rules, data, template) {
         (Some(model), Some(rules), Some(data), Some(template)) => {
             Some(Inputs { model, rules, data, availability, template })
         }
         _ => None,
     };
-    Inspection { problems: look.problems, pins: look.pins, inputs }
+    look.found
 }
 
 impl Inspection {
+    /// Everything that stands in the way of a run.
+    #[must_use]
+    pub fn obstacles(&self) -> Vec<Diagnostic> {
+        [&self.problems, &self.missing_engines, &self.broken_pins].into_iter().flatten().cloned().collect()
+    }
+
     /// What a run works on, if nothing stands in its way.
     pub fn ready(self) -> Result<Inputs, Failure> {
-        let errors: Vec<Diagnostic> =
-            self.problems.into_iter().filter(|problem| problem.severity == Severity::Error).collect();
+        let obstacles = self.obstacles();
         match self.inputs {
-            Some(inputs) if errors.is_empty() => Ok(inputs),
-            _ if errors.is_empty() => Err(Failure::bug("the manifest could not be inspected, and nothing says why")),
-            _ => Err(errors.into()),
+            Some(inputs) if obstacles.is_empty() => Ok(inputs),
+            _ if obstacles.is_empty() => Err(Failure::bug("the manifest could not be inspected, and nothing says why")),
+            _ => Err(obstacles.into()),
         }
     }
 }
@@ -82,8 +92,7 @@ impl Inspection {
 /// One look, with what it has found so far.
 struct Look<'a> {
     resolved: &'a Resolved,
-    problems: Vec<Diagnostic>,
-    pins: Vec<PinState>,
+    found: Inspection,
 }
 
 impl Look<'_> {
@@ -109,7 +118,7 @@ impl Look<'_> {
     }
 
     fn problem(&mut self, key: &str, problem: Diagnostic) {
-        self.problems.push(problem.at(self.resolved.place(key)));
+        self.found.problems.push(problem.at(self.resolved.place(key)));
     }
 
     /// What can run; a required variant that cannot is a problem.
@@ -121,8 +130,9 @@ impl Look<'_> {
                 let (name, backend) = (&variant.name, variant.backend.word());
                 let message = format!("variant `{name}` needs {backend}, which is missing: {why}");
                 let next = format!("{remedy}; or set `required = false` to report it as a missing row");
+                let place = self.resolved.place(&format!("variant.{position}.backend"));
                 let problem = Diagnostic::error(Cause::EngineMissing, message).next(next);
-                self.problem(&format!("variant.{position}.backend"), problem);
+                self.found.missing_engines.push(problem.at(place));
             }
         }
         found
@@ -133,12 +143,12 @@ impl Look<'_> {
         let key = "report.template";
         let text = files::read_text(&self.resolved.locate(key, path));
         let text = self.keep(key, text)?;
-        self.found("report.sha256", "the template", self.resolved.manifest.report.sha256, Digest::of(text.as_bytes()));
+        self.holds("report.sha256", "the template", self.resolved.manifest.report.sha256, Digest::of(text.as_bytes()));
         self.keep(key, report::check(&text))?;
         Some(text)
     }
 
-    fn found(&mut self, key: &str, what: &str, expected: Option<Digest>, found: Digest) {
-        self.pins.push(PinState { key: key.to_owned(), what: what.to_owned(), expected, found });
+    fn holds(&mut self, key: &str, what: &str, expected: Option<Digest>, found: Digest) {
+        self.found.pins.push(PinState { key: key.to_owned(), what: what.to_owned(), expected, found });
     }
 }

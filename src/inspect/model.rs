@@ -72,7 +72,7 @@ impl Look<'_> {
             return None;
         }
         let (digest, model) = self.keep("model.path", read(&path))?;
-        self.found("model.sha256", &format!("`{}`", path.display()), settings.sha256, digest);
+        self.holds("model.sha256", &format!("`{}`", path.display()), settings.sha256, digest);
         self.keep("model.path", model)
     }
 
@@ -88,7 +88,7 @@ impl Look<'_> {
 }
 
 /// The rule of each node; later entries win over earlier ones. An error names the entry.
-pub fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<LayerRule>, (usize, Diagnostic)> {
+pub(super) fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<LayerRule>, (usize, Diagnostic)> {
     let mut rules = vec![LayerRule::default(); graph.nodes.len()];
     for (position, layer) in overrides.iter().enumerate() {
         let trouble = |message: String, next: String| {

@@ -3,9 +3,7 @@
 use super::Look;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic};
-
-/// The problem of a model that nothing pins.
-pub const UNPINNED_MODEL: &str = "the model is not pinned";
+use crate::manifest::Resolved;
 
 /// A pin that the manifest holds or could hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +36,32 @@ impl PinState {
 
 impl Look<'_> {
     pub(super) fn hold_pins(&mut self) {
-        for pin in self.pins.clone() {
-            if let Some(problem) = pin.broken() {
-                self.problem(&pin.key, problem);
-            }
-        }
-        if self.resolved.manifest.model.sha256.is_none() {
-            let problem = Diagnostic::error(Cause::Input, UNPINNED_MODEL);
-            let problem = problem.next(format!("let `requant pin {}` add `sha256`", self.resolved.path.display()));
-            self.problem("model.path", problem);
+        let resolved = self.resolved;
+        let broken = self.found.pins.iter().filter_map(|pin| {
+            let problem = pin.broken()?;
+            let problem = match outside_cause(resolved, &pin.key) {
+                Some(next) => problem.next(next),
+                None => problem,
+            };
+            Some(problem.at(resolved.place(&pin.key)))
+        });
+        self.found.broken_pins = broken.collect();
+        if resolved.manifest.model.sha256.is_none() {
+            let problem = Diagnostic::error(Cause::Input, "the model is not pinned");
+            let problem = problem.next(format!("let `requant pin {}` add `sha256`", resolved.path.display()));
+            self.found.broken_pins.push(problem.at(resolved.place("model.path")));
         }
     }
+}
+
+/// What to do where a setting from outside gave the pin another content than the manifest does.
+fn outside_cause(resolved: &Resolved, pin: &str) -> Option<String> {
+    let table = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+    // Every subset is drawn from the dataset.
+    let bears = |key: &str| table(key) == table(pin) || table(key) == "dataset";
+    let change = resolved.overrides.iter().find(|change| bears(&change.key))?;
+    Some(format!(
+        "the manifest is overridden: `{}` is {}, by {}; leave that out",
+        change.key, change.value, change.origin
+    ))
 }

@@ -9,7 +9,7 @@ use figment::value::{Dict, Map, Tag, Value as Merged};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::resolved::Resolved;
-use super::source::{Content, Layer, NOT_TOML, Node, Source};
+use super::source::{Content, Layer, Node, Source};
 use super::structure::{self, Checked};
 use super::{missing, rules, schema};
 use crate::base::explain::{Cause, Diagnostic, Failure, Place};
@@ -77,7 +77,7 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
 /// As [`load`], of a manifest's bytes; `path` is where it lies or would lie.
 pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<Resolved, Failure> {
     let text = text(path, bytes)?;
-    let (mut layers, mut problems) = gather(path, &text, overrides)?;
+    let Gathered { mut layers, syntax, mut problems } = gather(path, &text, overrides)?;
     if let Some(problem) = foreign_schema(&layers) {
         return Err(problem.into());
     }
@@ -91,11 +91,12 @@ pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<
     let figment = layers.merged();
     let merged: Dict = figment.extract().unwrap_or_default();
     let parts = rules::Parts::of(&merged);
-    if problems.iter().any(is_syntax) {
-        keep_what_was_read(&mut problems);
-    } else {
+    if syntax.is_empty() {
         problems.extend(missing::missing(&layers, merged, schema, &dropped));
         problems.extend(rules::check(&parts, &layers, &dropped));
+    } else {
+        keep_what_was_read(&mut problems, &syntax);
+        problems.extend(syntax);
     }
     if problems.is_empty() {
         return match parts.whole() {
@@ -103,9 +104,26 @@ pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<
             Err(error) => Err(Diagnostic::error(Cause::Input, error.to_string()).at(layers.place("")).into()),
         };
     }
-    problems.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.file.clone(), place.span.start)));
+    problems.sort_by(|a, b| position(a).cmp(&position(b)));
     problems.dedup();
-    Err(problems.into())
+    Err(shortened(problems).into())
+}
+
+fn position(problem: &Diagnostic) -> Option<(&str, usize)> {
+    problem.place.as_ref().map(|place| (place.file.as_str(), place.span.start))
+}
+
+/// Nobody corrects more than this before looking again.
+const MOST_PROBLEMS: usize = 100;
+
+fn shortened(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    problems.truncate(MOST_PROBLEMS);
+    if more > 0 {
+        let message = format!("{more} more problems are not shown");
+        problems.push(Diagnostic::error(Cause::Input, message).next("correct these first"));
+    }
+    problems
 }
 
 fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
@@ -118,18 +136,15 @@ fn text(path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
     })
 }
 
-fn is_syntax(problem: &Diagnostic) -> bool {
-    problem.message.starts_with(NOT_TOML)
-}
-
 /// A line with a syntax error is not understood, nor is a value that the parser made up: what
 /// seems wrong with those is not worth saying.
-fn keep_what_was_read(problems: &mut Vec<Diagnostic>) {
-    let line =
-        |problem: &Diagnostic| problem.place.as_ref().map(|place| (place.file.clone(), place.line_and_column().0));
-    let broken: Vec<_> = problems.iter().filter(|problem| is_syntax(problem)).map(line).collect();
-    let made_up = |problem: &Diagnostic| problem.place.as_ref().is_some_and(|place| place.span == (0..0));
-    problems.retain(|problem| is_syntax(problem) || !(made_up(problem) || broken.contains(&line(problem))));
+fn keep_what_was_read(problems: &mut Vec<Diagnostic>, syntax: &[Diagnostic]) {
+    let broken: Vec<_> = syntax.iter().filter_map(|problem| problem.place.as_ref().map(Place::whole_lines)).collect();
+    let was_read = |place: &Place| {
+        place.span != (0..0)
+            && !broken.iter().any(|(file, lines)| *file == place.file && lines.contains(&place.span.start))
+    };
+    problems.retain(|problem| problem.place.as_ref().is_none_or(was_read));
 }
 
 /// Every layer, the weakest first.
@@ -140,30 +155,45 @@ pub(super) struct Layers {
     folders: Vec<PathBuf>,
 }
 
-fn gather(path: &Path, text: &str, overrides: &Overrides) -> Result<(Layers, Vec<Diagnostic>), Failure> {
+/// The layers as they were written.
+struct Gathered {
+    layers: Layers,
+    /// What is not TOML.
+    syntax: Vec<Diagnostic>,
+    /// What is no assignment.
+    problems: Vec<Diagnostic>,
+}
+
+fn gather(path: &Path, text: &str, overrides: &Overrides) -> Result<Gathered, Failure> {
     let home = path.parent().unwrap_or(Path::new("")).to_owned();
     let (default, _) = Source::file(Layer::Default, "default".into(), DEFAULTS);
     let mut layers = Layers { sources: vec![default], folders: vec![home.clone()] };
-    let mut problems = Vec::new();
-    let mut add = |folder: &Path, (source, found): (Source, Vec<Diagnostic>)| {
+    let (mut syntax, mut problems) = (Vec::new(), Vec::new());
+    let mut add = |folder: &Path, source: Source| {
         layers.sources.push(source);
         layers.folders.push(folder.to_owned());
-        problems.extend(found);
     };
     if let Some(project) = project_file(&home).filter(|project| project != path) {
         let text = files::read_text(&project)?;
-        let name = project.display().to_string();
-        add(project.parent().unwrap_or(&home), Source::file(Layer::Project, name, &text));
+        let (source, found) = Source::file(Layer::Project, project.display().to_string(), &text);
+        add(project.parent().unwrap_or(&home), source);
+        syntax.extend(found);
     }
-    add(&home, Source::file(Layer::Manifest, path.display().to_string(), text));
+    let (source, found) = Source::file(Layer::Manifest, path.display().to_string(), text);
+    add(&home, source);
+    syntax.extend(found);
     let named = |(name, _): &&(String, String)| name.starts_with(PREFIX);
     let mut variables: Vec<_> = overrides.environment.iter().filter(named).collect();
     variables.sort();
     let lines: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={}", one_line(value))).collect();
-    add(Path::new(""), Source::assignments(Layer::Environment, &lines, variable_path));
+    let (source, found) = Source::assignments(Layer::Environment, &lines, variable_path);
+    add(Path::new(""), source);
+    problems.extend(found);
     let lines: Vec<String> = overrides.set.iter().map(|line| one_line(line)).collect();
-    add(Path::new(""), Source::assignments(Layer::CommandLine, &lines, str::to_owned));
-    Ok((layers, problems))
+    let (source, found) = Source::assignments(Layer::CommandLine, &lines, str::to_owned);
+    add(Path::new(""), source);
+    problems.extend(found);
+    Ok(Gathered { layers, syntax, problems })
 }
 
 const PREFIX: &str = "REQUANT_";
@@ -206,10 +236,13 @@ fn foreign_schema(layers: &Layers) -> Option<Diagnostic> {
 
 impl Layers {
     fn merged(&self) -> Figment {
-        self.sources
-            .iter()
-            .enumerate()
-            .fold(Figment::new(), |figment, (index, source)| figment.merge(Provided { index, root: &source.root }))
+        self.merged_of(|_| true)
+    }
+
+    /// Some layers as one; figment names each by its index.
+    fn merged_of(&self, wanted: impl Fn(Layer) -> bool) -> Figment {
+        let layers = self.sources.iter().enumerate().filter(|(_, source)| wanted(source.layer));
+        layers.fold(Figment::new(), |figment, (index, source)| figment.merge(Provided { index, root: &source.root }))
     }
 
     /// The layer that a value of the merged settings came from.
@@ -243,10 +276,7 @@ impl Layers {
 
     /// The settings by the manifest and the defaults alone, where those are whole.
     pub(super) fn inside(&self) -> Option<toml::Table> {
-        let inside = |source: &&Source| matches!(source.layer, Layer::Default | Layer::Manifest);
-        let layers = self.sources.iter().filter(inside).enumerate();
-        let figment = layers
-            .fold(Figment::new(), |figment, (index, source)| figment.merge(Provided { index, root: &source.root }));
+        let figment = self.merged_of(|layer| matches!(layer, Layer::Default | Layer::Manifest));
         let manifest = rules::Parts::of(&figment.extract().ok()?).whole().ok()?;
         toml::Table::try_from(&manifest).ok()
     }

@@ -1,6 +1,7 @@
 //! The TOML that a person commits: what it may say, its defaults, and how it becomes the resolved
 //! settings that a run obeys.
 
+mod brackets;
 mod choice;
 mod layers;
 mod missing;
@@ -300,6 +301,8 @@ impl Manifest {
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()
+        // Nobody means a word by one twice as long, and comparing costs the product of the lengths.
+        .filter(|candidate| word.len() <= 2 * candidate.len().max(3))
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
         .min()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::brackets;
 use crate::base::explain::{Cause, Diagnostic, Place};
 
 /// The layers of settings; a later one wins over an earlier one.
@@ -64,9 +65,6 @@ pub(super) struct Entry {
 
 const SYNTAX_ERRORS_SHOWN: usize = 5;
 
-/// How the message of a syntax error begins.
-pub(super) const NOT_TOML: &str = "not TOML";
-
 /// One layer: what was written, and what it says.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
@@ -80,21 +78,40 @@ pub(super) struct Source {
 impl Source {
     /// Reads a TOML file; every syntax error is reported, and what could be read is kept.
     pub(super) fn file(layer: Layer, name: String, text: &str) -> (Self, Vec<Diagnostic>) {
-        let (table, errors) = DeTable::parse_recoverable(text);
+        let (table, mut errors) = DeTable::parse_recoverable(text);
         let root = Node { span: 0..0, content: table_content(table.get_ref()) };
         let source = Self { layer, name, text: text.into(), root };
-        let problem = |error: toml::de::Error| {
-            let message = format!("{NOT_TOML}: {}", error.message().replace('\n', ", "));
+        errors.sort_by_key(|error| start(error));
+        let unclosed = errors.first().and_then(|first| source.unclosed(start(first)));
+        let mut problems: Vec<Diagnostic> = Vec::new();
+        for error in errors.iter().filter(|error| unclosed.as_ref().is_none_or(|(at, _)| start(error) < *at)) {
+            let next = "write `key = value` lines under `[table]` headers";
+            let message = format!("not TOML: {}", error.message().replace('\n', ", "));
             let place = source.place(error.span().unwrap_or(0..0));
-            Diagnostic::error(Cause::Input, message).next("write `key = value` lines under `[table]` headers").at(place)
-        };
-        let mut problems: Vec<Diagnostic> = errors.into_iter().map(problem).collect();
-        problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.span.start));
-        // The first error of a line explains the others.
-        problems.dedup_by_key(|problem| problem.place.as_ref().map(|place| place.line_and_column().0));
-        // An open bracket makes nonsense of every line after it.
-        problems.truncate(SYNTAX_ERRORS_SHOWN);
+            // The first error of a line explains the others.
+            if problems.last().is_none_or(|last| last.place.as_ref().map(Place::line) != Some(place.line())) {
+                problems.push(Diagnostic::error(Cause::Input, message).next(next).at(place));
+            }
+            // What is no TOML at all has an error in every line.
+            if problems.len() == SYNTAX_ERRORS_SHOWN {
+                break;
+            }
+        }
+        problems.extend(unclosed.map(|(_, problem)| problem));
         (source, problems)
+    }
+
+    /// The bracket above the line of an error that is still open there, with all that follows it,
+    /// which it makes nonsense of.
+    fn unclosed(&self, error: usize) -> Option<(usize, Diagnostic)> {
+        let at = brackets::open_at(&self.text, error)?;
+        let bracket = self.text.get(at..=at)?;
+        let closing = if bracket == "[" { "]" } else { "}" };
+        let message = format!("not TOML: this `{bracket}` is not closed");
+        let problem = Diagnostic::error(Cause::Input, message).next(format!("add `{closing}` where the values end"));
+        self.text[at..error.min(self.text.len())]
+            .contains('\n')
+            .then(|| (at, problem.at(self.place(at..self.text.len()))))
     }
 
     /// Builds a layer from `KEY=VALUE` lines, with a function from KEY to a dotted path. A value is
@@ -239,6 +256,10 @@ fn table_content(table: &DeTable<'_>) -> Content {
         (key.get_ref().to_string(), Entry { key: key.span(), value: node(value) })
     };
     Content::Table(table.iter().map(entry).collect())
+}
+
+fn start(error: &toml::de::Error) -> usize {
+    error.span().map_or(0, |span| span.start)
 }
 
 /// A span that can be cut out of the text, whatever a parser said of it.

@@ -1,11 +1,13 @@
 //! Holds one layer's tree against the schema: unknown keys, wrong types, values out of range. Every
 //! problem is found, and what has one is left out of the layer, so that the rest can still be read.
 
+use std::collections::{BTreeMap, HashSet};
+
 use serde_json::Value;
 
 use super::nearest;
 use super::schema::{properties, words};
-use super::source::{Content, Entry, Node, Source};
+use super::source::{Content, Entry, Layer, Node, Source};
 use crate::base::explain::{Cause, Diagnostic};
 use crate::base::units::counted;
 
@@ -20,7 +22,8 @@ pub(super) struct Checked {
 /// Checks a layer, and drops from it what is wrong.
 pub(super) fn check(source: &mut Source, schema: &Value) -> Checked {
     let mut root = std::mem::replace(&mut source.root, Node { span: 0..0, content: Content::Boolean(false) });
-    let mut walk = Walk { source, whole: schema, checked: Checked::default() };
+    let mut walk = Walk { source, homes: BTreeMap::new(), checked: Checked::default() };
+    homes(schema, "", &mut walk.homes);
     walk.visit(&mut root, schema, "");
     let checked = walk.checked;
     source.root = root;
@@ -29,7 +32,8 @@ pub(super) fn check(source: &mut Source, schema: &Value) -> Checked {
 
 struct Walk<'a> {
     source: &'a Source,
-    whole: &'a Value,
+    /// Where each key belongs.
+    homes: BTreeMap<String, Vec<String>>,
     checked: Checked,
 }
 
@@ -60,7 +64,7 @@ impl Walk<'_> {
         false
     }
 
-    fn table(&mut self, entries: &mut std::collections::BTreeMap<String, Entry>, schema: &Value, path: &str) {
+    fn table(&mut self, entries: &mut BTreeMap<String, Entry>, schema: &Value, path: &str) {
         entries.retain(|key, entry| {
             let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let known = properties(schema);
@@ -92,10 +96,14 @@ impl Walk<'_> {
         if let Some(close) = nearest(key, known.iter().copied()) {
             return format!("did you mean `{close}`?");
         }
-        let elsewhere = homes(self.whole, key, "");
-        match elsewhere.as_slice() {
-            [] => format!("use one of {}", listed(known)),
-            homes => format!("it belongs under {}", listed(&homes.iter().map(String::as_str).collect::<Vec<_>>())),
+        match self.homes.get(key) {
+            None if self.source.layer == Layer::Environment => {
+                "unset the variable: every one that starts with `REQUANT_` is a setting".to_owned()
+            }
+            None => format!("use one of {}", listed(known)),
+            Some(homes) => {
+                format!("it belongs under {}", listed(&homes.iter().map(String::as_str).collect::<Vec<_>>()))
+            }
         }
     }
 
@@ -113,21 +121,19 @@ impl Walk<'_> {
 /// A problem and the next step.
 type Problem = (String, String);
 
-/// The tables that have such a key, written as headers.
-fn homes(schema: &Value, key: &str, path: &str) -> Vec<String> {
-    let mut found = Vec::new();
+/// Every key below the top with the tables that have it, written as headers.
+fn homes(schema: &Value, path: &str, found: &mut BTreeMap<String, Vec<String>>) {
     for (name, inner) in properties(schema).into_iter().flatten() {
         let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         let (header, table) = match inner.get("items").filter(|items| items.get("properties").is_some()) {
             Some(items) => (format!("[[{full}]]"), items),
             None => (format!("[{full}]"), inner),
         };
-        if properties(table).is_some_and(|known| known.contains_key(key)) {
-            found.push(header);
+        for key in properties(table).into_iter().flat_map(|known| known.keys()) {
+            found.entry(key.clone()).or_default().push(header.clone());
         }
-        found.extend(homes(table, key, &full));
+        homes(table, &full, found);
     }
-    found
 }
 
 fn listed(words: &[&str]) -> String {
@@ -144,8 +150,9 @@ fn out_of_length(items: &[Node], schema: &Value) -> Option<Problem> {
         (Some(min), _) if items.len() < min => Some(("is empty".into(), advice("at least one value", schema))),
         _ => {
             let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
-            let twice = (1..items.len()).find(|&at| items[..at].iter().any(|item| item.content == items[at].content));
-            twice.filter(|_| unique).map(|_| ("names the same value twice".into(), "list each value once".into()))
+            let mut seen = HashSet::new();
+            let twice = unique && !items.iter().all(|item| seen.insert(format!("{:?}", item.content)));
+            twice.then(|| ("names the same value twice".into(), "list each value once".into()))
         }
     }
 }
@@ -206,6 +213,9 @@ fn out_of_range(number: f64, written: &str, schema: &Value) -> Option<Problem> {
     if inside {
         return None;
     }
+    if !number.is_finite() {
+        return Some((format!("is {written}, and must be finite"), advice("a finite number", schema)));
+    }
     let range = match (above, min, max) {
         (Some(above), ..) => format!("above {above}"),
         (None, Some(min), Some(max)) if min == max => min.to_string(),
@@ -232,7 +242,12 @@ fn wrong_type(found: &Content, wanted: &str, schema: &Value, written: &str) -> P
         (Content::String(text), "boolean") if ["true", "false"].contains(&text.as_str()) => {
             format!("remove the quotes: `{text}`")
         }
-        (Content::Integer(_) | Content::Float(_) | Content::Boolean(_), "string") => format!("write `\"{written}\"`"),
+        (Content::Integer(_) | Content::Float(_) | Content::Boolean(_), "string") => {
+            format!("strings have quotes: `\"{written}\"`, if that is meant")
+        }
+        (Content::Float(number), "integer") if number.fract() == 0.0 && number.abs() < 1e15 => {
+            format!("write `{number}`")
+        }
         (Content::String(_) | Content::Integer(_) | Content::Float(_), "array") => format!("write `[{written}]`"),
         (Content::Table(_), "array") => {
             "such tables are written whole: change them in the manifest, not one key from outside".to_owned()

@@ -45,10 +45,8 @@ pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure>
     for list in &found.lists {
         made.write(&list.path, &list.text)?;
     }
-    let text = text::manifest(wish, &model, &found);
+    let text = pinned(wish.output, text::manifest(wish, &model, &found), meter)?;
     made.write(wish.output, &text)?;
-    let pinned = pin(wish.output, &text, meter)?;
-    files::replace(wish.output, pinned.as_bytes())?;
     let mut written = made.keep();
     written.reverse();
     Ok(Scaffold { written, guesses: guesses(&model, &found) })
@@ -63,19 +61,16 @@ fn refuse_existing(path: &Path) -> Result<(), Failure> {
 }
 
 /// The text with every pin; what stands in the way of a run is a failure here already.
-fn pin(path: &Path, text: &str, meter: &dyn Meter) -> Result<String, Failure> {
-    let resolved = manifest::load(path, &Overrides::default())?;
+fn pinned(path: &Path, text: String, meter: &dyn Meter) -> Result<String, Failure> {
+    let resolved = manifest::load_bytes(path, text.into_bytes(), &Overrides::default())?;
     let found = inspect::inspect(&resolved, meter);
-    let known =
-        |problem: &Diagnostic| problem.message == inspect::UNPINNED_MODEL || problem.cause == Cause::EngineMissing;
-    let problems: Vec<Diagnostic> = found.problems.into_iter().filter(|problem| !known(problem)).collect();
-    if !problems.is_empty() {
-        // The file they point into will be gone.
-        let loose = problems.into_iter().map(|problem| Diagnostic { place: None, ..problem });
+    if !found.problems.is_empty() {
+        // The file they point into was never written.
+        let loose = found.problems.into_iter().map(|problem| Diagnostic { place: None, ..problem });
         return Err(loose.collect::<Vec<_>>().into());
     }
     let pins: Vec<Pin> = found.pins.into_iter().map(|pin| Pin { key: pin.key, digest: pin.found }).collect();
-    manifest::pinned_text(text, &pins).map_err(Failure::bug)
+    manifest::pinned_text(&resolved.text, &pins).map_err(Failure::bug)
 }
 
 fn guesses(model: &ModelInputs, found: &data::Found) -> Vec<String> {

@@ -6,8 +6,9 @@ use requant::base::digest::Digest;
 use requant::base::explain::{Diagnostic, Failure, Severity};
 use requant::base::files;
 use requant::base::progress::Unmetered;
+use requant::inspect;
 use requant::manifest::{self, Overrides};
-use requant::{base::explain::Cause, inspect};
+
 use tar::EntryType;
 
 use crate::lab::{self, Bench, picture, picture_names};
@@ -20,10 +21,8 @@ fn problems(bench: &Bench) -> String {
     let found = manifest::load(&bench.path("m.toml"), &Overrides::default()).and_then(|resolved| {
         let found = inspect::inspect(&resolved, &Unmetered);
         let concerns = found.inputs.as_ref().map(|inputs| inspect::concerns(&resolved, inputs, &found.pins));
-        let all = found.problems.into_iter().chain(concerns.into_iter().flatten());
-        let errors: Vec<Diagnostic> = all
-            .filter(|problem| problem.severity == Severity::Error && problem.cause != Cause::EngineMissing)
-            .collect();
+        let all = found.problems.into_iter().chain(found.broken_pins).chain(concerns.into_iter().flatten());
+        let errors: Vec<Diagnostic> = all.filter(|problem| problem.severity == Severity::Error).collect();
         Err::<(), Failure>(errors.into())
     });
     told(&found.unwrap_err(), &bench.path("m.toml").with_file_name(""))
