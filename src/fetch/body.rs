@@ -59,10 +59,23 @@ fn open_file(path: &Path, offset: u64) -> Result<Offered, FetchError> {
 }
 
 fn open_http(url: &str, offset: u64, patience: Duration) -> Result<Offered, FetchError> {
-    let response = ask(url, offset, patience).map_err(|error| match error {
-        ureq::Error::Timeout(_) => FetchError::Stalled { url: url.to_owned(), seconds: patience.as_secs() },
-        error => FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() },
-    })?;
+    let (sender, answer) = sync_channel(1);
+    let asked = url.to_owned();
+    // On a thread of its own, as reading is: connecting can take as long.
+    thread::spawn(move || drop(sender.send(ask(&asked, offset, patience))));
+    let silent = || FetchError::Stalled { url: url.to_owned(), seconds: patience.as_secs() };
+    // Asking has its own limits, one for each address that a redirect leads to.
+    let response = match heard(&answer, url, None)?.ok_or_else(silent)? {
+        Ok(response) => response,
+        Err(ureq::Error::Timeout(_)) => return Err(silent()),
+        Err(ureq::Error::Rustls(error)) => {
+            return Err(FetchError::Untrusted { url: url.to_owned(), reason: error.to_string() });
+        }
+        Err(error @ (ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects)) => {
+            return Err(FetchError::Astray { url: url.to_owned(), reason: error.to_string() });
+        }
+        Err(error) => return Err(FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() }),
+    };
     let status = response.status();
     let length = number(response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()));
     let rest = status == StatusCode::PARTIAL_CONTENT && starts_at(&response) == Some(offset);
@@ -71,6 +84,22 @@ fn open_http(url: &str, offset: u64, patience: Duration) -> Result<Offered, Fetc
         _ if rest => Ok(Offered::Rest(Body::of(response.into_body().into_reader(), length))),
         StatusCode::RANGE_NOT_SATISFIABLE => Ok(Offered::Nothing),
         other => Err(FetchError::Refused { url: url.to_owned(), status: other.as_u16() }),
+    }
+}
+
+/// What a thread sends, or `None` when it has ended. Where there is a patience, it has an end.
+fn heard<T>(thread: &Receiver<T>, url: &str, patience: Option<Duration>) -> Result<Option<T>, FetchError> {
+    let began = clock::tick();
+    loop {
+        interrupt::check().map_err(|_| FetchError::Interrupted)?;
+        match thread.recv_timeout(GLANCE) {
+            Ok(sent) => return Ok(Some(sent)),
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if let Some(patience) = patience.filter(|patience| began.elapsed() > *patience) {
+            return Err(FetchError::Stalled { url: url.to_owned(), seconds: patience.as_secs() });
+        }
     }
 }
 
@@ -127,22 +156,12 @@ impl Body {
 
     /// The next bytes; `None` at the end. An early end shows in the length received.
     pub(super) fn next(&mut self, url: &str, patience: Duration) -> Result<Option<Vec<u8>>, FetchError> {
-        let began = clock::tick();
-        loop {
-            interrupt::check().map_err(|_| FetchError::Interrupted)?;
-            match self.chunks.recv_timeout(GLANCE) {
-                Ok(Ok(chunk)) => return Ok(Some(chunk)),
-                // A connection that breaks off ends the body; how much is missing is known above.
-                Ok(Err(error)) if self.length.is_some() && broke_off(&error) => return Ok(None),
-                Ok(Err(error)) => {
-                    return Err(FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() });
-                }
-                Err(RecvTimeoutError::Disconnected) => return Ok(None),
-                Err(RecvTimeoutError::Timeout) if began.elapsed() > patience => {
-                    return Err(FetchError::Stalled { url: url.to_owned(), seconds: patience.as_secs() });
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+        match heard(&self.chunks, url, Some(patience))? {
+            Some(Ok(chunk)) => Ok(Some(chunk)),
+            // A connection that breaks off ends the body; how much is missing is known above.
+            Some(Err(error)) if self.length.is_some() && broke_off(&error) => Ok(None),
+            Some(Err(error)) => Err(FetchError::Unreachable { url: url.to_owned(), reason: error.to_string() }),
+            None => Ok(None),
         }
     }
 }

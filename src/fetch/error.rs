@@ -20,6 +20,10 @@ pub enum FetchError {
     Refused { url: String, status: u16 },
     #[error("`{url}` cannot be reached: {reason}")]
     Unreachable { url: String, reason: String },
+    #[error("`{url}` leads nowhere: {reason}")]
+    Astray { url: String, reason: String },
+    #[error("`{url}` is not who it says it is, as far as this system can tell: {reason}")]
+    Untrusted { url: String, reason: String },
     #[error("`{url}` said nothing for {seconds} s")]
     Stalled { url: String, seconds: u64 },
     #[error("`{url}` broke off after {received} of {promised} bytes")]
@@ -55,7 +59,11 @@ impl Explain for FetchError {
             Self::Busy { .. } => "wait for it, or end it".into(),
             Self::Wrong { .. } => "nothing was kept; correct `source`, or find out why the file changed".into(),
             Self::Refused { status: 500.., .. } => "the server has trouble: run again later".into(),
-            Self::Refused { .. } => "correct `source.url`".into(),
+            Self::Untrusted { .. } => {
+                "check the address; a certificate of your own belongs into the system's store, or `SSL_CERT_FILE`"
+                    .into()
+            }
+            Self::Refused { .. } | Self::Astray { .. } => "correct `source.url`".into(),
             Self::Unreachable { .. } => "check the address and the connection, and run again".into(),
             Self::Stalled { .. } | Self::Cut { .. } => {
                 "run again: what was received is kept and the transfer goes on from there".into()

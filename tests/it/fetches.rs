@@ -75,13 +75,17 @@ fn well(asked: &Asked, stream: &mut TcpStream) {
     send(stream, &head, &content[asked.from..]);
 }
 
-/// Fetches `data/d.csv` of a manifest whose source is this address.
-fn fetch(bench: &Bench, url: &str) -> Ended {
+/// A manifest whose `data/d.csv` comes from this address.
+fn manifest(bench: &Bench, url: &str) {
     let digest = Digest::of(&content());
     let source = format!(
         "path = \"data/d.csv\"\nsource = {{ url = \"{url}\", sha256 = \"{digest}\" }}\nsplits = {{ train = \"0..1\", test = \"1..2\" }}"
     );
     bench.on_pictures(&[("image-folder", "csv"), ("path = \"data\"", &source)]);
+}
+
+fn fetch(bench: &Bench, url: &str) -> Ended {
+    manifest(bench, url);
     bench.run(&["fetch", "m.toml", "--timeout", "1"])
 }
 
@@ -256,7 +260,7 @@ fn redirects_are_followed_but_not_for_ever() {
         _ => send(stream, "302 Found\r\nLocation: /round\r\nContent-Length: 0", b""),
     });
     let ended = fetch(&bench, &format!("{address}/round"));
-    assert!(ended.code == Some(2) && ended.stderr.contains("cannot be reached: too many redirects"), "{ended:?}");
+    assert!(ended.code == Some(2) && ended.stderr.contains("leads nowhere: too many redirects"), "{ended:?}");
     let ended = fetch(&bench, &format!("{address}/here"));
     assert!(ended.code == Some(0) && arrived(&bench), "{ended:?}");
 }
@@ -267,8 +271,23 @@ fn a_redirect_does_not_reach_files() {
     let (address, _) =
         serve(|_, stream| send(stream, "302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0", b""));
     let ended = fetch(&bench, &address);
-    assert_eq!(ended.code, Some(2), "{ended:?}");
-    assert!(there(&bench).iter().all(|name| name == "d.csv.part"));
+    assert!(ended.code == Some(2) && ended.stderr.contains("leads nowhere"), "{ended:?}");
+    assert_eq!(there(&bench), Vec::<String>::new());
+}
+
+#[test]
+#[expect(unsafe_code, reason = "sends a signal to our own child")]
+fn an_interrupt_is_heard_while_nothing_is() {
+    let bench = Bench::new();
+    let (address, asked) = serve(|_, _| thread::sleep(Duration::from_secs(60)));
+    manifest(&bench, &address);
+    let mut child = bench.command(&["fetch", "m.toml", "--timeout", "50"]).spawn().unwrap();
+    while asked.load(Ordering::SeqCst) == 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    // SAFETY: a plain signal to a process that we started and have not yet waited for.
+    unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), libc::SIGINT) };
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 #[test]
