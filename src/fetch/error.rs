@@ -22,8 +22,8 @@ pub enum FetchError {
     Unreachable { url: String, reason: String },
     #[error("`{url}` leads nowhere: {reason}")]
     Astray { url: String, reason: String },
-    #[error("`{url}` is not who it says it is, as far as this system can tell: {reason}")]
-    Untrusted { url: String, reason: String },
+    #[error("`{url}` shows a certificate that this system does not trust")]
+    Untrusted { url: String },
     #[error("`{url}` said nothing for {seconds} s")]
     Stalled { url: String, seconds: u64 },
     #[error("`{url}` broke off after {received} of {promised} bytes")]
