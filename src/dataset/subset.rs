@@ -100,8 +100,7 @@ pub fn choose(
         Ok(looked)
     };
     let looked = entries.par_iter().map(look).collect::<Result<Vec<_>, DatasetError>>()?;
-    let (digests, mut shapes): (Vec<Digest>, Vec<Option<Result<[usize; 3], DatasetError>>>) =
-        looked.into_iter().unzip();
+    let (digests, mut shapes): (Vec<Digest>, Vec<_>) = looked.into_iter().unzip();
     let order = match settings.strategy {
         Strategy::All | Strategy::First | Strategy::List => (0..entries.len()).collect(),
         Strategy::Random => smallest(&entries, &digests, settings.seed, wanted, |_| true),

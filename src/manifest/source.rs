@@ -81,7 +81,7 @@ impl Source {
         let (table, mut errors) = DeTable::parse_recoverable(text);
         let root = Node { span: 0..0, content: table_content(table.get_ref()) };
         let source = Self { layer, name, text: text.into(), root };
-        errors.sort_by_key(|error| start(error));
+        errors.sort_by_key(start);
         let unclosed = errors.first().and_then(|first| source.unclosed(start(first)));
         let mut problems: Vec<Diagnostic> = Vec::new();
         for error in errors.iter().filter(|error| unclosed.as_ref().is_none_or(|(at, _)| start(error) < *at)) {

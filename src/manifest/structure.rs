@@ -1,7 +1,7 @@
 //! Holds one layer's tree against the schema: unknown keys, wrong types, values out of range. Every
 //! problem is found, and what has one is left out of the layer, so that the rest can still be read.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -150,7 +150,7 @@ fn out_of_length(items: &[Node], schema: &Value) -> Option<Problem> {
         (Some(min), _) if items.len() < min => Some(("is empty".into(), advice("at least one value", schema))),
         _ => {
             let unique = schema.get("uniqueItems") == Some(&Value::Bool(true));
-            let mut seen = HashSet::new();
+            let mut seen = BTreeSet::new();
             let twice = unique && !items.iter().all(|item| seen.insert(format!("{:?}", item.content)));
             twice.then(|| ("names the same value twice".into(), "list each value once".into()))
         }
