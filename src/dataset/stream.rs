@@ -1,31 +1,63 @@
-//! Decoded batches in order, a few ahead of the reader and never more: memory depends on the batch
-//! size, not on the number of images.
+//! Decoded images in order, a few pieces ahead of the reader and never more: memory depends on the
+//! batch size, not on the number of images, and not on how large they are before preprocessing.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use rayon::prelude::*;
 
-use super::{DatasetError, Entry, Image, Source};
+use super::{Chosen, DatasetError, Entry, Image, Source};
 use crate::base::interrupt;
 
-/// How many decoded batches may wait for the reader.
+/// How many decoded pieces may wait for the reader.
 const AHEAD: usize = 2;
 
-/// Decodes `entries` in parallel on a thread of `scope`, in batches of `size`.
-pub fn batches<'scope, 'env>(
+/// A piece decodes to at most this many values, unless a single image has more.
+const MOST_VALUES: usize = 1 << 24;
+
+/// Samples that are decoded together: a batch, or a part of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    pub entries: &'a [Entry],
+    pub ends_batch: bool,
+}
+
+/// The samples in batches of `size`, each cut where its images are large.
+#[must_use]
+pub fn pieces(chosen: &Chosen, size: usize) -> Vec<Piece<'_>> {
+    let size = size.max(1);
+    let batches = chosen.entries.chunks(size).zip(chosen.shapes.chunks(size));
+    batches.flat_map(|(entries, shapes)| cut(entries, shapes)).collect()
+}
+
+fn cut<'a>(entries: &'a [Entry], shapes: &[[usize; 3]]) -> Vec<Piece<'a>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut values) = (0, 0);
+    for (at, shape) in shapes.iter().enumerate() {
+        let more = shape.iter().product::<usize>();
+        if at > start && values + more > MOST_VALUES {
+            pieces.push(Piece { entries: &entries[start..at], ends_batch: false });
+            (start, values) = (at, 0);
+        }
+        values += more;
+    }
+    pieces.push(Piece { entries: &entries[start..], ends_batch: true });
+    pieces
+}
+
+/// Decodes the pieces on a thread of `scope`, each in parallel.
+pub fn decoded<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     source: &'env dyn Source,
-    entries: &'env [Entry],
-    size: usize,
+    pieces: &'env [Piece<'env>],
 ) -> Receiver<Result<Vec<Image>, DatasetError>> {
     let (sender, receiver) = sync_channel(AHEAD);
     scope.spawn(move || {
-        for chunk in entries.chunks(size.max(1)) {
-            let batch = decode(source, chunk);
-            let failed = batch.is_err();
+        for piece in pieces {
+            let images = decode(source, piece.entries);
+            let failed = images.is_err();
             // A closed channel means that the reader has stopped, which is its right.
-            if sender.send(batch).is_err() || failed || interrupt::check().is_err() {
+            if sender.send(images).is_err() || failed || interrupt::check().is_err() {
                 return;
             }
         }
@@ -35,4 +67,22 @@ pub fn batches<'scope, 'env>(
 
 fn decode(source: &dyn Source, entries: &[Entry]) -> Result<Vec<Image>, DatasetError> {
     entries.par_iter().map(|entry| source.decode(entry, &source.bytes(entry)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_cut_where_images_are_large() {
+        let entry = |place: usize| Entry { id: place.to_string(), class: 0, place };
+        let entries: Vec<Entry> = (0..7).map(entry).collect();
+        let large = [3, 2048, 2048];
+        let shapes = vec![[1, 8, 8], [1, 8, 8], large, [1, 8, 8], large, [3, 4096, 4096], [1, 8, 8]];
+        let chosen = Chosen { digests: Vec::new(), entries, shapes };
+        let lengths = |size| pieces(&chosen, size).iter().map(|p| (p.entries.len(), p.ends_batch)).collect::<Vec<_>>();
+        assert_eq!(lengths(3), [(3, true), (2, false), (1, true), (1, true)]);
+        assert_eq!(lengths(1).len(), 7);
+        assert!(lengths(1).iter().all(|piece| *piece == (1, true)));
+    }
 }

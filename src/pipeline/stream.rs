@@ -6,7 +6,7 @@ use super::prepare::Prepared;
 use super::{Event, Surroundings};
 use crate::base::explain::Failure;
 use crate::base::interrupt;
-use crate::dataset::{self, Chosen};
+use crate::dataset::{self, Chosen, PreprocessError};
 use crate::tensor::Tensor;
 
 /// Hands every batch of `chosen` to `body`, in order, while the next ones are decoded; stops at the
@@ -19,14 +19,18 @@ pub(super) fn each_batch(
     mut body: impl FnMut(&Tensor) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let settings = &prepared.resolved.manifest.dataset.preprocess;
-    let total = chosen.entries.len();
-    let mut done = 0;
+    let (channels, total) = (prepared.inputs.model.channels(), chosen.entries.len());
+    let pieces = dataset::pieces(chosen, size);
+    let (mut done, mut parts) = (0, Vec::new());
     thread::scope(|scope| {
-        for images in dataset::batches(scope, &*prepared.inputs.data.source, &chosen.entries, size) {
+        for (piece, images) in pieces.iter().zip(dataset::decoded(scope, &*prepared.inputs.data.source, &pieces)) {
             interrupt::check()?;
-            let images = images?;
-            body(&prepared.runtime.arithmetic().preprocess(&images, settings, prepared.inputs.model.channels())?)?;
-            done += images.len();
+            parts.push(prepared.runtime.arithmetic().preprocess(&images?, settings, channels)?);
+            if piece.ends_batch {
+                let batch = Tensor::stacked(std::mem::take(&mut parts));
+                body(&batch.map_err(|error| PreprocessError(error.to_string()))?)?;
+            }
+            done += piece.entries.len();
             around.events.emit(&Event::Progress { done, total, unit: "images" });
         }
         // An interrupt also ends the decoding, and with it the loop.

@@ -78,6 +78,18 @@ impl Tensor {
         Self { shape: vec![data.len()], data: Data::F32(data) }
     }
 
+    /// `f32` tensors of equal rows, one after the other.
+    pub fn stacked(mut parts: Vec<Self>) -> Result<Self, WrongSize> {
+        if parts.len() == 1 {
+            return Ok(parts.remove(0));
+        }
+        let rows = parts.iter().map(|part| part.shape.first().copied().unwrap_or(0)).sum();
+        let row = parts.first().map_or(&[][..], |part| part.shape.get(1..).unwrap_or_default());
+        let shape = std::iter::once(rows).chain(row.iter().copied()).collect();
+        let values = parts.iter().flat_map(|part| part.as_f32().unwrap_or(&[])).copied().collect();
+        Self::f32(shape, values)
+    }
+
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape
@@ -122,6 +134,15 @@ impl fmt::Debug for Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_stacked() {
+        let part = |rows: usize, first: f32| Tensor::f32(vec![rows, 2], vec![first; rows * 2]).unwrap();
+        let stacked = Tensor::stacked(vec![part(1, 1.0), part(2, 2.0)]).unwrap();
+        assert_eq!(stacked, Tensor::f32(vec![3, 2], vec![1.0, 1.0, 2.0, 2.0, 2.0, 2.0]).unwrap());
+        assert_eq!(Tensor::stacked(vec![part(2, 5.0)]).unwrap(), part(2, 5.0));
+        assert!(Tensor::stacked(vec![part(1, 1.0), Tensor::vector(vec![1.0; 3])]).is_err());
+    }
 
     #[test]
     fn a_shape_that_overflows_or_disagrees_is_refused() {
