@@ -61,12 +61,6 @@ impl Place {
         (&self.file, start..end + 1)
     }
 
-    /// The line of the first character, from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        line_and_column(&self.text, self.span.start).0
-    }
-
     /// Line and column of the first character, both from 1; columns count characters.
     #[must_use]
     pub fn line_and_column(&self) -> (usize, usize) {

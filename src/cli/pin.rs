@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::gauge::Gauge;
 use super::{Exit, print};
+use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::inspect::{self, PinState};
@@ -86,15 +87,28 @@ fn artefacts(resolved: &Resolved, pins: &[PinState], run: &Path) -> Result<Vec<P
         let next = "name a run of this manifest as it is now, without settings from outside";
         return Err(Diagnostic::error(Cause::Integrity, message).next(next).at(resolved.place(key)).into());
     }
-    let variants = resolved.manifest.variant.iter().enumerate();
-    let state = variants.filter_map(|(position, variant)| {
-        let theirs = record.variants.iter().find(|theirs| theirs.name == variant.name)?.measured()?;
-        Some(PinState {
+    let mut states = Vec::new();
+    for (position, variant) in resolved.manifest.variant.iter().enumerate() {
+        let theirs = record.variants.iter().find(|theirs| theirs.name == variant.name);
+        let Some(artefact) = theirs.and_then(|theirs| theirs.measured()).map(|measured| &measured.artefact) else {
+            continue;
+        };
+        untouched(&run.join(&artefact.path), artefact.sha256)?;
+        states.push(PinState {
             key: format!("variant.{position}.sha256"),
             what: format!("the artefact of `{}`", variant.name),
             expected: variant.sha256,
-            found: theirs.artefact.sha256,
-        })
-    });
-    Ok(state.collect())
+            found: artefact.sha256,
+        });
+    }
+    Ok(states)
+}
+
+/// A committed run may lack its artefacts; those it has must be the recorded ones.
+fn untouched(artefact: &Path, recorded: Digest) -> Result<(), Failure> {
+    if artefact.exists() && Digest::of(&files::read(artefact)?) != recorded {
+        let message = format!("`{}` is not what the run recorded, {recorded}", artefact.display());
+        return Err(Diagnostic::error(Cause::Integrity, message).next("run the experiment again").into());
+    }
+    Ok(())
 }

@@ -140,9 +140,16 @@ fn join(record: &ByteRecord, label: usize, cells: &mut Vec<u8>) -> Result<(), St
         if position > 0 {
             cells.push(b',');
         }
-        cells.extend(cell.trim_ascii());
+        cells.extend(plain_number(cell.trim_ascii()));
     }
     Ok(())
+}
+
+/// `+05` as `5`: one image must not be two by the spelling of its pixels.
+fn plain_number(cell: &[u8]) -> &[u8] {
+    let unsigned = cell.strip_prefix(b"+").unwrap_or(cell);
+    let digits = unsigned.iter().position(|byte| *byte != b'0').unwrap_or(unsigned.len().saturating_sub(1));
+    &unsigned[digits..]
 }
 
 /// The classes that the manifest lists; else numbers up to the highest label; else the labels sorted.
@@ -247,6 +254,8 @@ mod tests {
         );
         assert_eq!(table.rows.iter().map(|row| row.class).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(&table.cells[table.rows[1].cells.clone()], b"3,4");
+        let spelled = ["0", "00", "+05", "012", "", "+", "x0"].map(|cell| plain_number(cell.as_bytes()));
+        assert_eq!(spelled, [&b"0"[..], b"0", b"5", b"12", b"", b"", b"x0"]);
         let classes = |text: &[u8], known: &[&str]| {
             let known: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
             index(text, &known).map(|table| table.rows.iter().map(|row| row.class).collect::<Vec<_>>())

@@ -12,9 +12,10 @@ const MAX_PIXELS: u64 = 1 << 26;
 /// Decoders may take this much for themselves.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
 
-/// `[channels, height, width]`, as far as the image's beginning tells.
+/// `[channels, height, width]`, by the image's header.
 pub(super) fn shape(bytes: &[u8]) -> Result<[usize; 3], String> {
     let decoder = decoder(bytes)?;
+    whole(bytes)?;
     let (width, height) = decoder.dimensions();
     let channels = if is_gray(decoder.color_type()) { 1 } else { 3 };
     Ok([channels, height as usize, width as usize])
@@ -23,6 +24,7 @@ pub(super) fn shape(bytes: &[u8]) -> Result<[usize; 3], String> {
 /// Grayscale files give one channel, all others three; transparency is dropped, as Pillow's
 /// `convert("RGB")` does.
 pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
+    whole(bytes)?;
     let picture = DynamicImage::from_decoder(decoder(bytes)?).map_err(|error| error.to_string())?;
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let (channels, pixels) = if is_gray(picture.color()) {
@@ -31,6 +33,36 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
         (3, planes(picture.into_rgb8().as_raw()))
     };
     Ok(Image { channels, height, width, pixels, full: u8::MAX })
+}
+
+/// Whether an image has its end, and a PNG its checksums: decoders fill up with gray what a cut
+/// JPEG lacks, and say nothing.
+fn whole(bytes: &[u8]) -> Result<(), String> {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
+    let is_whole = match bytes {
+        // The last scan (PNG's chunks likewise) must be followed by the end of the image.
+        [0xff, 0xd8, ..] => last([0xff, 0xda]) < last([0xff, 0xd9]),
+        [0x89, b'P', b'N', b'G', _, _, _, _, chunks @ ..] => return whole_chunks(chunks),
+        [b'R', b'I', b'F', b'F', a, b, c, d, rest @ ..] => u32::from_le_bytes([*a, *b, *c, *d]) as usize <= rest.len(),
+        _ => true,
+    };
+    if is_whole { Ok(()) } else { Err("it is cut short".into()) }
+}
+
+fn whole_chunks(mut chunks: &[u8]) -> Result<(), String> {
+    while let Some((head, rest)) = chunks.split_first_chunk::<4>() {
+        let length = u32::from_be_bytes(*head) as usize;
+        let Some((covered, rest)) = length.checked_add(4).and_then(|end| rest.split_at_checked(end)) else { break };
+        let Some((sum, rest)) = rest.split_first_chunk::<4>() else { break };
+        if crc32fast::hash(covered) != u32::from_be_bytes(*sum) {
+            return Err("a checksum in it is wrong".into());
+        }
+        if covered.starts_with(b"IEND") {
+            return Ok(());
+        }
+        chunks = rest;
+    }
+    Err("it is cut short".into())
 }
 
 fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
@@ -96,11 +128,18 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_needs_only_the_beginning_and_has_a_limit() {
+    fn a_shape_is_of_a_whole_image_and_has_a_limit() {
         let gray = encoded(&image::GrayImage::new(7, 5).into(), ImageFormat::Png);
         let color = encoded(&RgbImage::new(4, 6).into(), ImageFormat::Jpeg);
         assert_eq!((shape(&gray), shape(&color)), (Ok([1, 5, 7]), Ok([3, 6, 4])));
-        assert_eq!(shape(&gray[..gray.len() - 20]), Ok([1, 5, 7]));
+        let webp = encoded(&RgbImage::new(4, 6).into(), ImageFormat::WebP);
+        for image in [&gray, &color, &webp] {
+            assert!(shape(image).is_ok() && decode(image).is_ok());
+            assert!(shape(&image[..image.len() - 3]).is_err() && decode(&image[..image.len() - 3]).is_err());
+        }
+        let mut flipped = gray.clone();
+        *flipped.iter_mut().rev().nth(20).unwrap() ^= 1;
+        assert!(shape(&flipped).unwrap_err().contains("checksum"));
         let mut header = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x40\0\0\0\x40\0\0\x01\0\x18\0".to_vec();
         header.resize(4096, 0);
         assert!(shape(&header).unwrap_err().contains("16384 × 16384"));

@@ -121,7 +121,8 @@ fn named(entries: Vec<Entry>, list: List<'_>, settings: &Subset) -> Result<Vec<E
     let mut by_id: BTreeMap<String, Option<Entry>> =
         entries.into_iter().map(|entry| (entry.id.clone(), Some(entry))).collect();
     let mut chosen = Vec::new();
-    for (number, id) in list.text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
+    let text = list.text.strip_prefix('\u{feff}').unwrap_or(list.text);
+    for (number, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
         let line = number + 1;
         let Some(entry) = by_id.get_mut(id) else {
             let nearest = crate::manifest::nearest(id, by_id.keys().map(String::as_str)).map(str::to_owned);

@@ -3,6 +3,7 @@
 //! Each layer is read and checked on its own, so that a problem points into the text that has it;
 //! figment merges what is left and remembers which layer each value came from.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Map, Tag, Value as Merged};
@@ -91,6 +92,7 @@ pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<
     let figment = layers.merged();
     let merged: Dict = figment.extract().unwrap_or_default();
     let parts = rules::Parts::of(&merged);
+    let origins = Origins::of(figment, &merged);
     if syntax.is_empty() {
         problems.extend(missing::missing(&layers, merged, schema, &dropped));
         problems.extend(rules::check(&parts, &layers, &dropped));
@@ -100,7 +102,7 @@ pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<
     }
     if problems.is_empty() {
         return match parts.whole() {
-            Ok(manifest) => Ok(Resolved::new(path, text, manifest, layers, &figment)),
+            Ok(manifest) => Ok(Resolved::new(path, text, manifest, layers, origins)),
             Err(error) => Err(Diagnostic::error(Cause::Input, error.to_string()).at(layers.place("")).into()),
         };
     }
@@ -246,10 +248,8 @@ impl Layers {
     }
 
     /// The layer that a value of the merged settings came from.
-    pub(super) fn of<'a>(&'a self, figment: &Figment, key: &str) -> &'a Source {
-        let whole = key.split('.').take_while(|part| part.parse::<usize>().is_err()).collect::<Vec<_>>().join(".");
-        let index = figment.find_metadata(&whole).and_then(|metadata| metadata.name.parse::<usize>().ok());
-        &self.sources[index.unwrap_or(0)]
+    pub(super) fn of<'a>(&'a self, origins: &Origins, key: &str) -> &'a Source {
+        &self.sources[origins.index(key).unwrap_or(0)]
     }
 
     /// The folder that the relative paths of a layer start from.
@@ -289,6 +289,30 @@ impl Layers {
 
     fn manifest(&self) -> &Source {
         self.sources.iter().find(|source| source.layer == Layer::Manifest).expect("there is a manifest")
+    }
+}
+
+/// Which layer each of the merged settings came from. Figment merges anew for every question, so
+/// the answers of whole tables are kept.
+#[derive(Debug, Clone)]
+pub(super) struct Origins {
+    figment: Figment,
+    tables: BTreeMap<String, Merged>,
+}
+
+impl Origins {
+    fn of(figment: Figment, merged: &Dict) -> Self {
+        let table = |key: &String| Some((key.clone(), figment.find_value(key).ok()?));
+        let tables = merged.keys().filter_map(table).collect();
+        Self { tables, figment }
+    }
+
+    /// The index of a key's layer; arrays come from one layer as a whole.
+    fn index(&self, key: &str) -> Option<usize> {
+        let mut names = key.split('.').take_while(|part| part.parse::<usize>().is_err());
+        let table = self.tables.get(names.next()?)?;
+        let value = names.try_fold(table, |value, name| value.as_dict()?.get(name))?;
+        self.figment.get_metadata(value.tag())?.name.parse().ok()
     }
 }
 

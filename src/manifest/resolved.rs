@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use figment::Figment;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::layers::Layers;
+use super::layers::{Layers, Origins};
 use super::source::{Layer, Source};
 use super::{Manifest, Variant};
 use crate::base::digest::Digest;
-use crate::base::explain::{Place, line_and_column};
+use crate::base::explain::Place;
 
 /// A setting that bears on the results and that the manifest and its schema's defaults do not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +38,13 @@ pub struct Resolved {
     pub overrides: Vec<Override>,
     digest: Digest,
     layers: Layers,
-    figment: Figment,
+    origins: Origins,
 }
 
 impl Resolved {
-    pub(super) fn new(path: &Path, text: String, manifest: Manifest, layers: Layers, figment: &Figment) -> Self {
+    pub(super) fn new(path: &Path, text: String, manifest: Manifest, layers: Layers, origins: Origins) -> Self {
         let table = Table::try_from(&manifest).expect("a manifest came from TOML and goes back to it");
-        let origin = |key: &str| origin(&layers, layers.of(figment, key), path, key);
+        let origin = |key: &str| origin(&layers, layers.of(&origins, key), path, key);
         let mut written_out = String::from("# Every setting of this run, and the layer it came from.\n\n");
         write_table(&mut written_out, "", &table, &|key| format!("  # {}", origin(key)));
         let mut values = String::new();
@@ -60,7 +59,7 @@ impl Resolved {
             text,
             manifest,
             layers,
-            figment: figment.clone(),
+            origins,
         }
     }
 
@@ -68,7 +67,7 @@ impl Resolved {
     /// themselves, the environment and the command line relative to where they are.
     #[must_use]
     pub fn locate(&self, key: &str, relative: &Path) -> PathBuf {
-        self.layers.folder(self.layers.of(&self.figment, key)).join(relative)
+        self.layers.folder(self.layers.of(&self.origins, key)).join(relative)
     }
 
     /// Where a key was written; for one that was not, the nearest table above it.
@@ -90,7 +89,7 @@ fn origin(layers: &Layers, source: &Source, manifest: &Path, key: &str) -> Strin
     // A value of an array's table may come from its type and not from the table.
     let found = source.find(&names).filter(|_| source.layer != Layer::Default);
     let Some(found) = found else { return Layer::Default.word().to_owned() };
-    let (line, _) = line_and_column(&source.text, found.span().start);
+    let line = source.line(found.span().start);
     let word = source.layer.word();
     match source.layer {
         Layer::Default => word.to_owned(),

@@ -65,6 +65,9 @@ pub(super) struct Entry {
 
 const SYNTAX_ERRORS_SHOWN: usize = 5;
 
+/// Of more errors than these, nearly all follow from the first.
+const SYNTAX_ERRORS_READ: usize = 1000;
+
 /// One layer: what was written, and what it says.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
@@ -73,6 +76,8 @@ pub(super) struct Source {
     pub(super) name: String,
     pub(super) text: Arc<str>,
     pub(super) root: Node,
+    /// Where each line starts.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -80,16 +85,21 @@ impl Source {
     pub(super) fn file(layer: Layer, name: String, text: &str) -> (Self, Vec<Diagnostic>) {
         let (table, mut errors) = DeTable::parse_recoverable(text);
         let root = Node { span: 0..0, content: table_content(table.get_ref()) };
-        let source = Self { layer, name, text: text.into(), root };
+        let source = Self { layer, name, text: text.into(), root, lines: line_starts(text) };
         errors.sort_by_key(start);
         let unclosed = errors.first().and_then(|first| source.unclosed(start(first)));
         let mut problems: Vec<Diagnostic> = Vec::new();
-        for error in errors.iter().filter(|error| unclosed.as_ref().is_none_or(|(at, _)| start(error) < *at)) {
+        for error in errors
+            .iter()
+            .take(SYNTAX_ERRORS_READ)
+            .filter(|error| unclosed.as_ref().is_none_or(|(at, _)| start(error) < *at))
+        {
             let next = "write `key = value` lines under `[table]` headers";
             let message = format!("not TOML: {}", error.message().replace('\n', ", "));
             let place = source.place(error.span().unwrap_or(0..0));
             // The first error of a line explains the others.
-            if problems.last().is_none_or(|last| last.place.as_ref().map(Place::line) != Some(place.line())) {
+            let line = |place: &Place| source.line(place.span.start);
+            if problems.last().is_none_or(|last| last.place.as_ref().map(line) != Some(line(&place))) {
                 problems.push(Diagnostic::error(Cause::Input, message).next(next).at(place));
             }
             // What is no TOML at all has an error in every line.
@@ -123,7 +133,8 @@ impl Source {
     ) -> (Self, Vec<Diagnostic>) {
         let text: Arc<str> = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>().into();
         let mut root = Node { span: 0..0, content: empty() };
-        let source = Self { layer, name: layer.word().to_owned(), text, root: root.clone() };
+        let lines_of_text = line_starts(&text);
+        let source = Self { layer, name: layer.word().to_owned(), text, root: root.clone(), lines: lines_of_text };
         let mut problems = Vec::new();
         let mut start = 0;
         for line in lines {
@@ -148,6 +159,11 @@ impl Source {
             }
         }
         (Self { root, ..source }, problems)
+    }
+
+    /// The line of an offset, from 1.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
     }
 
     pub(super) fn place(&self, span: Range<usize>) -> Place {
@@ -256,6 +272,10 @@ fn table_content(table: &DeTable<'_>) -> Content {
         (key.get_ref().to_string(), Entry { key: key.span(), value: node(value) })
     };
     Content::Table(table.iter().map(entry).collect())
+}
+
+fn line_starts(text: &str) -> Vec<usize> {
+    std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect()
 }
 
 fn start(error: &toml::de::Error) -> usize {

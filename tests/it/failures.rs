@@ -36,7 +36,7 @@ fn a_changed_dataset_or_subset_is_an_integrity_failure() {
     bench.digits(&[("sha256 = \"c277", "sha256 = \"d277")]);
     refused(&bench, 5, "`dataset.sha256` is pinned", "restore it");
     let bench = Bench::new();
-    bench.digits(&[("sha256 = \"dcb1", "sha256 = \"ecb1")]);
+    bench.digits(&[("sha256 = \"4f8c", "sha256 = \"5f8c")]);
     refused(&bench, 5, "`calibration.sha256` is pinned", "calibration.sha256 = ");
 }
 
@@ -102,7 +102,20 @@ fn a_results_folder_that_cannot_be_written_is_named() {
 fn a_wrong_image_size_is_found_before_the_work() {
     let bench = Bench::new();
     bench.digits(&[("resize = [32, 32]", "resize = [24, 24]")]);
-    refused(&bench, 2, "takes 3 × 32 × 32 images, but the dataset gives 3 × 24 × 24", "dataset.preprocess.resize");
+    refused(&bench, 2, "takes 3 × 32 × 32 images, but `0` becomes 3 × 24 × 24", "dataset.preprocess.resize");
+}
+
+/// Some mistakes show only with the values: what was measured is not lost for them.
+#[test]
+fn a_template_that_fails_at_the_end_costs_no_results() {
+    let bench = Bench::new();
+    bench.digits(&[("[goals]", "[report]\ntemplate = \"mine.tera\"\n\n[goals]")]);
+    bench.put("mine.tera", b"{% include \"elsewhere\" %}");
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("the report template cannot be rendered") && ended.stderr.contains("is kept, with"));
+    let run = bench.only_run("digits");
+    assert!(files::read_text(&run.join("report.md")).unwrap().starts_with("# "), "the built-in report");
 }
 
 #[test]

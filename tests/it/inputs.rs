@@ -337,7 +337,7 @@ const CASES: &[(&str, Prepare)] = &[
         let rows: Vec<String> = (0..10).map(|label| format!("{label},0,300,0,0\n")).collect();
         on_csv(bench, &format!("label,a,b,c,d\n{}", rows.concat()));
     }),
-    ("csv_with_one_image_under_two_labels", |bench| on_csv(bench, "a,b,label,c,d\n1,2,0,3,4\n1,2,9, 3,4\n")),
+    ("csv_with_one_image_under_two_labels", |bench| on_csv(bench, "a,b,label,c,d\n1,2,0,3,4\n+1,02,9, 3,4\n")),
     ("csv_with_too_few_rows", |bench| on_csv(bench, "label,a,b,c,d\n1,0,0,0,0\n")),
 ];
 

@@ -58,11 +58,11 @@ fn a_random_subset_is_what_sha256sum_and_sort_make_of_it() {
     let pins = files::read_text(&bench.path("m.toml")).unwrap();
     let script = r#"
         cd data
-        find train -type f | LC_ALL=C sort | xargs sha256sum | while read -r digest id; do
+        find -L train -type f | LC_ALL=C sort | xargs sha256sum | while read -r digest id; do
             printf '%s %s  %s\n' "$(printf '42:%s' "$digest" | sha256sum | cut -d' ' -f1)" "$digest" "$id"
         done | LC_ALL=C sort | head -n 7 | cut -d' ' -f2- > ../chosen.txt
         { echo 'batch_size 3'; cat ../chosen.txt; } | sha256sum | cut -d' ' -f1
-        find test -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1
+        find -L test -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1
     "#;
     let output = Command::new("sh").args(["-c", script]).current_dir(bench.path("")).output().unwrap();
     let by_hand = String::from_utf8(output.stdout).unwrap();
@@ -134,6 +134,10 @@ fn an_artefact_can_be_pinned_from_a_run_and_then_must_come_out_again() {
     let other = bench.run(&["run", "m.toml", "--set", "quantize.recipe=minmax"]);
     assert_eq!(other.code, Some(5), "{other:?}");
     assert!(other.stderr.contains("`variant.1.sha256` is pinned") && other.stderr.contains("m.toml:"), "{other:?}");
+
+    bench.put(&run.join("artefacts/fp32_cpu.pt").display().to_string(), b"something else");
+    let tampered = bench.run(&["pin", "m.toml", "--from", &run.display().to_string()]);
+    assert!(tampered.code == Some(5) && tampered.stderr.contains("is not what the run recorded"), "{tampered:?}");
 
     let elsewhere = bench.run(&[
         "run",

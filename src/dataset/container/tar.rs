@@ -19,6 +19,8 @@ const NO_ARCHIVE: &str = "it is neither a tar, a gzipped tar nor a zip";
 /// What describes an entry is read into memory as a whole; no name needs more.
 const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
 
+const BLOCK: u64 = 512;
+
 type Spans = BTreeMap<String, Span>;
 
 /// Every regular file of the archive by its name.
@@ -30,14 +32,19 @@ pub(super) fn index(path: &Path, file: &File) -> Result<Spans, DatasetError> {
 fn index_reader(path: &Path, reader: impl Read + Seek, size: u64) -> Result<Spans, DatasetError> {
     let mut archive = Archive::new(reader);
     let mut found = Found::new(path);
+    let mut end = 0_u64;
     for entry in archive.entries_with_seek().map_err(|e| broken(path, &e))?.raw(true) {
         let mut entry = found.whole(entry)?;
+        end = entry.raw_file_position().saturating_add(entry.size()).next_multiple_of(BLOCK);
         let Some(name) = found.file(&mut entry)? else { continue };
         let span = Span { offset: entry.raw_file_position(), length: entry.size() };
         if span.offset.checked_add(span.length).is_none_or(|end| end > size) {
             return Err(broken(path, &format!("it ends inside `{name}`")));
         }
         found.spans.insert(name, span);
+    }
+    if !found.spans.is_empty() && end.saturating_add(BLOCK) > size {
+        return Err(broken(path, &"it ends without the empty block that ends a tar"));
     }
     found.finish()
 }
@@ -256,6 +263,9 @@ mod tests {
         let mut cut = archive(&[("x", EntryType::Regular)]);
         cut.truncate(514);
         assert!(matches!(read_bytes(cut), Err(DatasetError::Archive { .. })));
+        let mut unended = archive(&[("x", EntryType::Regular)]);
+        unended.truncate(1024);
+        assert!(matches!(read_bytes(unended), Err(DatasetError::Archive { .. })));
         assert!(matches!(read_bytes(vec![7; 3000]), Err(DatasetError::Archive { .. })));
         assert!(matches!(read_bytes(Vec::new()), Err(DatasetError::Archive { .. })));
     }
