@@ -1,14 +1,23 @@
 //! `requant worker`: the measuring process.
 
-use std::io::{stdin, stdout};
+use std::fs::File;
+use std::io::stdin;
 
 use super::Exit;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::pipeline;
 
 pub(super) fn worker() -> Result<Exit, Failure> {
+    let answers = answers().map_err(|error| Failure::bug(format!("cannot set up the answers: {error}")))?;
     // A broken pipe means that the run has ended; there is nobody left to tell.
-    pipeline::serve(stdin().lock(), stdout().lock())
+    pipeline::serve(stdin().lock(), answers)
         .map(|()| Exit::Done)
         .map_err(|error| Diagnostic::error(Cause::Interrupted, error.to_string()).into())
+}
+
+/// Standard output for the protocol alone: what native libraries print there goes to standard error.
+fn answers() -> rustix::io::Result<File> {
+    let answers = rustix::io::dup(rustix::stdio::stdout())?;
+    rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
+    Ok(File::from(answers))
 }

@@ -1,13 +1,11 @@
 //! Goals against measurements. An interval that lies on both sides of a goal decides nothing.
 
+use super::health::FEWEST_ROUNDS;
 use crate::base::finding::Verdict;
 use crate::base::units;
 use crate::manifest::Goals;
 use crate::record::Record;
 use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
-
-/// Below this many rounds a bootstrap interval says nothing of the spread between rounds.
-const FEWEST_ROUNDS: usize = 5;
 
 /// Judges every goal for every variant but the baseline.
 #[must_use]
@@ -58,7 +56,14 @@ fn accuracy_drop(measured: &Measured, limit: f64) -> (Verdict, String) {
         units::signed(difference.low * 100.0, 2),
         units::signed(difference.high * 100.0, 2),
     );
-    (within(least_drop, most_drop, limit), because)
+    let verdict = within(least_drop, most_drop, limit);
+    match comparison.counts.smallest_resolved_drop().map(|drop| drop * 100.0) {
+        Some(resolved) if resolved > limit && verdict == Verdict::Pass => {
+            let n = difference.n;
+            (Verdict::Inconclusive, format!("{because}; {n} samples resolve no drop below {resolved:.2} points"))
+        }
+        _ => (verdict, because),
+    }
 }
 
 fn speedup(measured: &Measured, limit: f64) -> (Verdict, String) {

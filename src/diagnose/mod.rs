@@ -3,16 +3,25 @@
 mod backends;
 mod calibration;
 pub mod goals;
+mod health;
 mod modules;
 mod observers;
 mod runtime;
+mod timing;
 
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 5] =
-    [observers::check, calibration::check, modules::check, runtime::check, backends::check];
+const CHECKS: [fn(&Record) -> Finding; 7] = [
+    observers::check,
+    calibration::check,
+    modules::check,
+    runtime::check,
+    backends::check,
+    timing::check,
+    health::check,
+];
 
 /// Runs every check.
 #[must_use]
@@ -45,6 +54,9 @@ impl Case {
     fn against(&mut self, verdict: Verdict, evidence: String, remedy: &str) {
         self.note(evidence);
         self.finding.verdict = Verdict::all([self.finding.verdict, verdict]);
+        if self.finding.remedy.split("; ").any(|known| known == remedy) {
+            return;
+        }
         if !self.finding.remedy.is_empty() {
             self.finding.remedy.push_str("; ");
         }

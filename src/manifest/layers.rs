@@ -48,9 +48,15 @@ isa = "native"
 
 [benchmark]
 batch_sizes = [1, 32]
-rounds = 10
-iterations = 10
-warmup = 3
+rounds = 20
+processes = 5
+iterations = 5
+min_seconds = 0.05
+warmup = 1
+max_warmup = 50
+noise_floor = 0.02
+max_seconds = 1800
+timeout_seconds = 300
 seed = 0
 
 [goals]

@@ -233,8 +233,8 @@ pub struct Compute {
     pub isa: Isa,
 }
 
-/// How variants are timed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How variants are timed; docs/measurement.md explains the method.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Benchmark {
     /// Images per forward pass; every variant is timed at each.
@@ -243,12 +243,35 @@ pub struct Benchmark {
     /// How often every variant takes its turn.
     #[schemars(range(min = 1, max = 100_000))]
     pub rounds: usize,
-    /// Timed forward passes per turn.
+    /// Fresh processes per variant that share the rounds.
+    #[schemars(range(min = 1, max = 1000))]
+    pub processes: usize,
+    /// Least timed forward passes per turn.
     #[schemars(range(min = 1, max = 100_000))]
     pub iterations: usize,
-    /// Untimed forward passes before each turn.
+    /// Least seconds of timed passes per turn; short passes are repeated for so long.
+    #[schemars(range(min = 0, max = 3600))]
+    pub min_seconds: f64,
+    /// Least untimed passes before each turn. More are taken until two in a row gain less than 5 %
+    /// on the fastest before them.
     #[schemars(range(max = 100_000))]
     pub warmup: usize,
+    /// Most untimed passes before each turn.
+    #[schemars(range(max = 100_000))]
+    pub max_warmup: usize,
+    /// Changes of speed below this fraction are no difference, however sure.
+    #[schemars(range(min = 0, max = 1))]
+    pub noise_floor: f64,
+    /// Seconds for all rounds together; a round that would end later is not begun.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_seconds: u64,
+    /// A measuring process that gives no answer for so many seconds is ended, and its variant fails.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub timeout_seconds: u64,
+    /// Most megabytes of writable memory of a measuring process, its runtime included; absent, no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub memory_limit_mb: Option<u64>,
     /// Orders the variants within each round.
     #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_u64))]
     pub seed: u64,

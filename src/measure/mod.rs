@@ -1,7 +1,9 @@
-//! Measuring: in what order, how often, in which process. Knows no backend: the measured thing is
-//! a closure on the child's side and a child process on the parent's.
+//! Measuring: in what order, how often, in which process, under what conditions. Knows no backend:
+//! the measured thing is a closure on the child's side and a child process on the parent's.
 
+pub mod conditions;
 pub mod memory;
 pub mod protocol;
 pub mod summary;
+pub mod turn;
 pub mod worker;

@@ -1,34 +1,31 @@
-//! Who is measured when.
+//! Who is measured when, and in which process.
 
-use crate::base::clock;
 use crate::base::rng::Stream;
 
-/// The variants of each round in a seeded, shuffled order, so that drift of the machine falls on
-/// all of them alike.
-#[must_use]
-pub fn rounds(variants: usize, rounds: usize, seed: u64) -> Vec<Vec<usize>> {
-    let mut stream = Stream::named(seed, "benchmark order");
-    (0..rounds)
-        .map(|_| {
-            let mut order: Vec<usize> = (0..variants).collect();
-            stream.shuffle(&mut order);
-            order
-        })
-        .collect()
+/// One round: the process of each variant that it belongs to, and the order of the variants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    pub number: usize,
+    /// Which of a variant's processes measures this round.
+    pub process: usize,
+    pub order: Vec<usize>,
 }
 
-/// Runs `step` untimed, then timed; returns the nanoseconds of each timed call.
-pub fn time<E>(warmup: usize, iterations: usize, mut step: impl FnMut() -> Result<(), E>) -> Result<Vec<u64>, E> {
-    for _ in 0..warmup {
-        step()?;
-    }
-    let mut nanoseconds = Vec::with_capacity(iterations);
-    for _ in 0..iterations {
-        let start = clock::tick();
-        step()?;
-        nanoseconds.push(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
-    }
-    Ok(nanoseconds)
+/// The rounds in order, spread evenly over `processes`, so that what one process is lucky or
+/// unlucky in, such as its memory layout, is seen as spread and not taken for a difference
+/// (Kalibera and Jones, 2013). Within each round the variants have a seeded, shuffled order, so that
+/// drift of the machine falls on all of them alike.
+#[must_use]
+pub fn rounds(variants: usize, rounds: usize, processes: usize, seed: u64) -> Vec<Round> {
+    let mut stream = Stream::named(seed, "benchmark order");
+    let processes = processes.clamp(1, rounds.max(1));
+    (0..rounds)
+        .map(|number| {
+            let mut order: Vec<usize> = (0..variants).collect();
+            stream.shuffle(&mut order);
+            Round { number, process: number * processes / rounds, order }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -37,24 +34,20 @@ mod tests {
 
     #[test]
     fn every_variant_has_one_turn_in_every_round() {
-        let order = rounds(3, 20, 1);
-        assert!(order.iter().all(|round| {
-            let mut r = round.clone();
-            r.sort_unstable();
-            r == [0, 1, 2]
+        let all = rounds(3, 20, 1, 1);
+        assert!(all.iter().all(|round| {
+            let mut order = round.order.clone();
+            order.sort_unstable();
+            order == [0, 1, 2]
         }));
-        assert!(order.windows(2).any(|pair| pair[0] != pair[1]));
-        assert_eq!(order, rounds(3, 20, 1));
+        assert!(all.windows(2).any(|pair| pair[0].order != pair[1].order));
+        assert_eq!(all, rounds(3, 20, 1, 1));
     }
 
     #[test]
-    fn warm_up_is_not_timed() {
-        let mut calls = 0;
-        let times = time(2, 5, || {
-            calls += 1;
-            Ok::<(), ()>(())
-        })
-        .unwrap();
-        assert_eq!((calls, times.len()), (7, 5));
+    fn processes_share_the_rounds_evenly() {
+        let of = |count, processes| rounds(1, count, processes, 0).iter().map(|r| r.process).collect::<Vec<_>>();
+        assert_eq!(of(7, 3), [0, 0, 0, 1, 1, 2, 2]);
+        assert_eq!(of(2, 5), [0, 1]);
     }
 }

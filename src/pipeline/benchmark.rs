@@ -1,105 +1,185 @@
-//! Times every variant in a fresh process of its own, round by round in shuffled order.
+//! Times every variant in fresh processes of its own, round by round in shuffled order.
 
-use std::io::{BufRead, Write};
-use std::path::Path;
-
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use super::evaluate::{Answers, Evaluated};
+use super::serve::Task;
 use super::{Event, Surroundings};
-use crate::backend::{self, Request, Session};
+use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::{files, interrupt};
-use crate::manifest::{Benchmark, Compute, Variant};
+use crate::manifest::Benchmark;
+use crate::measure::conditions::{Conditions, Watch};
+use crate::measure::protocol::{self, Round};
 use crate::measure::summary::Timing;
-use crate::measure::worker::{Answer, Ask, Worker};
-use crate::measure::{memory, protocol};
-use crate::tensor::Tensor;
-
-/// What a measuring process is told about its variant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Task {
-    pub variant: Variant,
-    pub compute: Compute,
-}
+use crate::measure::turn::{Length, Probed, Timed};
+use crate::measure::worker::{Answer, Ask, Limits, Worker, WorkerError};
 
 /// An evaluated run with its timings.
 pub(super) struct Benchmarked {
     pub evaluated: Evaluated,
     /// One per variant; absent where it did not run.
     pub measurements: Vec<Option<Measurement>>,
+    pub conditions: Conditions,
 }
 
 /// Raw measurements of one variant.
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
     pub timings: Vec<Timing>,
-    pub loaded_memory_bytes: Option<u64>,
-    pub peak_memory_bytes: Option<u64>,
-    /// Why the measuring process failed, if it did.
+    /// Turns, and those whose warm-up ended by its cap.
+    pub turns: usize,
+    pub unsettled: usize,
+    /// By batch size.
+    pub outputs: BTreeMap<usize, Outputs>,
+    pub probes: BTreeMap<usize, Probed>,
+    /// One per process.
+    pub memory: Vec<Footprint>,
+    /// Why a measuring process failed, if one did.
     pub failed: Option<String>,
+}
+
+/// What the passes in measuring processes computed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Outputs {
+    pub passes: usize,
+    /// Those whose output is, to the bit, that of the session which was judged for accuracy.
+    pub identical: usize,
+}
+
+/// Largest resident sets of one measuring process, in bytes.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Footprint {
+    /// With the runtime alone.
+    pub runtime: Option<u64>,
+    /// Until the model was loaded.
+    pub loaded: Option<u64>,
+    /// From then on.
+    pub inference: Option<u64>,
 }
 
 /// The samples for the measuring processes, kept only while they run.
 const SAMPLES: &str = ".benchmark-input";
 
+/// How many inputs are tried twice in search of answers kept from earlier passes.
+pub(super) const PROBES: usize = 5;
+
 pub(super) fn benchmark(evaluated: Evaluated, around: &Surroundings<'_>) -> Result<Benchmarked, Failure> {
     let prepared = &evaluated.quantized.calibrated.prepared;
-    let folder = prepared.draft.path().to_owned();
+    let path = prepared.draft.path().join(SAMPLES);
     prepared.draft.put(SAMPLES, &evaluated.samples.data().to_le_bytes())?;
-    let mut benches = start_all(&evaluated, &folder, around);
     let settings = &prepared.resolved.manifest.benchmark;
-    let order = protocol::rounds(benches.len(), settings.rounds, settings.seed);
-    for (round, turn) in order.iter().enumerate() {
-        for &variant in turn {
-            interrupt::check()?;
-            if let Some(bench) = &mut benches[variant] {
-                bench.take_turn(round, settings);
-            }
-        }
-        around.events.emit(&Event::Progress { done: round + 1, total: order.len(), unit: "rounds" });
-    }
-    let measurements = benches.into_iter().map(|bench| bench.map(Bench::finish)).collect();
-    let path = folder.join(SAMPLES);
+    let mut benches = benches(&evaluated, &path);
+    let conditions = all_rounds(&mut benches, settings, around)?;
+    let measurements = benches.into_iter().map(|bench| bench.map(|bench| bench.measurement)).collect();
     std::fs::remove_file(&path).map_err(|e| files::FileError::new("remove", &path, e))?;
-    Ok(Benchmarked { measurements, evaluated })
+    Ok(Benchmarked { measurements, conditions, evaluated })
 }
 
-/// One variant and its process; the process is gone once it has failed.
+fn all_rounds(
+    benches: &mut [Option<Bench>],
+    settings: &Benchmark,
+    around: &Surroundings<'_>,
+) -> Result<Conditions, Failure> {
+    let plan = protocol::rounds(benches.len(), settings.rounds, settings.processes, settings.seed);
+    let mut watch = Watch::start();
+    let mut longest = Duration::ZERO;
+    let mut begun = 0;
+    for round in &plan {
+        if begun > 0 && watch.elapsed() + longest > Duration::from_secs(settings.max_seconds) {
+            break;
+        }
+        let before = watch.elapsed();
+        if begun == 0 || plan[begun - 1].process != round.process {
+            finish_all(benches);
+            start_all(benches, settings, around);
+        }
+        take_round(benches, round, settings)?;
+        watch.look();
+        longest = longest.max(watch.elapsed().saturating_sub(before));
+        begun += 1;
+        around.events.emit(&Event::Progress { done: begun, total: plan.len(), unit: "rounds" });
+    }
+    finish_all(benches);
+    Ok(watch.finish(begun))
+}
+
+fn take_round(benches: &mut [Option<Bench>], round: &Round, settings: &Benchmark) -> Result<(), Failure> {
+    for &variant in &round.order {
+        interrupt::check()?;
+        if let Some(bench) = &mut benches[variant] {
+            bench.take_turn(round, settings);
+        }
+    }
+    Ok(interrupt::check()?)
+}
+
+/// One variant and its process of the moment; there is none once one has failed.
 struct Bench {
+    open: Ask<Task>,
+    /// Digest of the outputs at each batch size, of the session that was judged for accuracy.
+    expected: BTreeMap<usize, Digest>,
     worker: Option<Worker>,
     measurement: Measurement,
 }
 
-fn start_all(evaluated: &Evaluated, folder: &Path, around: &Surroundings<'_>) -> Vec<Option<Bench>> {
-    let quantized = &evaluated.quantized;
-    let manifest = &quantized.calibrated.prepared.resolved.manifest;
-    let variants = manifest.variant.iter().zip(&quantized.artefacts).zip(&evaluated.answers);
-    variants
-        .map(|((variant, artefact), answers)| {
-            let artefact = artefact.as_ref().filter(|_| matches!(answers, Answers::Given { .. }))?;
-            let ask = Ask::Open {
-                variant: Task { variant: variant.clone(), compute: manifest.compute.clone() },
-                artefact: folder.join(&artefact.path),
-                input: folder.join(SAMPLES),
-                shape: evaluated.samples.shape().to_vec(),
-            };
-            Some(Bench::start(&ask, around))
-        })
-        .collect()
+fn benches(evaluated: &Evaluated, samples: &Path) -> Vec<Option<Bench>> {
+    let count = evaluated.answers.len();
+    (0..count).map(|index| bench(evaluated, index, samples)).collect()
+}
+
+fn bench(evaluated: &Evaluated, index: usize, samples: &Path) -> Option<Bench> {
+    let prepared = &evaluated.quantized.calibrated.prepared;
+    let manifest = &prepared.resolved.manifest;
+    let artefact = evaluated.quantized.artefacts[index].as_ref()?;
+    let Answers::Given { expected, .. } = &evaluated.answers[index] else { return None };
+    let open = Ask::Open {
+        variant: Task { variant: manifest.variant[index].clone(), compute: manifest.compute.clone() },
+        artefact: prepared.draft.path().join(&artefact.path),
+        input: PathBuf::from(samples),
+        shape: evaluated.samples.shape().to_vec(),
+    };
+    Some(Bench { open, expected: expected.clone(), worker: None, measurement: Measurement::default() })
+}
+
+/// Starts the next process of every variant that has not failed, all at once.
+fn start_all(benches: &mut [Option<Bench>], settings: &Benchmark, around: &Surroundings<'_>) {
+    let limits = Limits {
+        timeout: Duration::from_secs(settings.timeout_seconds),
+        memory_bytes: settings.memory_limit_mb.map(|megabytes| megabytes.saturating_mul(1_000_000)),
+    };
+    thread::scope(|scope| {
+        for bench in benches.iter_mut().flatten().filter(|bench| bench.measurement.failed.is_none()) {
+            let command = (around.worker)();
+            scope.spawn(move || bench.start(command, limits));
+        }
+    });
+}
+
+fn finish_all(benches: &mut [Option<Bench>]) {
+    benches.iter_mut().flatten().for_each(Bench::finish);
 }
 
 impl Bench {
-    fn start(ask: &Ask<Task>, around: &Surroundings<'_>) -> Self {
-        let mut bench = Self { worker: None, measurement: Measurement::default() };
-        match Worker::start(&mut (around.worker)()) {
-            Ok(worker) => bench.worker = Some(worker),
-            Err(error) => bench.measurement.failed = Some(error.to_string()),
+    fn start(&mut self, mut command: Command, limits: Limits) {
+        match Worker::start(&mut command, limits) {
+            Ok(worker) => self.worker = Some(worker),
+            Err(error) => return self.fail(&error),
         }
-        if let Some(Answer::Opened { resident_bytes }) = bench.ask(ask) {
-            bench.measurement.loaded_memory_bytes = resident_bytes;
+        let open = self.open.clone();
+        if let Some(Answer::Opened { runtime_bytes, loaded_bytes }) = self.ask(&open) {
+            let footprint = Footprint { runtime: runtime_bytes, loaded: loaded_bytes, inference: None };
+            self.measurement.memory.push(footprint);
         }
-        bench
+    }
+
+    fn fail(&mut self, error: &WorkerError) {
+        self.measurement.failed = Some(error.to_string());
+        self.worker = None;
     }
 
     /// Asks the process; a failure ends the process and is kept.
@@ -107,84 +187,55 @@ impl Bench {
         match self.worker.as_mut()?.ask(ask) {
             Ok(answer) => Some(answer),
             Err(error) => {
-                self.measurement.failed = Some(error.to_string());
-                self.worker = None;
+                self.fail(&error);
                 None
             }
         }
     }
 
-    fn take_turn(&mut self, round: usize, settings: &Benchmark) {
-        for &batch in &settings.batch_sizes {
-            let ask = Ask::Time { batch, warmup: settings.warmup, iterations: settings.iterations };
-            if let Some(Answer::Timed { nanoseconds }) = self.ask(&ask) {
-                let timing = |(iteration, nanoseconds)| Timing { round, batch, iteration, nanoseconds };
-                self.measurement.timings.extend(nanoseconds.into_iter().enumerate().map(timing));
-            }
-        }
-    }
-
-    fn finish(mut self) -> Measurement {
-        if let Some(Answer::Finished { peak_bytes }) = self.ask(&Ask::Finish) {
-            self.measurement.peak_memory_bytes = peak_bytes;
-        }
-        self.measurement
-    }
-}
-
-/// The measuring process: answers requests until it is told to finish or its input ends.
-pub fn serve(requests: impl BufRead, mut answers: impl Write) -> std::io::Result<()> {
-    let mut server = Server::default();
-    for line in requests.lines() {
-        let answer = match serde_json::from_str::<Ask<Task>>(&line?) {
-            Ok(ask) => server.answer(ask).unwrap_or_else(|failure| Answer::Failed { message: failure.to_string() }),
-            Err(error) => Answer::Failed { message: format!("unreadable request: {error}") },
+    fn take_turn(&mut self, round: &Round, settings: &Benchmark) {
+        let length = Length {
+            warmup: settings.warmup,
+            max_warmup: settings.max_warmup.max(settings.warmup),
+            iterations: settings.iterations,
+            min_seconds: settings.min_seconds,
         };
-        let last = matches!(answer, Answer::Finished { .. } | Answer::Failed { .. });
-        writeln!(answers, "{}", serde_json::to_string(&answer)?)?;
-        answers.flush()?;
-        if last {
-            break;
+        for &batch in &settings.batch_sizes {
+            if let Some(Answer::Timed(timed)) = self.ask(&Ask::Time { batch, length }) {
+                self.keep(round, batch, timed);
+            }
+            // After a turn, when everything is warm: only the input is new.
+            if !self.measurement.probes.contains_key(&batch)
+                && let Some(Answer::Probed(probed)) = self.ask(&Ask::Probe { batch, inputs: PROBES })
+            {
+                self.measurement.probes.insert(batch, probed);
+            }
         }
     }
-    Ok(())
-}
 
-#[derive(Default)]
-struct Server {
-    session: Option<Box<dyn Session>>,
-    samples: Option<Tensor>,
-}
-
-impl Server {
-    fn answer(&mut self, ask: Ask<Task>) -> Result<Answer, Failure> {
-        match ask {
-            Ask::Open { variant: task, artefact, input, shape } => {
-                let raw = files::read(&input)?;
-                let values = raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-                self.samples = Tensor::f32(shape, values).ok();
-                drop(raw);
-                backend::start(&task.compute)?;
-                self.session = Some(backend::open(Request::from(&task.variant), &files::read(&artefact)?)?);
-                Ok(Answer::Opened { resident_bytes: memory::peak_resident_bytes() })
-            }
-            Ask::Time { batch, warmup, iterations } => {
-                let (Some(session), Some(samples)) = (&mut self.session, &self.samples) else {
-                    return Ok(Answer::Failed { message: "nothing was opened".into() });
-                };
-                session.load(&first(samples, batch))?;
-                let nanoseconds = protocol::time(warmup, iterations, || session.forward())?;
-                Ok(Answer::Timed { nanoseconds })
-            }
-            Ask::Finish => Ok(Answer::Finished { peak_bytes: memory::peak_resident_bytes() }),
-        }
+    fn keep(&mut self, round: &Round, batch: usize, timed: Timed) {
+        let measurement = &mut self.measurement;
+        measurement.turns += 1;
+        measurement.unsettled += usize::from(!timed.settled && timed.warmup > 0);
+        let outputs = measurement.outputs.entry(batch).or_default();
+        outputs.passes += timed.outputs.values().sum::<usize>();
+        outputs.identical += self.expected.get(&batch).and_then(|expected| timed.outputs.get(expected)).unwrap_or(&0);
+        let timing = |(iteration, nanoseconds)| Timing {
+            round: round.number,
+            process: round.process,
+            batch,
+            iteration,
+            nanoseconds,
+        };
+        measurement.timings.extend(timed.nanoseconds.into_iter().enumerate().map(timing));
     }
-}
 
-/// The first `batch` images.
-fn first(samples: &Tensor, batch: usize) -> Tensor {
-    let size: usize = samples.shape()[1..].iter().product();
-    let values = samples.as_f32().unwrap_or(&[])[..batch * size].to_vec();
-    let shape = std::iter::once(batch).chain(samples.shape()[1..].iter().copied()).collect();
-    Tensor::f32(shape, values).expect("a part of a tensor is a tensor")
+    fn finish(&mut self) {
+        if let Some(Answer::Finished { peak_bytes }) = self.ask(&Ask::Finish)
+            && let Some(footprint) = self.measurement.memory.last_mut()
+        {
+            footprint.inference = peak_bytes;
+        }
+        self.worker = None;
+    }
 }

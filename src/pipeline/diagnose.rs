@@ -4,24 +4,27 @@ mod facts;
 
 use std::path::Path;
 
-use super::benchmark::Benchmarked;
+use super::benchmark::{Benchmarked, Footprint, Measurement};
 use super::evaluate::{Answers, Evaluated};
 use super::prepare::Prepared;
 use crate::backend::{self, Availability, Request};
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
+use crate::base::rng::Stream;
 use crate::dataset::Chosen;
 use crate::diagnose::{self as judge, goals};
 use crate::inspect::DataInputs;
 use crate::measure::summary;
+use crate::measure::turn::Probed;
 use crate::record::Record;
 use crate::record::format::{
-    Comparison, DatasetFacts, FORMAT, Inputs, Measured, Outcome, Run, RuntimeFacts, SubsetFacts, VariantResult,
+    Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts, TimingCheck,
+    VariantResult,
 };
 use crate::record::host;
 use crate::stats::paired::PairedCounts;
-use crate::stats::proportion;
+use crate::stats::{bootstrap, proportion};
 
 /// The libtorch that the tch of this build was written for.
 const LIBTORCH_TESTED: &str = "2.11.0";
@@ -50,6 +53,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
         runtime: runtime(),
         host: host::facts(),
+        conditions: Some(benchmarked.conditions.clone()),
         settings: manifest.clone(),
     };
     record.goals = goals::judge(&record);
@@ -147,9 +151,33 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
         accuracy,
         against_baseline: (index != baseline).then(|| compare(evaluated, baseline, index)).flatten(),
         latency: manifest.benchmark.batch_sizes.iter().filter_map(latency).collect(),
-        peak_memory_bytes: measurement.peak_memory_bytes,
-        loaded_memory_bytes: measurement.loaded_memory_bytes,
+        memory: memory(&measurement.memory, name),
+        timing_checks: manifest.benchmark.batch_sizes.iter().map(|&batch| timing_check(measurement, batch)).collect(),
     }))
+}
+
+fn memory(footprints: &[Footprint], name: &str) -> Memory {
+    let estimate = |what: &str, pick: fn(&Footprint) -> Option<u64>| {
+        let bytes: Vec<f64> = footprints.iter().filter_map(pick).map(|bytes| bytes as f64).collect();
+        bootstrap::median(&bytes, Stream::named(0, &format!("{name} memory {what}")))
+    };
+    Memory {
+        runtime: estimate("runtime", |footprint| footprint.runtime),
+        loaded: estimate("loaded", |footprint| footprint.loaded),
+        inference: estimate("inference", |footprint| footprint.inference),
+    }
+}
+
+fn timing_check(measurement: &Measurement, batch: usize) -> TimingCheck {
+    let outputs = measurement.outputs.get(&batch).copied().unwrap_or_default();
+    TimingCheck {
+        batch,
+        passes: outputs.passes,
+        identical: outputs.identical,
+        fresh_over_repeated: measurement.probes.get(&batch).and_then(Probed::ratio),
+        turns: measurement.turns,
+        unsettled: measurement.unsettled,
+    }
 }
 
 /// Whether each answer of a variant is the sample's label.

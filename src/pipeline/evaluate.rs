@@ -1,9 +1,14 @@
 //! Every variant answers for every sample of the evaluation subset, on the same tensors.
 
+use std::collections::BTreeMap;
+
+use super::benchmark::PROBES;
 use super::prepare::Prepared;
 use super::quantize::Quantized;
+use super::serve::output_digest;
 use super::{Surroundings, stream};
 use crate::backend::{self, Request, Session};
+use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::record::tables::{Prediction, Predictions};
@@ -14,7 +19,7 @@ pub(super) struct Evaluated {
     pub quantized: Quantized,
     /// One per variant.
     pub answers: Vec<Answers>,
-    /// The first preprocessed samples, as many as the largest benchmark batch needs.
+    /// The first preprocessed samples, as many as the benchmark needs.
     pub samples: Tensor,
 }
 
@@ -22,7 +27,13 @@ pub(super) struct Evaluated {
 pub(super) enum Answers {
     Missing,
     Failed(String),
-    Given { predictions: Predictions, logits: Vec<f32>, classes: usize },
+    Given {
+        predictions: Predictions,
+        logits: Vec<f32>,
+        classes: usize,
+        /// By benchmark batch size, the digest of what the same session computes of the first samples.
+        expected: BTreeMap<usize, Digest>,
+    },
 }
 
 /// A variant while it is answering.
@@ -35,6 +46,9 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
     let prepared = &quantized.calibrated.prepared;
     let mut respondents = open(&quantized)?;
     let samples = ask_all(prepared, &mut respondents, around)?;
+    for respondent in &mut respondents {
+        prepared.resolved.manifest.benchmark.batch_sizes.iter().for_each(|&batch| respondent.repeat(&samples, batch));
+    }
     let answers = respondents.into_iter().map(|respondent| respondent.answers).collect();
     Ok(Evaluated { answers, samples, quantized })
 }
@@ -50,7 +64,7 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
         Ok(match backend::open(Request::from(variant), &bytes) {
             Ok(session) => Respondent {
                 session: Some(session),
-                answers: Answers::Given { predictions, logits: Vec::new(), classes: 0 },
+                answers: Answers::Given { predictions, logits: Vec::new(), classes: 0, expected: BTreeMap::new() },
             },
             Err(error) => Respondent { session: None, answers: Answers::Failed(error.to_string()) },
         })
@@ -60,7 +74,8 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
 
 fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroundings<'_>) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
-    let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1);
+    // The probe for kept answers takes as many inputs, each one sample further on.
+    let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1) + PROBES;
     let mut kept = Kept::new(wanted, &prepared.inputs.model.facts.input);
     stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
@@ -72,7 +87,8 @@ fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroun
 
 impl Respondent {
     fn answer(&mut self, input: &Tensor, keep_logits: bool) {
-        let (Some(session), Answers::Given { predictions, logits, classes }) = (&mut self.session, &mut self.answers)
+        let (Some(session), Answers::Given { predictions, logits, classes, .. }) =
+            (&mut self.session, &mut self.answers)
         else {
             return;
         };
@@ -85,11 +101,42 @@ impl Respondent {
                     logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
                 }
             }
-            Err(error) => {
-                self.session = None;
-                self.answers = Answers::Failed(error.to_string());
-            }
+            Err(error) => self.fail(error.to_string()),
         }
+    }
+}
+
+/// A class may depend on the batch size only where the lead is within rounding.
+const ROUNDING: f32 = 1e-3;
+
+impl Respondent {
+    /// Runs the first samples again at a benchmark's batch size and holds the answers to those
+    /// already given, so that what is timed is what was judged.
+    fn repeat(&mut self, samples: &Tensor, batch: usize) {
+        let (Some(session), Answers::Given { predictions, expected, .. }) = (&mut self.session, &mut self.answers)
+        else {
+            return;
+        };
+        let given = &predictions.predictions;
+        let again = session.run(&samples.rows(0, batch)).and_then(|outputs| {
+            expected.insert(batch, output_digest(&**session)?);
+            Ok(outputs.first().map(|output| output.f32_rows().map(predict).collect::<Vec<_>>()).unwrap_or_default())
+        });
+        let again = match again {
+            Ok(again) => again,
+            Err(error) => return self.fail(error.to_string()),
+        };
+        // Few samples are repeated from the first.
+        let differs = |(a, b): (&Prediction, &Prediction)| a.class != b.class && a.margin.max(b.margin) > ROUNDING;
+        let changed = again.iter().zip(given.iter().cycle()).filter(|pair| differs(*pair)).count();
+        if changed > 0 {
+            self.fail(format!("at batch {batch} it classifies {changed} of the first samples otherwise"));
+        }
+    }
+
+    fn fail(&mut self, reason: String) {
+        self.session = None;
+        self.answers = Answers::Failed(reason);
     }
 }
 

@@ -10,10 +10,11 @@ mod prepare;
 mod quantize;
 mod record;
 mod render;
+mod serve;
 mod stream;
 
-pub use benchmark::{Task, serve};
 pub use event::{Event, Events, Stage};
+pub use serve::{Task, Wrap, serve, serve_wrapped};
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

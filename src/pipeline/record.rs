@@ -32,7 +32,7 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
     let mut answered = Vec::new();
     for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(evaluated.answers) {
-        if let Answers::Given { predictions, logits, classes } = answers {
+        if let Answers::Given { predictions, logits, classes, .. } = answers {
             put_logits(draft, &variant.name, &logits, classes)?;
             answered.push(predictions);
         }

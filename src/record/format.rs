@@ -1,6 +1,8 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
+//! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
+//!   percentiles, outliers and the rounds.
 //! - `1.1`: `run.overrides`, `inputs.template`; the calibration subset's digest covers its batch size.
 //! - `1.0`: the first.
 
@@ -14,12 +16,13 @@ use crate::base::finding::{Finding, Verdict};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::{FloatReason, QParams};
 use crate::manifest::{Device, Engine, Manifest, Override, Precision};
+use crate::measure::conditions::Conditions;
 use crate::measure::summary::Latency;
 use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 
 /// Major and minor version of the format. Additions raise the minor, anything else the major.
-pub const FORMAT: &str = "1.1";
+pub const FORMAT: &str = "2.0";
 
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,9 @@ pub struct Record {
     pub variants: Vec<VariantResult>,
     pub runtime: RuntimeFacts,
     pub host: Host,
+    /// Of the machine while it measured.
+    #[serde(default)]
+    pub conditions: Option<Conditions>,
     /// Every setting, defaults included.
     pub settings: Manifest,
 }
@@ -204,9 +210,38 @@ pub struct Measured {
     pub against_baseline: Option<Comparison>,
     /// One per batch size of the manifest, in its order.
     pub latency: Vec<Latency>,
-    /// Peak resident set of the measuring process, and that of it which loading alone needed.
-    pub peak_memory_bytes: Option<u64>,
-    pub loaded_memory_bytes: Option<u64>,
+    #[serde(default)]
+    pub memory: Memory,
+    /// One per batch size.
+    #[serde(default)]
+    pub timing_checks: Vec<TimingCheck>,
+}
+
+/// Largest resident sets of a variant's measuring processes in bytes, medians over the processes.
+/// Each is a figure of the whole process; none is a difference.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// With the runtime alone, before anything was loaded.
+    pub runtime: Option<Estimate>,
+    /// Until the model was loaded.
+    pub loaded: Option<Estimate>,
+    /// From then on.
+    pub inference: Option<Estimate>,
+}
+
+/// Whether the timed passes are what they seem, at one batch size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TimingCheck {
+    pub batch: usize,
+    /// Passes in measuring processes, and those whose output equals, to the bit, that of the session
+    /// whose accuracy was judged.
+    pub passes: usize,
+    pub identical: usize,
+    /// How many times longer a pass takes on an input that was never seen than on the same again.
+    pub fresh_over_repeated: Option<f64>,
+    /// Turns at any batch size, and those whose warm-up ended by its cap.
+    pub turns: usize,
+    pub unsettled: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,6 +281,16 @@ impl Record {
     #[must_use]
     pub fn baseline(&self) -> Option<&VariantResult> {
         self.variants.iter().find(|variant| variant.baseline)
+    }
+}
+
+impl Measured {
+    /// Bytes of the largest resident set in all, the median over processes.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes that were counted")]
+    pub fn peak_memory_bytes(&self) -> Option<u64> {
+        let Memory { loaded, inference, .. } = &self.memory;
+        loaded.iter().chain(inference).map(|estimate| estimate.value as u64).max()
     }
 }
 

@@ -81,7 +81,7 @@ fn measured_cells(measured: &Measured) -> Vec<String> {
     cells.extend(latency.map_or_else(|| vec![String::new(); 4], |values| values.map(number).to_vec()));
     let speedup = first.and_then(|l| l.speedup).map(|s| [s.value, s.low, s.high]);
     cells.extend(speedup.map_or_else(|| vec![String::new(); 3], |values| values.map(number).to_vec()));
-    cells.push(measured.peak_memory_bytes.map(|b| b.to_string()).unwrap_or_default());
+    cells.push(measured.peak_memory_bytes().map(|b| b.to_string()).unwrap_or_default());
     cells.push(measured.artefact.bytes.to_string());
     cells.push(first.map(|l| l.batch.to_string()).unwrap_or_default());
     cells
@@ -105,10 +105,12 @@ pub fn predictions(classes: &[String], samples: &[(String, usize)], variants: &[
 pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
     let rows = variants.iter().flat_map(|(name, timings)| {
         timings.iter().map(move |t| {
-            [name.clone(), t.round.to_string(), t.batch.to_string(), t.iteration.to_string(), t.nanoseconds.to_string()]
+            let numbers = [t.round, t.batch, t.iteration].map(|number| number.to_string());
+            let [round, batch, iteration] = numbers;
+            [name.clone(), round, batch, iteration, t.nanoseconds.to_string(), t.process.to_string()]
         })
     });
-    table(&["variant", "round", "batch", "iteration", "nanoseconds"], rows)
+    table(&["variant", "round", "batch", "iteration", "nanoseconds", "process"], rows)
 }
 
 /// `layers.csv`: every node of the quantized network.

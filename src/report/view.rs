@@ -57,7 +57,9 @@ struct VariantRow<'a> {
     spread: String,
     throughput: String,
     peak_memory: String,
+    inference_memory: String,
     loaded_memory: String,
+    runtime_memory: String,
     size: String,
     artefact: &'a str,
     sha256: String,
@@ -74,6 +76,7 @@ struct ComparedRow<'a> {
     gained: usize,
     p_value: String,
     agreement: String,
+    smallest_drop: String,
     speedup: String,
     speedup_interval: String,
     compression: String,
@@ -103,6 +106,9 @@ struct LatencyRow<'a> {
     median: String,
     interval: String,
     spread: String,
+    p90: String,
+    p99: String,
+    outliers: usize,
     calls: usize,
     rounds: usize,
     throughput: String,
@@ -163,7 +169,7 @@ impl<'a> View<'a> {
             variants: record.variants.iter().map(VariantRow::of).collect(),
             compared: record.variants.iter().filter_map(|variant| ComparedRow::of(record, variant)).collect(),
             matrices: matrices(record),
-            latency: record.variants.iter().flat_map(latency_rows).collect(),
+            latency: record.variants.iter().flat_map(|variant| latency_rows(record, variant)).collect(),
             findings: record.findings.iter().map(|f| FindingRow { finding: f, verdict: f.verdict.word() }).collect(),
             inputs: Inputs::of(record),
             layers: LayerSummary::of(record),
@@ -205,8 +211,10 @@ impl<'a> VariantRow<'a> {
             latency_interval: or_dash(first.map(|l| interval(l.milliseconds, 3, " ms"))),
             spread: or_dash(first.map(text::spread)),
             throughput: or_dash(best_throughput(measured)),
-            peak_memory: or_dash(measured.and_then(|m| m.peak_memory_bytes).map(units::megabytes)),
-            loaded_memory: or_dash(measured.and_then(|m| m.loaded_memory_bytes).map(units::megabytes)),
+            peak_memory: or_dash(measured.and_then(Measured::peak_memory_bytes).map(units::megabytes)),
+            inference_memory: or_dash(measured.and_then(|m| m.memory.inference).map(text::memory)),
+            loaded_memory: or_dash(measured.and_then(|m| m.memory.loaded).map(text::memory)),
+            runtime_memory: or_dash(measured.and_then(|m| m.memory.runtime).map(text::memory)),
             size: or_dash(measured.map(|m| units::megabytes(m.artefact.bytes))),
             artefact: measured.map_or("", |m| m.artefact.path.as_str()),
             sha256: measured.map(|m| m.artefact.sha256.to_string()).unwrap_or_default(),
@@ -248,7 +256,11 @@ impl<'a> ComparedRow<'a> {
                 units::percent(comparison.agreeing as f64 / n as f64),
                 comparison.agreeing
             ),
-            speedup: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| units::times(s.value)),
+            smallest_drop: comparison
+                .counts
+                .smallest_resolved_drop()
+                .map_or_else(|| units::ABSENT.to_owned(), |drop| format!("{:.2} points", drop * 100.0)),
+            speedup: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| text::speedup(record, s)),
             speedup_interval: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| interval(s, 2, "×")),
             compression: units::times(baseline.artefact.bytes as f64 / measured.artefact.bytes.max(1) as f64),
             size: units::megabytes(measured.artefact.bytes),
@@ -268,7 +280,7 @@ fn matrices(record: &Record) -> Vec<Matrix> {
     let quantities: [(&'static str, Cell); 4] = [
         ("Accuracy", |m| Some(units::percent(m.accuracy.value))),
         ("Time per batch", |m| m.latency.first().map(time_cell)),
-        ("Peak memory of the process", |m| m.peak_memory_bytes.map(units::megabytes)),
+        ("Peak memory of the process", |m| m.peak_memory_bytes().map(units::megabytes)),
         ("Throughput", |m| best_throughput(Some(m))),
     ];
     quantities.into_iter().map(|(title, cell)| matrix(record, title, cell)).collect()
@@ -310,18 +322,22 @@ fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<St
     Matrix { title, rows: rows.collect(), devices }
 }
 
-fn latency_rows(variant: &VariantResult) -> Vec<LatencyRow<'_>> {
+fn latency_rows<'a>(record: &Record, variant: &'a VariantResult) -> Vec<LatencyRow<'a>> {
+    let tail = |ms: Option<f64>| ms.map_or_else(|| units::ABSENT.to_owned(), units::milliseconds);
     let row = |latency: &Latency| LatencyRow {
         variant: &variant.name,
         batch: latency.batch,
         median: units::milliseconds(latency.milliseconds.value),
         interval: interval(latency.milliseconds, 3, " ms"),
         spread: text::spread(latency),
+        p90: tail(latency.p90_ms),
+        p99: tail(latency.p99_ms),
+        outliers: latency.outliers,
         calls: latency.calls,
         rounds: latency.milliseconds.n,
         throughput: format!("{:.0} images/s", latency.throughput()),
         speedup: match latency.speedup {
-            Some(speedup) => format!("{} ({})", units::times(speedup.value), interval(speedup, 2, "×")),
+            Some(speedup) => format!("{} ({})", text::speedup(record, speedup), interval(speedup, 2, "×")),
             None => "baseline".to_owned(),
         },
     };

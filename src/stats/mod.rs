@@ -28,3 +28,6 @@ impl Estimate {
 
 /// The 97.5 % quantile of the standard normal distribution.
 pub const Z95: f64 = 1.959_963_984_540_054;
+
+/// Its 80 % quantile.
+pub const Z80: f64 = 0.841_621_233_572_914_2;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, proportion};
+use super::{Estimate, Z80, Z95, proportion};
 
 /// How two models' right and wrong answers fall together on the same samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,6 +61,32 @@ impl PairedCounts {
         corrected / margins.sqrt()
     }
 
+    /// The smallest loss of accuracy, a fraction, that so many samples resolve: McNemar's test at the
+    /// 5 % level would see it in four of five repetitions (Connor, 1987, Biometrics 43:207), taking
+    /// the share of discordant pairs to be the one seen. Below six discordant pairs, all on one side,
+    /// the exact test is never significant. `None` without samples.
+    #[must_use]
+    pub fn smallest_resolved_drop(&self) -> Option<f64> {
+        const FEWEST_DISCORDANT: f64 = 6.0;
+        let n = self.n();
+        if n == 0 {
+            return None;
+        }
+        let seen = (self.only_first + self.only_second) as f64 / n as f64;
+        let needed = |drop: f64| {
+            let discordant = seen.max(drop);
+            let spread = Z95 * discordant.sqrt() + Z80 * (discordant - drop * drop).max(0.0).sqrt();
+            (spread / drop).powi(2)
+        };
+        // The larger the drop, the fewer samples it needs.
+        let (mut below, mut above) = (0.0, 1.0);
+        for _ in 0..60 {
+            let middle = f64::midpoint(below, above);
+            *(if needed(middle) > n as f64 { &mut below } else { &mut above }) = middle;
+        }
+        Some(above.max(FEWEST_DISCORDANT / n as f64).min(1.0))
+    }
+
     /// Two-sided exact McNemar test (1947): the probability, if both models were equally good, of
     /// discordant pairs at least this uneven.
     #[must_use]
@@ -93,6 +119,36 @@ mod tests {
         assert!((d.value + 0.2).abs() < 1e-12);
         assert!((d.low + 0.3404).abs() < 2e-4, "{d:?}");
         assert!((d.high + 0.0569).abs() < 2e-4, "{d:?}");
+    }
+
+    #[test]
+    fn the_smallest_drop_agrees_with_connors_formula() {
+        // (1.96 √0.03 + 0.8416 √(0.03 − 0.010844²))² / 0.010844² = 2000 samples.
+        let seen = counts(1900, 40, 20, 40).smallest_resolved_drop().unwrap();
+        assert!((seen - 0.010_844).abs() < 1e-6, "{seen}");
+        assert!((counts(797, 0, 0, 0).smallest_resolved_drop().unwrap() - 0.009_819).abs() < 1e-6);
+        assert_eq!(counts(3, 0, 0, 1).smallest_resolved_drop(), Some(1.0));
+        assert_eq!(counts(0, 0, 0, 0).smallest_resolved_drop(), None);
+    }
+
+    #[test]
+    fn such_a_drop_is_seen_in_four_of_five_simulations() {
+        let (n, discordant) = (2000, 0.03);
+        let drop = counts(1900, 40, 20, 40).smallest_resolved_drop().unwrap();
+        let mut source = crate::base::rng::Stream::named(5, "power");
+        let mut uniform = || source.below(1_000_001) as f64 / 1e6;
+        let seen = (0..400)
+            .filter(|_| {
+                let mut sample = PairedCounts::default();
+                for _ in 0..n {
+                    let at = uniform();
+                    let lost = at < f64::midpoint(discordant, drop);
+                    sample.add(lost || at >= discordant, !lost);
+                }
+                sample.mcnemar() < 0.05
+            })
+            .count();
+        assert!((290..=345).contains(&seen), "{seen} of 400");
     }
 
     #[test]

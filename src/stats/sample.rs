@@ -38,9 +38,35 @@ pub fn std_dev(sample: &[f64]) -> Option<f64> {
     Some((squares / (sample.len() - 1) as f64).sqrt())
 }
 
+/// Observations far out by Tukey's rule (1977): more than three interquartile ranges beyond the
+/// quartiles. They are counted, never removed.
+#[must_use]
+pub fn far_out(sample: &[f64]) -> usize {
+    let (Some(first), Some(third)) = (quantile(sample, 0.25), quantile(sample, 0.75)) else { return 0 };
+    let reach = 3.0 * (third - first);
+    sample.iter().filter(|&&x| x < first - reach || x > third + reach).count()
+}
+
+/// Relative interquartile range: the middle half's width as a fraction of the median.
+#[must_use]
+pub fn relative_spread(sample: &[f64]) -> Option<f64> {
+    Some((quantile(sample, 0.75)? - quantile(sample, 0.25)?) / median(sample)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_lies_far_out_is_an_outlier() {
+        let mut sample: Vec<f64> = (0..100).map(f64::from).collect();
+        assert_eq!(far_out(&sample), 0);
+        // Quartiles 24.75 and 74.25: far out begins at 222.75.
+        sample.extend([220.0, 240.0, -300.0]);
+        assert_eq!(far_out(&sample), 2);
+        assert_eq!(far_out(&[]), 0);
+        assert!((relative_spread(&[9.0, 10.0, 10.0, 11.0]).unwrap() - 0.05).abs() < 1e-12);
+    }
 
     #[test]
     fn quantiles_interpolate_and_ignore_order() {

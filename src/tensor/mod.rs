@@ -90,6 +90,17 @@ impl Tensor {
         Self::f32(shape, values)
     }
 
+    /// `count` rows of an `f32` tensor, from row `start` on; both end where the tensor does.
+    #[must_use]
+    pub fn rows(&self, start: usize, count: usize) -> Self {
+        let size: usize = self.shape.iter().skip(1).product();
+        let rows = self.shape.first().copied().unwrap_or(0);
+        let (start, end) = (start.min(rows), start.saturating_add(count).min(rows));
+        let values = self.as_f32().map(|values| values[start * size..end * size].to_vec()).unwrap_or_default();
+        let shape = std::iter::once(end - start).chain(self.shape.iter().skip(1).copied()).collect();
+        Self { shape, data: Data::F32(values) }
+    }
+
     #[must_use]
     pub fn shape(&self) -> &[usize] {
         &self.shape

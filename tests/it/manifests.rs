@@ -85,9 +85,9 @@ fn later_layers_win_and_every_value_names_its_own() {
     let outside: Vec<_> =
         resolved.overrides.iter().map(|o| (o.key.as_str(), o.value.as_str(), o.instead_of.as_deref())).collect();
     let wanted = [
-        ("benchmark.iterations", "6", Some("10")),
-        ("benchmark.rounds", "5", Some("10")),
-        ("benchmark.warmup", "8", Some("3")),
+        ("benchmark.iterations", "6", Some("5")),
+        ("benchmark.rounds", "5", Some("20")),
+        ("benchmark.warmup", "8", Some("1")),
     ];
     assert_eq!(outside, wanted, "a description is no science");
     let taken_away = load(&[], "", &set(&["variant=[{name=\"a\", backend=\"torch\", precision=\"fp32\"}]"])).unwrap();
@@ -149,7 +149,7 @@ fn every_committed_experiment_resolves_and_writes_every_value_out() {
         let resolved = load(&folder.join(&name));
         let written = &resolved.written_out;
         assert!(written.contains(&format!("schema = 1  # manifest, {name}:1")), "{name}: {written}");
-        assert!(written.contains("warmup = 3  # default"), "{name}: {written}");
+        assert!(written.contains("warmup = 1  # default"), "{name}: {written}");
         assert!(written.contains("engine = \"fbgemm\"  # manifest"), "{name}: {written}");
         assert!(written.contains("baseline = false  # default"), "{name}: {written}");
         assert_eq!(resolved.digest(), load(&folder.join(&name)).digest());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::base::finding::Verdict;
 use crate::base::units;
-use crate::measure::summary::Latency;
+use crate::measure::summary::{Effect, Latency, effect};
 use crate::record::Record;
 use crate::record::format::{Outcome, VariantResult};
 use crate::stats::Estimate;
@@ -20,6 +20,21 @@ pub(super) fn spread(latency: &Latency) -> String {
         Some(std) => format!("{:.3} ± {std:.3} ms", latency.mean_ms),
         None => format!("{:.3} ms (one call)", latency.mean_ms),
     }
+}
+
+/// `~1.01×, no difference` where the change is within the noise, else `1.80×`.
+pub(super) fn speedup(record: &Record, speedup: Estimate) -> String {
+    match effect(speedup, record.settings.benchmark.noise_floor) {
+        Effect::NoDifference => format!("~{}, no difference", units::times(speedup.value)),
+        Effect::Faster | Effect::Slower => units::times(speedup.value),
+    }
+}
+
+/// Bytes as `151.20 MB (151.10 to 151.40, 4 processes)`.
+pub(super) fn memory(bytes: Estimate) -> String {
+    let mb = |bytes: f64| format!("{:.2}", bytes / 1e6);
+    let processes = if bytes.n == 1 { "process" } else { "processes" };
+    format!("{} MB ({} to {}, {} {processes})", mb(bytes.value), mb(bytes.low), mb(bytes.high), bytes.n)
 }
 
 /// A difference of fractions as `−1.20 to +0.30 points`.
@@ -43,7 +58,8 @@ pub(super) fn headline(record: &Record) -> String {
     let Some(baseline) = record.baseline().and_then(VariantResult::measured) else {
         return "The baseline could not be measured, so nothing can be compared.".into();
     };
-    let compared: Vec<String> = record.variants.iter().filter(|v| !v.baseline).filter_map(comparison).collect();
+    let compared: Vec<String> =
+        record.variants.iter().filter(|v| !v.baseline).filter_map(|v| comparison(record, v)).collect();
     let first = format!(
         "The baseline `{}` has {} accuracy on {} samples.",
         record.baseline().map_or("", |v| &v.name),
@@ -53,12 +69,14 @@ pub(super) fn headline(record: &Record) -> String {
     std::iter::once(first).chain(compared).collect::<Vec<_>>().join(" ")
 }
 
-fn comparison(variant: &VariantResult) -> Option<String> {
+fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
     let measured = variant.measured()?;
     let difference = measured.against_baseline.as_ref()?.difference;
     let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
-    let speed = speed
-        .map_or_else(String::new, |(batch, s)| format!(", at {} its speed (batch {batch})", units::times(s.value)));
+    let speed = speed.map_or_else(String::new, |(batch, s)| match effect(s, record.settings.benchmark.noise_floor) {
+        Effect::NoDifference => format!(", no faster and no slower that could be told (batch {batch})"),
+        Effect::Faster | Effect::Slower => format!(", at {} its speed (batch {batch})", units::times(s.value)),
+    });
     Some(format!(
         "`{}` has {}: {} ({}){speed}.",
         variant.name,

@@ -1,0 +1,187 @@
+//! Under what conditions were the times taken? What widens an interval is stated, for the interval
+//! already carries it; what shifts a time without widening anything leaves a speed goal undecided.
+
+use super::Case;
+use crate::base::finding::{Finding, Verdict};
+use crate::measure::conditions::Conditions;
+use crate::measure::summary::Latency;
+use crate::record::Record;
+use crate::stats::sample;
+
+/// Shares of the processors' time that other programs, or a hypervisor's other guests, may take.
+const OTHER_LOAD: f64 = 0.10;
+const STOLEN: f64 = 0.02;
+
+/// Change of a latency from the first third of the rounds to the last.
+const DRIFT: f64 = 0.10;
+
+/// Relative interquartile range of the rounds' medians.
+const SPREAD: f64 = 0.15;
+
+/// Slowest clock over fastest.
+const CLOCKS: f64 = 0.90;
+
+/// Fewer rounds than this give no interval worth the name.
+pub(super) const FEWEST_ROUNDS: usize = 5;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("measurement", "Were the times taken under sound conditions?");
+    let bad = match record.settings.goals.min_speedup {
+        Some(_) => Verdict::Inconclusive,
+        None => Verdict::Pass,
+    };
+    machine(record, &mut case, bad);
+    if let Some(conditions) = &record.conditions {
+        programs(record, conditions, &mut case, bad);
+        clocks(conditions, &mut case);
+    }
+    rounds(record, &mut case);
+    case.close()
+}
+
+/// What the machine and the build are.
+fn machine(record: &Record, case: &mut Case, bad: Verdict) {
+    let (threads, cores) = (record.settings.compute.threads, record.host.cores);
+    if threads > cores {
+        case.against(
+            bad,
+            format!("{threads} threads on {cores} cores wait for each other"),
+            "lower `compute.threads` to the number of cores",
+        );
+    } else {
+        case.note(format!("{threads} threads on {cores} cores"));
+    }
+    if record.conditions.as_ref().is_some_and(|conditions| conditions.debug_build) {
+        case.against(bad, "requant is a debug build".into(), "build it with `--release`");
+    }
+    if record.host.virtual_machine {
+        case.note("a virtual machine: its neighbours are seen as spread, its clock is not".into());
+    }
+    if let Some(governor) = record.host.governor.as_ref().filter(|governor| *governor != "performance") {
+        let evidence = format!("the frequency governor is `{governor}`: clocks follow the load");
+        case.against(Verdict::Pass, evidence, "set the governor to `performance` while measuring");
+    }
+}
+
+/// Who else had the processors.
+fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verdict) {
+    let all = conditions.seconds * record.host.cores as f64;
+    let share = |seconds: f64| seconds / all.max(f64::MIN_POSITIVE);
+    if let (Some(busy), Some(own)) = (conditions.busy_seconds, conditions.own_seconds) {
+        let other = share((busy - own).max(0.0));
+        let evidence = format!("other programs took {:.1} % of the processors' time", other * 100.0);
+        if other > OTHER_LOAD {
+            case.against(bad, evidence, "measure on an idle machine, or raise `benchmark.rounds`");
+        } else {
+            case.note(evidence);
+        }
+    }
+    if let Some(stolen) = conditions.stolen_seconds.map(share) {
+        let evidence = format!("the hypervisor gave {:.1} % of it to other guests", stolen * 100.0);
+        if stolen > STOLEN {
+            case.against(Verdict::Pass, evidence, "measure on a dedicated machine where intervals are too wide");
+        } else {
+            case.note(evidence);
+        }
+    }
+    if conditions.rounds < record.settings.benchmark.rounds {
+        case.against(
+            Verdict::Pass,
+            format!("time was up after {} of {} rounds", conditions.rounds, record.settings.benchmark.rounds),
+            "raise `benchmark.max_seconds`, or ask for less",
+        );
+    }
+}
+
+fn clocks(conditions: &Conditions, case: &mut Case) {
+    match (conditions.slowest_mhz, conditions.fastest_mhz) {
+        (Some(slow), Some(fast)) if slow < fast * CLOCKS => case.against(
+            Verdict::Pass,
+            format!("processors ran at {slow:.0} to {fast:.0} MHz"),
+            "fix the frequency while measuring",
+        ),
+        (Some(slow), Some(fast)) => case.note(format!("processors ran at {slow:.0} to {fast:.0} MHz")),
+        _ => case.note("the processors' frequency is not readable here".into()),
+    }
+    if let Some(times) = conditions.throttled.filter(|&times| times > 0) {
+        let evidence = format!("processors were slowed for their heat {times} times");
+        case.against(Verdict::Pass, evidence, "cool the machine, or measure fewer passes at a time");
+    }
+}
+
+/// What the rounds themselves show.
+fn rounds(record: &Record, case: &mut Case) {
+    for variant in &record.variants {
+        let Some(measured) = variant.measured() else { continue };
+        for latency in &measured.latency {
+            of_latency(&variant.name, latency, case);
+        }
+        if let Some(check) = measured.timing_checks.first().filter(|check| check.unsettled > 0) {
+            let evidence = format!(
+                "`{}`: in {} of {} turns passes were still getting faster when the warm-up ended",
+                variant.name, check.unsettled, check.turns
+            );
+            case.against(Verdict::Pass, evidence, "raise `benchmark.max_warmup`");
+        }
+    }
+}
+
+fn of_latency(name: &str, latency: &Latency, case: &mut Case) {
+    let at = format!("`{name}` at batch {}", latency.batch);
+    let rounds = &latency.rounds_ms;
+    if rounds.len() < FEWEST_ROUNDS {
+        let evidence = format!("{at}: {} rounds, and fewer than {FEWEST_ROUNDS} give no interval", rounds.len());
+        return case.against(Verdict::Pass, evidence, "raise `benchmark.rounds`");
+    }
+    if let Some(spread) = sample::relative_spread(rounds).filter(|&spread| spread > SPREAD) {
+        let evidence =
+            format!("{at}: the middle half of the rounds spreads over {:.0} % of the median", spread * 100.0);
+        case.against(Verdict::Pass, evidence, "raise `benchmark.rounds` or `benchmark.min_seconds`");
+    }
+    let third = rounds.len() / 3;
+    let ends = (sample::median(&rounds[..third]), sample::median(&rounds[rounds.len() - third..]));
+    if let (Some(first), Some(last)) = ends
+        && (last / first - 1.0).abs() > DRIFT
+    {
+        let evidence = format!("{at}: {first:.3} ms in the first third of the rounds, {last:.3} ms in the last");
+        case.against(Verdict::Pass, evidence, "look for a machine that warms up, throttles or fills up");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Estimate;
+
+    fn latency(rounds_ms: Vec<f64>) -> Latency {
+        let milliseconds = Estimate { value: 1.0, low: 1.0, high: 1.0, n: rounds_ms.len() };
+        Latency {
+            batch: 1,
+            milliseconds,
+            mean_ms: 1.0,
+            std_ms: None,
+            calls: 1,
+            speedup: None,
+            p90_ms: None,
+            p99_ms: None,
+            outliers: 0,
+            rounds_ms,
+        }
+    }
+
+    fn evidence(rounds_ms: Vec<f64>) -> String {
+        let mut case = Case::open("c", "?");
+        of_latency("v", &latency(rounds_ms), &mut case);
+        case.close().evidence.join("; ")
+    }
+
+    #[test]
+    fn drift_and_spread_and_too_few_rounds_are_told_apart() {
+        assert_eq!(evidence(vec![1.0; 12]), "");
+        assert!(evidence(vec![1.0; 3]).contains("3 rounds"));
+        let drifting = evidence((0..12).map(|i| 1.0 + 0.016 * f64::from(i)).collect());
+        assert!(drifting.contains("first third") && !drifting.contains("middle half"), "{drifting}");
+        let spread = evidence((0..12).map(|i| if i % 2 == 0 { 1.0 } else { 1.3 }).collect());
+        assert!(spread.contains("middle half") && !spread.contains("first third"), "{spread}");
+    }
+}

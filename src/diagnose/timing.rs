@@ -1,0 +1,44 @@
+//! Did the timed passes compute what accuracy was judged on, anew each time?
+
+use super::Case;
+use crate::base::finding::{Finding, Verdict};
+use crate::record::Record;
+use crate::record::format::TimingCheck;
+
+/// A pass on a new input that takes so many times as long as on the same input again was answered
+/// from memory; caches of the processor explain less.
+const KEPT_ANSWER: f64 = 2.0;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("timing", "Was what was timed also what was judged for accuracy?");
+    for variant in &record.variants {
+        let checks = variant.measured().map(|measured| measured.timing_checks.as_slice()).unwrap_or_default();
+        checks.iter().for_each(|check| one(&mut case, &variant.name, check));
+    }
+    case.close()
+}
+
+fn one(case: &mut Case, name: &str, check: &TimingCheck) {
+    let TimingCheck { batch, passes, identical, .. } = *check;
+    if passes == identical {
+        case.note(format!(
+            "`{name}` at batch {batch}: {passes} of {passes} passes gave the judged outputs, to the bit"
+        ));
+    } else {
+        let evidence = format!("`{name}` at batch {batch}: {identical} of {passes} passes gave the judged outputs");
+        case.against(
+            Verdict::Fail,
+            evidence,
+            "its times are those of another computation: report the engine and its version",
+        );
+    }
+    match check.fresh_over_repeated {
+        Some(ratio) if ratio > KEPT_ANSWER => case.against(
+            Verdict::Fail,
+            format!("`{name}` at batch {batch}: a new input takes {ratio:.1} times as long as the same input again"),
+            "switch off whatever keeps answers: repeated inputs must be computed again",
+        ),
+        Some(ratio) => case.note(format!("a new input takes {ratio:.2} times as long as the same input again")),
+        None => {}
+    }
+}

@@ -1,0 +1,100 @@
+//! The measuring process: answers what the benchmark asks, one variant, one runtime.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{self, BackendError, Request, Session};
+use crate::base::digest::Digest;
+use crate::base::explain::Failure;
+use crate::base::files;
+use crate::manifest::{Compute, Variant};
+use crate::measure::worker::{Answer, Ask};
+use crate::measure::{memory, turn};
+use crate::tensor::Tensor;
+
+/// What a measuring process is told about its variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    pub variant: Variant,
+    pub compute: Compute,
+}
+
+/// Wraps the session that is measured.
+pub type Wrap<'a> = dyn Fn(Box<dyn Session>) -> Box<dyn Session> + 'a;
+
+/// Answers requests until it is told to finish or its input ends.
+pub fn serve(requests: impl BufRead, answers: impl Write) -> std::io::Result<()> {
+    serve_wrapped(requests, answers, &|session| session)
+}
+
+/// [`serve`] with a session of the caller's making around the engine's: how a bench plants a
+/// slowdown that the statistics must find.
+pub fn serve_wrapped(requests: impl BufRead, mut answers: impl Write, wrap: &Wrap<'_>) -> std::io::Result<()> {
+    let mut server = Server::default();
+    for line in requests.lines() {
+        let answer = match serde_json::from_str::<Ask<Task>>(&line?) {
+            Ok(ask) => server.answer(ask, wrap).unwrap_or_else(|error| Answer::Failed { message: error.to_string() }),
+            Err(error) => Answer::Failed { message: format!("unreadable request: {error}") },
+        };
+        let last = matches!(answer, Answer::Finished { .. } | Answer::Failed { .. });
+        writeln!(answers, "{}", serde_json::to_string(&answer)?)?;
+        answers.flush()?;
+        if last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Server {
+    open: Option<Open>,
+}
+
+/// What was opened.
+struct Open {
+    session: Box<dyn Session>,
+    samples: Tensor,
+}
+
+impl Server {
+    fn answer(&mut self, ask: Ask<Task>, wrap: &Wrap<'_>) -> Result<Answer, Failure> {
+        if let Ask::Open { variant, artefact, input, shape } = ask {
+            backend::start(&variant.compute)?;
+            let runtime_bytes = memory::peak_resident_bytes();
+            let session = wrap(backend::open(Request::from(&variant.variant), &files::read(&artefact)?)?);
+            self.open = Some(Open { session, samples: samples(&input, shape)? });
+            let loaded_bytes = memory::peak_resident_bytes();
+            memory::forget_peak();
+            return Ok(Answer::Opened { runtime_bytes, loaded_bytes });
+        }
+        let Some(Open { session, samples }) = &mut self.open else {
+            return Err(Failure::bug("nothing was opened"));
+        };
+        Ok(match ask {
+            Ask::Open { .. } | Ask::Finish => Answer::Finished { peak_bytes: memory::peak_resident_bytes() },
+            Ask::Time { batch, length } => {
+                session.load(&samples.rows(0, batch))?;
+                Answer::Timed(turn::take(&length, session, |s| s.forward(), |s| output_digest(&**s))?)
+            }
+            Ask::Probe { batch, inputs } => {
+                let load = |s: &mut Box<dyn Session>, input| s.load(&samples.rows(input, batch));
+                Answer::Probed(turn::probe(inputs, session, load, |s| s.forward())?)
+            }
+        })
+    }
+}
+
+fn samples(input: &Path, shape: Vec<usize>) -> Result<Tensor, Failure> {
+    let raw = files::read(input)?;
+    let values = raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Tensor::f32(shape, values).map_err(|error| Failure::bug(error.to_string()))
+}
+
+/// Digest of what the last pass computed, as little-endian bytes.
+pub(super) fn output_digest(session: &dyn Session) -> Result<Digest, BackendError> {
+    let outputs: Vec<Vec<u8>> = session.outputs()?.iter().map(|output| output.data().to_le_bytes()).collect();
+    Ok(Digest::of_parts(outputs.iter().map(Vec::as_slice)))
+}
