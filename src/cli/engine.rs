@@ -1,7 +1,7 @@
 //! From the front door to the program that carries the engine.
 
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::backend::{self, Availability, program};
@@ -34,11 +34,23 @@ pub(super) fn working() -> Result<PathBuf, Failure> {
         Availability::Missing { why, remedy } => missing(why, remedy),
         Availability::Ready { detail } => missing(detail, String::new()),
     })?;
-    let said = match Command::new(&path).arg("--version").output() {
-        Ok(output) if output.status.success() => return Ok(path),
-        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    let said = match unresolved(&path) {
+        Ok(None) => return Ok(path),
+        Ok(Some(said)) => said,
         Err(error) => error.to_string(),
     };
     let remedy = "run `cargo xtask setup` and build again, or put libtorch's folder on LD_LIBRARY_PATH";
     Err(missing(format!("`{}` does not start: {said}", program::NAME), remedy.to_owned()))
+}
+
+/// What the loader does not find of a program, asked as `ldd -r` asks: nothing of it is run, so the
+/// answer costs no start of libtorch.
+fn unresolved(program: &Path) -> std::io::Result<Option<String>> {
+    let loader = [("LD_TRACE_LOADED_OBJECTS", "1"), ("LD_WARN", "yes")];
+    let output = Command::new(program).envs(loader).output()?;
+    let told = [output.stdout, output.stderr].concat();
+    let told = String::from_utf8_lossy(&told);
+    let wrong = told.lines().find(|line| line.contains("not found") || line.contains("undefined symbol"));
+    let ended = (!output.status.success()).then(|| output.status.to_string());
+    Ok(wrong.map(|line| line.trim().to_owned()).or(ended))
 }

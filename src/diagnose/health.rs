@@ -118,8 +118,8 @@ fn rounds(record: &Record, case: &mut Case) {
         }
         if let Some(check) = measured.timing_checks.first().filter(|check| check.unsettled > 0) {
             let evidence = format!(
-                "`{}`: in {} of {} turns passes were still getting faster when the warm-up ended",
-                variant.name, check.unsettled, check.turns
+                "`{}`: in {} of {} new processes passes were still getting faster when the warm-up ended",
+                variant.name, check.unsettled, check.warm_ups
             );
             case.against(Verdict::Pass, evidence, "raise `benchmark.max_warmup`");
         }

@@ -7,7 +7,7 @@ use crate::record::format::TimingCheck;
 
 /// A pass on a new input that takes so many times as long as on the same input again was answered
 /// from memory; caches of the processor explain less.
-const KEPT_ANSWER: f64 = 2.0;
+const KEPT_ANSWER: f64 = 3.0;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("timing", "Was what was timed also what was judged for accuracy?");

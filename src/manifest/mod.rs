@@ -252,11 +252,11 @@ pub struct Benchmark {
     /// Least seconds of timed passes per turn; short passes are repeated for so long.
     #[schemars(range(min = 0, max = 3600))]
     pub min_seconds: f64,
-    /// Least untimed passes before each turn. More are taken until two in a row gain less than 5 %
-    /// on the fastest before them.
+    /// Untimed passes before each turn. A new process takes more, until two in a row gain less than
+    /// 5 % on the fastest before them.
     #[schemars(range(max = 100_000))]
     pub warmup: usize,
-    /// Most untimed passes before each turn.
+    /// Most untimed passes before the first turn of a process.
     #[schemars(range(max = 100_000))]
     pub max_warmup: usize,
     /// Changes of speed below this fraction are no difference, however sure.

@@ -22,6 +22,14 @@ pub struct Length {
     pub min_seconds: f64,
 }
 
+impl Length {
+    /// The length of a turn in a process that has warmed up before.
+    #[must_use]
+    pub const fn again(self) -> Self {
+        Self { max_warmup: self.warmup, ..self }
+    }
+}
+
 /// What a turn came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
@@ -99,11 +107,12 @@ pub struct Probed {
 }
 
 impl Probed {
-    /// How many times longer the first look at an input takes than the second; medians.
+    /// How many times longer the first look at an input takes than the second: the median of the
+    /// pairs' ratios.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        let median = |ns: &[u64]| sample::median(&ns.iter().map(|&ns| ns as f64).collect::<Vec<_>>());
-        Some(median(&self.fresh_nanoseconds)? / median(&self.repeated_nanoseconds)?.max(1.0))
+        let pairs = self.fresh_nanoseconds.iter().zip(&self.repeated_nanoseconds);
+        sample::median(&pairs.map(|(&fresh, &again)| fresh as f64 / again.max(1) as f64).collect::<Vec<_>>())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Times every variant in fresh processes of its own, round by round in shuffled order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -31,8 +31,8 @@ pub(super) struct Benchmarked {
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
     pub timings: Vec<Timing>,
-    /// Turns, and those whose warm-up ended by its cap.
-    pub turns: usize,
+    /// Warm-ups of new processes, and those that ended by their cap.
+    pub warm_ups: usize,
     pub unsettled: usize,
     /// By batch size.
     pub outputs: BTreeMap<usize, Outputs>,
@@ -124,6 +124,8 @@ struct Bench {
     /// Digest of the outputs at each batch size, of the session that was judged for accuracy.
     expected: BTreeMap<usize, Digest>,
     worker: Option<Worker>,
+    /// Batch sizes at which the process of the moment has warmed up.
+    warm: BTreeSet<usize>,
     measurement: Measurement,
 }
 
@@ -143,7 +145,13 @@ fn bench(evaluated: &Evaluated, index: usize, samples: &Path) -> Option<Bench> {
         input: PathBuf::from(samples),
         shape: evaluated.samples.shape().to_vec(),
     };
-    Some(Bench { open, expected: expected.clone(), worker: None, measurement: Measurement::default() })
+    Some(Bench {
+        open,
+        expected: expected.clone(),
+        worker: None,
+        warm: BTreeSet::new(),
+        measurement: Measurement::default(),
+    })
 }
 
 /// Starts the next process of every variant that has not failed, all at once.
@@ -152,10 +160,12 @@ fn start_all(benches: &mut [Option<Bench>], settings: &Benchmark, around: &Surro
         timeout: Duration::from_secs(settings.timeout_seconds),
         memory_bytes: settings.memory_limit_mb.map(|megabytes| megabytes.saturating_mul(1_000_000)),
     };
+    let mut healthy: Vec<&mut Bench> =
+        benches.iter_mut().flatten().filter(|bench| bench.measurement.failed.is_none()).collect();
+    healthy.iter_mut().for_each(|bench| bench.start((around.worker)(), limits));
     thread::scope(|scope| {
-        for bench in benches.iter_mut().flatten().filter(|bench| bench.measurement.failed.is_none()) {
-            let command = (around.worker)();
-            scope.spawn(move || bench.start(command, limits));
+        for bench in healthy {
+            scope.spawn(|| bench.open());
         }
     });
 }
@@ -166,10 +176,14 @@ fn finish_all(benches: &mut [Option<Bench>]) {
 
 impl Bench {
     fn start(&mut self, mut command: Command, limits: Limits) {
+        self.warm.clear();
         match Worker::start(&mut command, limits) {
             Ok(worker) => self.worker = Some(worker),
-            Err(error) => return self.fail(&error),
+            Err(error) => self.fail(&error),
         }
+    }
+
+    fn open(&mut self) {
         let open = self.open.clone();
         if let Some(Answer::Opened { runtime_bytes, loaded_bytes }) = self.ask(&open) {
             let footprint = Footprint { runtime: runtime_bytes, loaded: loaded_bytes, inference: None };
@@ -201,7 +215,12 @@ impl Bench {
             min_seconds: settings.min_seconds,
         };
         for &batch in &settings.batch_sizes {
+            let length = if self.warm.contains(&batch) { length.again() } else { length };
             if let Some(Answer::Timed(timed)) = self.ask(&Ask::Time { batch, length }) {
+                if self.warm.insert(batch) {
+                    self.measurement.warm_ups += 1;
+                    self.measurement.unsettled += usize::from(!timed.settled);
+                }
                 self.keep(round, batch, timed);
             }
             // After a turn, when everything is warm: only the input is new.
@@ -215,8 +234,6 @@ impl Bench {
 
     fn keep(&mut self, round: &Round, batch: usize, timed: Timed) {
         let measurement = &mut self.measurement;
-        measurement.turns += 1;
-        measurement.unsettled += usize::from(!timed.settled && timed.warmup > 0);
         let outputs = measurement.outputs.entry(batch).or_default();
         outputs.passes += timed.outputs.values().sum::<usize>();
         outputs.identical += self.expected.get(&batch).and_then(|expected| timed.outputs.get(expected)).unwrap_or(&0);

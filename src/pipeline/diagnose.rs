@@ -175,7 +175,7 @@ fn timing_check(measurement: &Measurement, batch: usize) -> TimingCheck {
         passes: outputs.passes,
         identical: outputs.identical,
         fresh_over_repeated: measurement.probes.get(&batch).and_then(Probed::ratio),
-        turns: measurement.turns,
+        warm_ups: measurement.warm_ups,
         unsettled: measurement.unsettled,
     }
 }

@@ -239,8 +239,8 @@ pub struct TimingCheck {
     pub identical: usize,
     /// How many times longer a pass takes on an input that was never seen than on the same again.
     pub fresh_over_repeated: Option<f64>,
-    /// Turns at any batch size, and those whose warm-up ended by its cap.
-    pub turns: usize,
+    /// Warm-ups of new processes at any batch size, and those that ended by their cap.
+    pub warm_ups: usize,
     pub unsettled: usize,
 }
 

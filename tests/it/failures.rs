@@ -206,10 +206,19 @@ fn the_front_door_links_no_engine_and_says_when_it_is_gone() {
     let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
     let absent = run();
     assert!(absent.status.code() == Some(4) && told(&absent).contains("`requant-torch` is not beside"), "{absent:?}");
-    bench.put("bin/requant-torch", b"#!/bin/sh\necho no libtorch >&2; exit 127\n");
+    // The program whose library has gone: its name is no longer that of any file.
+    let torch = Path::new(env!("CARGO_BIN_EXE_requant-torch"));
+    let mut program = files::read(torch).unwrap();
+    let (there, gone) = (b"libtorch_cpu.so\0", b"libtorch_cp_.so\0");
+    let at = program.windows(there.len()).position(|window| window == there).unwrap();
+    program[at..at + gone.len()].copy_from_slice(gone);
+    bench.put("bin/requant-torch", &program);
     std::fs::set_permissions(bench.path("bin/requant-torch"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let broken = run();
-    assert!(broken.status.code() == Some(4) && told(&broken).contains("does not start: no libtorch"), "{broken:?}");
+    assert!(
+        broken.status.code() == Some(4) && told(&broken).contains("does not start: libtorch_cp_.so => not found"),
+        "{broken:?}"
+    );
 }
 
 #[test]

@@ -1,8 +1,13 @@
+use std::cell::Cell;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use requant::base::files;
+use requant::base::finding::Verdict;
+use requant::base::progress::Unmetered;
+use requant::manifest::{self, Overrides};
+use requant::pipeline::{self, Event, Events, Surroundings};
 use requant::record::format::Outcome;
 use requant::record::store;
 
@@ -49,7 +54,7 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
     let first = |name: &str| text(&run, name).lines().next().unwrap().to_owned();
     assert!(first("metrics.csv").starts_with("variant,status,reason,samples,correct,accuracy,accuracy_low,accuracy_high,latency_ms,latency_low,latency_high,throughput,speedup,speedup_low,speedup_high,peak_memory_bytes,model_bytes"));
     assert_eq!(first("predictions.csv"), "sample,label,variant,predicted,margin");
-    assert_eq!(first("latency.csv"), "variant,round,batch,iteration,nanoseconds");
+    assert_eq!(first("latency.csv"), "variant,round,batch,iteration,nanoseconds,process");
     assert!(first("layers.csv").starts_with("layer,operator,quantized"));
     assert_eq!(text(&run, "latency.csv").lines().count(), 1 + 2 * 2 * 2 * 2);
     assert_eq!(text(&run, "predictions.csv").lines().count(), 1 + 797 * 2);
@@ -167,7 +172,7 @@ fn children(pid: u32) -> Vec<libc::pid_t> {
 #[expect(unsafe_code, reason = "kills a grandchild of our own")]
 fn a_killed_measurement_fails_its_variant_and_no_other() {
     let bench = Bench::new();
-    bench.digits(&[("rounds = 2", "rounds = 200"), ("batch_sizes = [1, 8]", "batch_sizes = [1]")]);
+    bench.digits(&[("rounds = 2", "rounds = 200\nprocesses = 1"), ("batch_sizes = [1, 8]", "batch_sizes = [1]")]);
     let mut run = bench.command(&["run", "digits.toml"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut lines = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(lines.any(|line| line == "benchmark"));
@@ -190,6 +195,65 @@ fn a_killed_measurement_fails_its_variant_and_no_other() {
     assert!(text(&bench.only_run("digits"), "report.md").contains("`int8_fbgemm_cpu` failed: the measuring process"));
 }
 
+/// Runs the digits manifest with measuring processes that are `script` where they measure INT8.
+fn with_a_sick_child(script: &str) -> (Bench, String) {
+    struct Silent;
+    impl Events for Silent {
+        fn emit(&self, _: &Event<'_>) {}
+    }
+    let bench = Bench::new();
+    bench.digits(&[
+        ("warmup = 1", "warmup = 1\ntimeout_seconds = 2\nprocesses = 1"),
+        ("isa = \"avx2\"", "isa = \"native\""),
+    ]);
+    let resolved = manifest::load(&bench.path("digits.toml"), &Overrides::default()).unwrap();
+    lab::start(&resolved.manifest.compute).unwrap();
+    let (started, results) = (Cell::new(0), bench.path("results"));
+    let worker = || {
+        started.set(started.get() + 1);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_requant-torch"));
+        command.arg("worker");
+        if started.get() == 2 {
+            command = Command::new("sh");
+            command.args(["-c", script]);
+        }
+        command
+    };
+    let around = Surroundings { results: &results, events: &Silent, meter: &Unmetered, worker: &worker };
+    let finished = pipeline::run(resolved, &around).unwrap();
+    assert!(finished.record.variants[0].measured().is_some(), "{script}");
+    assert!(finished.folder.join("SHA256SUMS").is_file());
+    let Outcome::Failed { reason } = &finished.record.variants[1].outcome else { panic!("{script}") };
+    let finding = finished.record.findings.iter().find(|finding| finding.code == "backends").unwrap();
+    assert!(finding.verdict == Verdict::Fail && finding.evidence.iter().any(|line| line.contains(reason.as_str())));
+    (bench, reason.clone())
+}
+
+#[test]
+fn a_sick_measuring_process_leaves_a_complete_run_that_explains_it() {
+    for (script, words) in [
+        ("read x; echo 'last words' >&2; kill -9 $$", ["signal: 9", "last words"]),
+        ("read x; exec sleep 600", ["no answer for 2 s", "benchmark.timeout_seconds"]),
+        (r#"read x; printf '{"opened":{"runtime_by'"#, ["out of protocol", "runtime_by"]),
+        ("read x; echo '[W] a library that prints'", ["out of protocol", "a library that prints"]),
+    ] {
+        let (_bench, reason) = with_a_sick_child(script);
+        assert!(words.iter().all(|word| reason.contains(word)), "{script}: {reason}");
+    }
+}
+
+#[test]
+fn a_measuring_process_beyond_its_memory_is_told_by_the_engine() {
+    let bench = Bench::new();
+    bench.digits(&[("warmup = 1", "warmup = 1\nmemory_limit_mb = 60")]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    for variant in &record.variants[..2] {
+        assert!(matches!(variant.outcome, Outcome::Failed { .. }), "{variant:?}");
+    }
+}
+
 #[test]
 fn cifar_runs_straight_from_the_tar() {
     let Some(tar) = lab::shared("datasets/cifar10.tar") else { return };
@@ -200,7 +264,7 @@ fn cifar_runs_straight_from_the_tar() {
     let manifest = files::read_text(&experiments.join("cifar10-mobilenet_v3_small.toml")).unwrap();
     let manifest = manifest
         .replace("../data/cifar10.tar", &tar.to_string_lossy())
-        .replace("rounds = 10", "rounds = 1\niterations = 1")
+        .replace("rounds = 20", "rounds = 1\niterations = 1")
         .replace("threads = 2", "threads = 1");
     bench.put("cifar.toml", manifest.replace("min_speedup = 1.2", "").as_bytes());
     let ended = bench.run(&["run", "cifar.toml"]);

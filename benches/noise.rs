@@ -1,0 +1,257 @@
+//! What requant calls a difference on this machine, with whole runs and real measuring processes:
+//!
+//! ```text
+//! cargo bench --bench noise                 all of it
+//! cargo bench --bench noise -- same 40      a variant against itself, beside a background load
+//! cargo bench --bench noise -- slower 10    against one that is slowed by 5 %, on the machine as it is
+//! cargo bench --bench noise -- overhead     time in the timed region that is not the network
+//! ```
+#![expect(clippy::print_stdout, reason = "a bench speaks")]
+
+use std::error::Error;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
+use std::time::Duration;
+
+use requant::backend::{self, BackendError, Request, Session};
+use requant::base::progress::Unmetered;
+use requant::base::rng::Stream;
+use requant::base::{clock, files};
+use requant::codec::{onnx, torchscript};
+use requant::graph::pass;
+use requant::manifest::{self, Backend, Compute, Device, Isa, Overrides, Precision};
+use requant::measure::summary::{Effect, effect};
+use requant::measure::turn::{self, Length};
+use requant::pipeline::{self, Event, Events, Surroundings};
+use requant::stats::{Estimate, sample};
+use requant::tensor::Tensor;
+
+#[path = "../src/bin/requant-torch/torch/mod.rs"]
+mod torch;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// How much slower the slowed variant is.
+const SLOWDOWN: f64 = 1.05;
+
+const COMPUTE: Compute = Compute { threads: 1, isa: Isa::Native };
+
+fn main() -> ExitCode {
+    torch::install();
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let count = |given: Option<&&str>, default| given.and_then(|n| n.parse().ok()).unwrap_or(default);
+    let done = match words.first().copied() {
+        Some("worker") => work(words.get(1) == Some(&"slowed")),
+        Some("load") => load(),
+        Some("same") => compare(count(words.get(1), 40), false),
+        Some("slower") => compare(count(words.get(1), 10), true),
+        Some("overhead") => overhead(),
+        _ => compare(40, false).and_then(|()| compare(10, true)).and_then(|()| overhead()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The measuring process.
+fn work(slowed: bool) -> Outcome<()> {
+    let wrap = |session| if slowed { Box::new(Slowed(session)) } else { session };
+    Ok(pipeline::serve_wrapped(std::io::stdin().lock(), std::io::stdout().lock(), &wrap)?)
+}
+
+/// A network that takes longer than it needs.
+struct Slowed(Box<dyn Session>);
+
+impl Session for Slowed {
+    fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
+        self.0.load(input)
+    }
+
+    fn forward(&mut self) -> Result<(), BackendError> {
+        let start = clock::tick();
+        self.0.forward()?;
+        let until = start.elapsed().mul_f64(SLOWDOWN);
+        while start.elapsed() < until {
+            std::hint::spin_loop();
+        }
+        Ok(())
+    }
+
+    fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
+        self.0.outputs()
+    }
+}
+
+/// A neighbour: bursts of work of up to 300 ms, and pauses as long, without end.
+fn load() -> Outcome<()> {
+    let mut stream = Stream::named(u64::from(std::process::id()), "load");
+    loop {
+        let until = clock::tick() + Duration::from_millis(stream.below(300) as u64);
+        while clock::tick() < until {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_millis(stream.below(300) as u64));
+    }
+}
+
+/// A background load that ends with its owner.
+struct Neighbour(Child);
+
+impl Neighbour {
+    fn start() -> Outcome<Self> {
+        Ok(Self(Command::new(std::env::current_exe()?).arg("load").spawn()?))
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+struct Silent;
+
+impl Events for Silent {
+    fn emit(&self, _: &Event<'_>) {}
+}
+
+/// So many runs of one network under two names; says how often a difference is called.
+fn compare(count: usize, slowed: bool) -> Outcome<()> {
+    enter()?;
+    let _neighbours = if slowed { None } else { Some(Neighbour::start()?) };
+    let what = if slowed { "slowed by 5 %, machine as it is" } else { "itself, beside a background load" };
+    let mut called = [0; 3];
+    for trial in 0..count {
+        let speedup = one_run(trial, slowed)?;
+        let judged = effect(speedup, 0.02);
+        called[judged as usize] += 1;
+        println!("{trial:>3}: {:.3} ({:.3} to {:.3}) {judged:?}", speedup.value, speedup.low, speedup.high);
+    }
+    println!(
+        "against {what}: {} faster, {} slower, {} no difference, of {count}",
+        called[Effect::Faster as usize],
+        called[Effect::Slower as usize],
+        called[Effect::NoDifference as usize],
+    );
+    Ok(())
+}
+
+fn one_run(trial: usize, slowed: bool) -> Outcome<Estimate> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("m.toml");
+    files::write(&path, manifest_text(trial).as_bytes())?;
+    let resolved = manifest::load(&path, &Overrides::default()).map_err(|failure| failure.to_string())?;
+    let started = std::cell::Cell::new(0);
+    let own = std::env::current_exe()?;
+    let worker = || {
+        // Each generation starts one process per variant, in order.
+        let second = started.replace(started.get() + 1) % 2 == 1;
+        let mut command = Command::new(&own);
+        command.args(["worker", if second && slowed { "slowed" } else { "plain" }]);
+        command
+    };
+    let around = Surroundings { results: folder.path(), events: &Silent, meter: &Unmetered, worker: &worker };
+    let finished = pipeline::run(resolved, &around).map_err(|failure| failure.to_string())?;
+    let measured = finished.record.variants[1].measured().ok_or("the second variant was not measured")?;
+    measured.latency[0].speedup.ok_or_else(|| "no speedup was measured".into())
+}
+
+/// The demo's network twice, with the benchmark's defaults.
+fn manifest_text(trial: usize) -> String {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/models/digits-mobilenet_v3_small.onnx");
+    let variant = |name| format!("[[variant]]\nname = \"{name}\"\nbackend = \"torch\"\nprecision = \"fp32\"\n");
+    format!(
+        r#"schema = 1
+name = "noise"
+model = {{ path = "{}" }}
+compute = {{ threads = 1 }}
+benchmark = {{ batch_sizes = [1], seed = {trial} }}
+calibration = {{ splits = ["train"], samples = 10, strategy = "first" }}
+evaluation = {{ splits = ["test"], samples = 50, strategy = "first" }}
+
+[dataset]
+format = "digits"
+preprocess = {{ resize = [32, 32], mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }}
+splits = {{ train = "0..1000", test = "1000..1797" }}
+
+{}{}"#,
+        model.display(),
+        variant("one"),
+        variant("other")
+    )
+}
+
+/// Makes this process one that runs under the environment of measuring processes.
+fn enter() -> Outcome<()> {
+    let wanted = backend::environment(&COMPUTE);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    Err(Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).envs(wanted).exec().into())
+}
+
+/// The timed region around a network that does nothing, against the smallest network of the zoo.
+fn overhead() -> Outcome<()> {
+    enter()?;
+    backend::start(&COMPUTE)?;
+    let length = Length { warmup: 200, max_warmup: 200, iterations: 5000, min_seconds: 0.5 };
+    let folder = tempfile::tempdir()?;
+    let input = tch::Tensor::zeros([1, 3, 8, 8], (tch::Kind::Float, tch::Device::Cpu));
+    let path = folder.path().join("nothing.pt");
+    tch::CModule::create_by_tracing("nothing", "forward", std::slice::from_ref(&input), &mut |inputs| {
+        vec![inputs[0].shallow_clone()]
+    })?
+    .save(&path)?;
+    let module = tch::CModule::load(&path)?;
+    let given = [tch::IValue::Tensor(input.shallow_clone())];
+    let bare = median(&mut (), &length, |()| {
+        let _no_grad = tch::no_grad_guard();
+        module.forward_is(&given).map(drop).map_err(|error| error.to_string())
+    })?;
+    let mut session = open(&files::read(&path)?)?;
+    session.load(&Tensor::f32(vec![1, 3, 8, 8], vec![0.0; 192])?)?;
+    let whole = median(&mut session, &length, |s| s.forward().map_err(|error| error.to_string()))?;
+    let own = (whole - bare).max(0.0);
+    println!("a pass of nothing: {whole:.0} ns in the timed region, {bare:.0} ns of it the interpreter's call");
+
+    let (smallest, name) = smallest_of_the_zoo()?;
+    println!("the harness: {own:.0} ns, {:.3} % of {smallest:.0} ns (`{name}` at batch 1),", own / smallest * 100.0);
+    println!("{:.4} % of 5 ms", own / 5e6 * 100.0);
+    Ok(())
+}
+
+fn median<S>(state: &mut S, length: &Length, pass: impl FnMut(&mut S) -> Result<(), String>) -> Outcome<f64> {
+    let digest = requant::base::digest::Digest::of(b"");
+    let timed = turn::take(length, state, pass, |_| Ok(digest))?;
+    let times: Vec<f64> = timed.nanoseconds.iter().map(|&ns| ns as f64).collect();
+    sample::median(&times).ok_or_else(|| "nothing was timed".into())
+}
+
+fn open(archive: &[u8]) -> Outcome<Box<dyn Session>> {
+    let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
+    Ok(backend::open(request, archive)?)
+}
+
+/// Nanoseconds of the fastest network at batch 1, and its name.
+fn smallest_of_the_zoo() -> Outcome<(f64, String)> {
+    let zoo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models/zoo");
+    let length = Length { warmup: 20, max_warmup: 20, iterations: 100, min_seconds: 0.1 };
+    let mut all = Vec::new();
+    let models: Vec<PathBuf> = files::list(&zoo)?.iter().map(|name| zoo.join(name)).collect();
+    for path in models.iter().filter(|path| path.extension().is_some_and(|extension| extension == "onnx")) {
+        let (graph, _) = pass::run_all(onnx::read(&files::read(path)?)?.graph)?;
+        let shape: Vec<usize> = std::iter::once(1).chain(graph.input_shape().ok_or("no input")?).collect();
+        let mut session = open(&torchscript::write(&graph, torchscript::Variant::Float)?)?;
+        session.load(&Tensor::f32(shape.clone(), vec![0.5; shape.iter().product()])?)?;
+        let time = median(&mut session, &length, |s| s.forward().map_err(|error| error.to_string()))?;
+        all.push((time, path.file_stem().unwrap_or_default().to_string_lossy().into_owned()));
+    }
+    all.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).ok_or_else(|| "the zoo is empty".into())
+}

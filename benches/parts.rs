@@ -1,0 +1,79 @@
+//! Costs of requant's own parts, none of which needs an engine.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use requant::base::digest::Digest;
+use requant::base::files;
+use requant::base::progress::Unmetered;
+use requant::base::rng::Stream;
+use requant::codec::{onnx, torchscript};
+use requant::dataset;
+use requant::graph::pass;
+use requant::manifest::{self, Overrides};
+use requant::measure::turn::{self, Length};
+use requant::quantize::observer::{Observer, ObserverKind};
+
+fn values(count: usize) -> Vec<f32> {
+    let mut stream = Stream::named(1, "bench");
+    (0..count).map(|_| stream.below(2_000_001) as f32 / 1e6 - 1.0).collect()
+}
+
+/// A turn whose passes do nothing: what the harness adds to every pass.
+fn harness(criterion: &mut Criterion) {
+    let length = Length { warmup: 3, max_warmup: 3, iterations: 1000, min_seconds: 0.0 };
+    let digest = Digest::of(b"");
+    criterion.bench_function("harness: a turn of 1000 empty passes", |bench| {
+        bench.iter(|| {
+            let pass = |state: &mut u64| {
+                *state = black_box(*state + 1);
+                Ok::<(), Infallible>(())
+            };
+            turn::take(&length, &mut 0, pass, |_| Ok(digest))
+        });
+    });
+}
+
+/// One batch of 32 activations of 16 channels at 112 × 112.
+fn observers(criterion: &mut Criterion) {
+    let tensor = values(32 * 16 * 112 * 112);
+    let mut group = criterion.benchmark_group("observers");
+    group.throughput(Throughput::Bytes(tensor.len() as u64 * 4)).sample_size(20);
+    for (name, kind) in [("histogram", ObserverKind::Histogram), ("min-max", ObserverKind::Minmax)] {
+        group.bench_function(name, |bench| {
+            bench.iter_batched_ref(
+                || Observer::new(kind).expect("an observer that watches"),
+                |observer| observer.observe(&tensor),
+                BatchSize::PerIteration,
+            );
+        });
+    }
+}
+
+fn archive(criterion: &mut Criterion) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/models/digits-mobilenet_v3_small.onnx");
+    let bytes = files::read(&path).expect("the demo's model");
+    let model = onnx::read(&bytes).expect("a model");
+    let (graph, _) = pass::run_all(model.graph).expect("a graph");
+    let mut group = criterion.benchmark_group("codec");
+    group.throughput(Throughput::Bytes(bytes.len() as u64)).sample_size(20);
+    group.bench_function("read MobileNetV3-Small from ONNX", |bench| bench.iter(|| onnx::read(&bytes)));
+    group.bench_function("write it as TorchScript", |bench| {
+        bench.iter(|| torchscript::write(&graph, torchscript::Variant::Float));
+    });
+}
+
+/// 512 of the demo's 1 000 training rows, by class: every row is read, digested and keyed.
+fn subsets(criterion: &mut Criterion) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/digits.toml");
+    let manifest = manifest::load(&path, &Overrides::default()).expect("the demo's manifest").manifest;
+    let source = dataset::open(&manifest.dataset, None).expect("the embedded data set");
+    criterion.bench_function("subset: 512 stratified of 1000", |bench| {
+        bench.iter(|| dataset::choose(&*source, &manifest.calibration, None, &Unmetered));
+    });
+}
+
+criterion_group!(parts, harness, observers, archive, subsets);
+criterion_main!(parts);
