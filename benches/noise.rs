@@ -129,8 +129,7 @@ fn compare(count: usize, slowed: bool) -> Outcome<()> {
     let what = if slowed { "slowed by 5 %, machine as it is" } else { "itself, beside a background load" };
     let mut called = [0; 3];
     for trial in 0..count {
-        let speedup = one_run(trial, slowed)?;
-        let judged = effect(speedup, 0.02);
+        let (speedup, judged) = one_run(trial, slowed)?;
         called[judged as usize] += 1;
         println!("{trial:>3}: {:.3} ({:.3} to {:.3}) {judged:?}", speedup.value, speedup.low, speedup.high);
     }
@@ -143,11 +142,12 @@ fn compare(count: usize, slowed: bool) -> Outcome<()> {
     Ok(())
 }
 
-fn one_run(trial: usize, slowed: bool) -> Outcome<Estimate> {
+fn one_run(trial: usize, slowed: bool) -> Outcome<(Estimate, Effect)> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("m.toml");
-    files::write(&path, manifest_text(trial).as_bytes())?;
-    let resolved = manifest::load(&path, &Overrides::default()).map_err(|failure| failure.to_string())?;
+    files::write(&path, manifest_text(trial)?.as_bytes())?;
+    let resolved = manifest::load(&path, &Overrides { environment: std::env::vars().collect(), set: Vec::new() })
+        .map_err(|failure| failure.to_string())?;
     let started = std::cell::Cell::new(0);
     let own = std::env::current_exe()?;
     let worker = || {
@@ -160,32 +160,20 @@ fn one_run(trial: usize, slowed: bool) -> Outcome<Estimate> {
     let around = Surroundings { results: folder.path(), events: &Silent, meter: &Unmetered, worker: &worker };
     let finished = pipeline::run(resolved, &around).map_err(|failure| failure.to_string())?;
     let measured = finished.record.variants[1].measured().ok_or("the second variant was not measured")?;
-    measured.latency[0].speedup.ok_or_else(|| "no speedup was measured".into())
+    let speedup = measured.latency[0].speedup.ok_or("no speedup was measured")?;
+    Ok((speedup, effect(speedup, finished.record.settings.benchmark.noise_floor)))
 }
 
-/// The demo's network twice, with the benchmark's defaults.
-fn manifest_text(trial: usize) -> String {
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/models/digits-mobilenet_v3_small.onnx");
+/// The demo's manifest with its float network twice and the benchmark's defaults at batch 1.
+fn manifest_text(trial: usize) -> Outcome<String> {
+    let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
+    let text = files::read_text(&experiments.join("digits.toml"))?;
+    let inputs = text.split("[quantize]").next().unwrap_or_default();
+    let models = format!("path = \"{}/models/", experiments.display());
     let variant = |name| format!("[[variant]]\nname = \"{name}\"\nbackend = \"torch\"\nprecision = \"fp32\"\n");
-    format!(
-        r#"schema = 1
-name = "noise"
-model = {{ path = "{}" }}
-compute = {{ threads = 1 }}
-benchmark = {{ batch_sizes = [1], seed = {trial} }}
-calibration = {{ splits = ["train"], samples = 10, strategy = "first" }}
-evaluation = {{ splits = ["test"], samples = 50, strategy = "first" }}
-
-[dataset]
-format = "digits"
-preprocess = {{ resize = [32, 32], mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5] }}
-splits = {{ train = "0..1000", test = "1000..1797" }}
-
-{}{}"#,
-        model.display(),
-        variant("one"),
-        variant("other")
-    )
+    let (one, other) = (variant("one"), variant("other"));
+    let settings = format!("[compute]\nthreads = 1\n\n[benchmark]\nbatch_sizes = [1]\nseed = {trial}\n");
+    Ok(format!("{}{one}{other}{settings}", inputs.replace("path = \"models/", &models)))
 }
 
 /// Makes this process one that runs under the environment of measuring processes.

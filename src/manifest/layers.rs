@@ -49,12 +49,12 @@ isa = "native"
 [benchmark]
 batch_sizes = [1, 32]
 rounds = 20
-processes = 5
+processes = 10
 iterations = 5
 min_seconds = 0.05
 warmup = 1
 max_warmup = 50
-noise_floor = 0.02
+noise_floor = 0.03
 max_seconds = 1800
 timeout_seconds = 300
 seed = 0

@@ -1,6 +1,6 @@
 //! What a page needs, as text: every value formatted, every absence given its reason.
 
-mod text;
+pub(super) mod text;
 
 use serde::Serialize;
 

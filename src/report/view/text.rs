@@ -23,7 +23,7 @@ pub(super) fn spread(latency: &Latency) -> String {
 }
 
 /// `~1.01×, no difference` where the change is within the noise, else `1.80×`.
-pub(super) fn speedup(record: &Record, speedup: Estimate) -> String {
+pub(in crate::report) fn speedup(record: &Record, speedup: Estimate) -> String {
     match effect(speedup, record.settings.benchmark.noise_floor) {
         Effect::NoDifference => format!("~{}, no difference", units::times(speedup.value)),
         Effect::Faster | Effect::Slower => units::times(speedup.value),
