@@ -20,7 +20,7 @@ use requant::base::rng::Stream;
 use requant::base::{clock, files};
 use requant::codec::{onnx, torchscript};
 use requant::graph::pass;
-use requant::manifest::{self, Backend, Compute, Device, Isa, Overrides, Precision};
+use requant::manifest::{self, Compute, Isa, Overrides};
 use requant::measure::summary::{Effect, effect};
 use requant::measure::turn::{self, Length};
 use requant::pipeline::{self, Event, Events, Surroundings};
@@ -223,8 +223,7 @@ fn median<S>(state: &mut S, length: &Length, pass: impl FnMut(&mut S) -> Result<
 }
 
 fn open(archive: &[u8]) -> Outcome<Box<dyn Session>> {
-    let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
-    Ok(backend::open(request, archive)?)
+    Ok(backend::open(Request::REFERENCE, archive)?)
 }
 
 /// Nanoseconds of the fastest network at batch 1, and its name.

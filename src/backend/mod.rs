@@ -9,7 +9,7 @@ pub use registry::{Driver, install, linked, open, probe, runtime, start};
 
 use crate::base::explain::{Cause, Explain};
 use crate::dataset::ImageArithmetic;
-use crate::manifest::{Backend, Compute, Device, Engine, Precision, Variant};
+use crate::manifest::{Backend, Compute, Device, Engine, MemoryFormat, Precision, Variant};
 use crate::tensor::Tensor;
 
 /// What a variant asks of an engine.
@@ -20,11 +20,29 @@ pub struct Request {
     pub device: Device,
     /// Set for INT8 of the torch backend.
     pub engine: Option<Engine>,
+    pub memory_format: MemoryFormat,
+}
+
+impl Request {
+    /// FP32 of the torch backend on the CPU: what calibration observes.
+    pub const REFERENCE: Self = Self {
+        backend: Backend::Torch,
+        precision: Precision::Fp32,
+        device: Device::Cpu,
+        engine: None,
+        memory_format: MemoryFormat::Contiguous,
+    };
 }
 
 impl From<&Variant> for Request {
     fn from(variant: &Variant) -> Self {
-        Self { backend: variant.backend, precision: variant.precision, device: variant.device, engine: variant.engine }
+        Self {
+            backend: variant.backend,
+            precision: variant.precision,
+            device: variant.device,
+            engine: variant.engine,
+            memory_format: variant.memory_format,
+        }
     }
 }
 
@@ -68,9 +86,14 @@ pub trait Session {
     }
 }
 
-/// The process-wide part of a backend, started once with the run's compute settings.
-pub trait Started {
+/// The process-wide part of a backend, started once with the run's compute settings. Its arithmetic
+/// may be asked by one thread while another runs a [`Session`].
+pub trait Started: Sync {
     fn arithmetic(&self) -> &dyn ImageArithmetic;
+
+    /// The same for a thread that works while another runs a session: it takes no further threads,
+    /// which would only be in the session's way.
+    fn beside_a_session(&self) -> &dyn ImageArithmetic;
 }
 
 /// An engine that failed.

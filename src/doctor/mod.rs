@@ -21,7 +21,8 @@ pub struct Diagnosis {
 /// Probes every combination that a manifest can name.
 #[must_use]
 pub fn examine() -> Diagnosis {
-    let request = |backend, precision, device, engine| Request { backend, precision, device, engine };
+    let request =
+        |backend, precision, device, engine| Request { backend, precision, device, engine, ..Request::REFERENCE };
     let mut requests = vec![
         request(Backend::Torch, Precision::Fp32, Device::Cpu, None),
         request(Backend::Torch, Precision::Fp32, Device::Cuda, None),

@@ -82,6 +82,18 @@ choice!(
     }
 );
 choice!(
+    /// The order in which an engine holds the values of images.
+    #[derive(Default)]
+    MemoryFormat {
+        /// Channel after channel (NCHW), as PyTorch unless told otherwise.
+        #[default]
+        Contiguous = "contiguous",
+        /// Pixel after pixel with all its channels (NHWC), in which INT8 kernels always work and FP32
+        /// convolutions are often faster.
+        ChannelsLast = "channels_last",
+    }
+);
+choice!(
     /// The INT8 kernels of libtorch.
     Engine {
         /// FBGEMM, for x86-64.

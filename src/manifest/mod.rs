@@ -14,8 +14,8 @@ mod source;
 mod structure;
 
 pub use choice::{
-    Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, Precision,
-    Recipe, Strategy,
+    Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, MemoryFormat,
+    Precision, Recipe, Strategy,
 };
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes};
 pub use pinning::{Pin, pinned_text};
@@ -208,6 +208,10 @@ pub struct Variant {
     /// INT8 kernels of the `torch` backend; `fbgemm` unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
+    /// The layout of the images that this variant is given. An FP32 baseline in the layout that suits
+    /// it least makes every INT8 speedup look larger.
+    #[serde(default)]
+    pub memory_format: MemoryFormat,
     /// Whether the run stops where this variant cannot run.
     #[serde(default = "yes")]
     pub required: bool,

@@ -13,8 +13,8 @@ use super::layers::Layers;
 use super::missing::is_within;
 use super::structure::is_file_name;
 use super::{
-    Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, Model, Precision, Quantize,
-    RecordOptions, ReportOptions, Strategy, Subset, Variant,
+    Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, MemoryFormat, Model, Precision,
+    Quantize, RecordOptions, ReportOptions, Strategy, Subset, Variant,
 };
 use crate::base::explain::{Cause, Diagnostic};
 
@@ -254,6 +254,9 @@ fn rows(variants: &[Variant]) -> Vec<Problem> {
         if (backend, precision, device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
             let message = "is `cuda`, and libtorch has no INT8 kernels there";
             found.push(problem(key("device"), message, "use `device = \"cpu\"`"));
+        }
+        if variant.memory_format != MemoryFormat::Contiguous && backend != Backend::Torch {
+            found.push(problem(key("memory_format"), "only applies to the torch backend", "remove it"));
         }
         baselines += usize::from(variant.baseline);
         if variant.baseline && baselines > 1 {

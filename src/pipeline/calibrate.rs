@@ -5,7 +5,7 @@ use super::{Surroundings, stream};
 use crate::backend::{self, Request};
 use crate::base::explain::Failure;
 use crate::codec::torchscript::{self, Variant};
-use crate::manifest::{Backend, Device, Precision};
+use crate::manifest::Precision;
 use crate::quantize::{Calibration, Calibrator, Plan};
 
 /// A prepared run with its observations.
@@ -35,8 +35,7 @@ fn observe(
 ) -> Result<(), Failure> {
     let archive = torchscript::write(&prepared.inputs.model.graph, Variant::Taps(&plan.taps()))
         .map_err(|error| archive_bug(&error))?;
-    let request = Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
-    let mut session = backend::open(request, &archive)?;
+    let mut session = backend::open(Request::REFERENCE, &archive)?;
     drop(archive);
     let size = prepared.resolved.manifest.calibration.batch_size;
     stream::each_batch(prepared, &prepared.inputs.data.calibration, size, around, |input| {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::benchmark::{Benchmarked, Footprint, Measurement};
 use super::evaluate::{Answers, Evaluated};
 use super::prepare::Prepared;
-use crate::backend::{self, Availability, Request};
+use crate::backend::{self, Availability};
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
@@ -120,7 +120,8 @@ fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {
         backend: variant.backend.to_string(),
         precision: variant.precision,
         device: variant.device,
-        engine: Request::from(variant).engine,
+        engine: variant.engine,
+        memory_format: variant.memory_format,
         required: variant.required,
         baseline: index == manifest.baseline(),
         outcome,

@@ -15,7 +15,7 @@ use crate::base::digest::Digest;
 use crate::base::finding::{Finding, Verdict};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::{FloatReason, QParams};
-use crate::manifest::{Device, Engine, Manifest, Override, Precision};
+use crate::manifest::{Device, Engine, Manifest, MemoryFormat, Override, Precision};
 use crate::measure::conditions::Conditions;
 use crate::measure::summary::Latency;
 use crate::stats::Estimate;
@@ -179,6 +179,8 @@ pub struct VariantResult {
     pub precision: Precision,
     pub device: Device,
     pub engine: Option<Engine>,
+    #[serde(default)]
+    pub memory_format: MemoryFormat,
     pub required: bool,
     pub baseline: bool,
     pub outcome: Outcome,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::finding::Finding;
 use crate::base::units;
-use crate::manifest::Precision;
+use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Measured, Outcome, VariantResult};
@@ -44,7 +44,7 @@ struct VariantRow<'a> {
     name: &'a str,
     backend: &'a str,
     engine: String,
-    precision: &'static str,
+    precision: String,
     device: &'static str,
     role: &'static str,
     status: &'static str,
@@ -199,7 +199,7 @@ impl<'a> VariantRow<'a> {
             name: &variant.name,
             backend: &variant.backend,
             engine: or_dash(variant.engine.map(|engine| engine.to_string())),
-            precision: precision(variant.precision),
+            precision: precision(variant),
             device: crate::manifest::Choice::word(variant.device),
             role: if variant.baseline { "baseline" } else { "compared" },
             status,
@@ -222,10 +222,15 @@ impl<'a> VariantRow<'a> {
     }
 }
 
-const fn precision(precision: Precision) -> &'static str {
-    match precision {
+/// The precision, with the memory format where it is not the usual one.
+fn precision(variant: &VariantResult) -> String {
+    let precision = match variant.precision {
         Precision::Fp32 => "FP32",
         Precision::Int8 => "INT8",
+    };
+    match variant.memory_format {
+        MemoryFormat::Contiguous => precision.to_owned(),
+        format @ MemoryFormat::ChannelsLast => format!("{precision} {format}"),
     }
 }
 
@@ -297,7 +302,7 @@ fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<St
     devices.dedup();
     let label = |v: &VariantResult| {
         let engine = v.engine.map_or_else(|| v.backend.clone(), |engine| engine.to_string());
-        format!("{} ({engine})", precision(v.precision))
+        format!("{} ({engine})", precision(v))
     };
     let mut labels: Vec<String> = Vec::new();
     for variant in &record.variants {

@@ -5,7 +5,7 @@ use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::dataset::{self, Image};
 use requant::graph::{Graph, Op, pass};
-use requant::manifest::{Backend, Compute, Dataset, Device, Engine, Isa, Precision};
+use requant::manifest::{Compute, Dataset, Engine, Isa, Precision};
 use requant::quantize::{Calibrator, Plan, Recipe, calibrate};
 use requant::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensors};
@@ -42,7 +42,7 @@ fn folded(path: &Path) -> Graph {
 
 fn open(archive: &[u8], precision: Precision) -> Box<dyn Session> {
     let engine = (precision == Precision::Int8).then_some(Engine::Fbgemm);
-    backend::open(Request { backend: Backend::Torch, precision, device: Device::Cpu, engine }, archive).unwrap()
+    backend::open(Request { precision, engine, ..Request::REFERENCE }, archive).unwrap()
 }
 
 fn logits(session: &mut dyn Session, inputs: &[Tensor]) -> Vec<f32> {

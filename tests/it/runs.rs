@@ -91,6 +91,27 @@ fn evaluating_on_calibration_samples_fails_whatever_the_accuracy() {
 }
 
 #[test]
+fn the_memory_format_changes_the_layout_and_no_answer() {
+    let bench = Bench::new();
+    let variant = "[[variant]]\nname = \"fp32_nhwc\"\nbackend = \"torch\"\nprecision = \"fp32\"\n";
+    bench.digits(&[("[goals]", &format!("{variant}memory_format = \"channels_last\"\n\n[goals]"))]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let run = bench.only_run("digits");
+    let by_variant = |name: &str| {
+        let table = text(&run, "predictions.csv");
+        let rows = table.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+        rows.filter(|row| row[2] == name).map(|row| (row[3].clone(), row[4].clone())).collect::<Vec<_>>()
+    };
+    let classes = |rows: &[(String, String)]| rows.iter().map(|row| row.0.clone()).collect::<Vec<_>>();
+    let (nchw, nhwc) = (by_variant("fp32_cpu"), by_variant("fp32_nhwc"));
+    assert_eq!((nchw.len(), classes(&nchw)), (797, classes(&nhwc)));
+    // Other kernels sum in another order: equal margins would mean that the layout was not used.
+    assert_ne!(nchw, nhwc);
+    assert!(text(&run, "report.md").contains("| `fp32_nhwc` | torch | FP32 channels_last | cpu |"));
+}
+
+#[test]
 fn two_rounds_decide_no_speedup() {
     let bench = Bench::new();
     bench.digits(&[("max_accuracy_drop = 1.0", "min_speedup = 0.001")]);

@@ -3,7 +3,7 @@ use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::graph::Graph;
 use requant::graph::pass;
-use requant::manifest::{Backend, Compute, Device, Engine, Isa, Precision};
+use requant::manifest::{Compute, Engine, Isa, Precision};
 use requant::quantize::{Calibrator, LayerRule, Plan, Recipe, calibrate};
 use requant::tensor::Tensor;
 use safetensors::SafeTensors;
@@ -29,8 +29,7 @@ fn every_zoo_model_computes_what_pytorch_computes() {
         let wanted = lab::floats(&fixture, "logits");
         for (stage, graph) in [("as imported", &model.graph), ("after passes", &graph)] {
             let archive = torchscript::write(graph, torchscript::Variant::Float).unwrap();
-            let request =
-                Request { backend: Backend::Torch, precision: Precision::Fp32, device: Device::Cpu, engine: None };
+            let request = Request::REFERENCE;
             let mut session = backend::open(request, &archive).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
             let found = session.run(&lab::floats(&fixture, "input")).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
             assert_eq!(found[0].shape(), wanted.shape(), "{name} {stage}");
@@ -65,7 +64,7 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
 }
 
 fn int8_logits(graph: &Graph, input: &Tensor) -> Tensor {
-    let request = |precision, engine| Request { backend: Backend::Torch, precision, device: Device::Cpu, engine };
+    let request = |precision, engine| Request { precision, engine, ..Request::REFERENCE };
     let plan = Plan::new(graph, Recipe::FxDefault, &vec![LayerRule::default(); graph.nodes.len()]);
     let tapped = torchscript::write(graph, torchscript::Variant::Taps(&plan.taps())).unwrap();
     let mut calibrator = Calibrator::new(&plan);

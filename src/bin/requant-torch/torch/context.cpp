@@ -2,6 +2,7 @@
 // two) and what the library says of itself.
 
 #include <ATen/Context.h>
+#include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <torch/version.h>
 
@@ -20,6 +21,15 @@ size_t copy_out(const std::string& text, char* buffer, size_t capacity) {
 }  // namespace
 
 extern "C" {
+
+// OpenMP's, where libtorch is built with it.
+void omp_set_num_threads(int) __attribute__((weak));
+
+// Keeps what the calling thread asks of libtorch on that thread, and leaves other threads as they are.
+void requant_compute_alone() {
+  at::get_num_threads();  // the thread's own start, which would set the count anew if it came later
+  if (omp_set_num_threads != nullptr) omp_set_num_threads(1);
+}
 
 int requant_supports_engine(int id) {
   const auto& engines = at::globalContext().supportedQEngines();

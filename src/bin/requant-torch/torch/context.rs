@@ -7,6 +7,7 @@ use std::ffi::c_int;
 use requant::manifest::Engine;
 
 unsafe extern "C" {
+    fn requant_compute_alone();
     fn requant_supports_engine(id: c_int) -> c_int;
     fn requant_set_engine(id: c_int) -> c_int;
     fn requant_forbid_tf32();
@@ -23,6 +24,12 @@ const fn id(engine: Engine) -> c_int {
         Engine::Onednn => 3,
         Engine::X86 => 4,
     }
+}
+
+/// Keeps what the calling thread asks of libtorch on that thread alone.
+pub(super) fn compute_alone() {
+    // SAFETY: sets a variable of the calling thread.
+    unsafe { requant_compute_alone() }
 }
 
 pub(super) fn supports(engine: Engine) -> bool {

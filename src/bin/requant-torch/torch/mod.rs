@@ -54,7 +54,7 @@ impl Driver for Libtorch {
             Device::Cpu => TorchDevice::Cpu,
             Device::Cuda => TorchDevice::Cuda(0),
         };
-        Ok(Box::new(session::TorchSession::open(artefact, device, request.engine)?))
+        Ok(Box::new(session::TorchSession::open(artefact, device, request)?))
     }
 
     fn runtime(&self) -> Runtime {
@@ -73,6 +73,11 @@ struct Torch;
 impl Started for Torch {
     fn arithmetic(&self) -> &dyn ImageArithmetic {
         &preprocess::TorchArithmetic
+    }
+
+    fn beside_a_session(&self) -> &dyn ImageArithmetic {
+        context::compute_alone();
+        self.arithmetic()
     }
 }
 

@@ -2,29 +2,29 @@
 
 use std::io::Cursor;
 
-use tch::{CModule, Cuda, Device, IValue, Tensor as TorchTensor};
+use tch::{CModule, Cuda, Device, IValue, TchError, Tensor as TorchTensor};
 
 use super::convert::{from_torch, to_torch};
 use super::{context, engine_error};
-use requant::backend::{BackendError, Session};
-use requant::manifest::Engine;
+use requant::backend::{BackendError, Request, Session};
+use requant::manifest::{Engine, MemoryFormat};
 use requant::tensor::Tensor;
 
 pub(super) struct TorchSession {
     module: CModule,
     device: Device,
-    engine: Option<Engine>,
+    request: Request,
     input: Option<TorchTensor>,
     outputs: Vec<TorchTensor>,
 }
 
 impl TorchSession {
-    pub(super) fn open(artefact: &[u8], device: Device, engine: Option<Engine>) -> Result<Self, BackendError> {
+    pub(super) fn open(artefact: &[u8], device: Device, request: Request) -> Result<Self, BackendError> {
         // Weights are packed for the current engine while the archive loads.
-        select(engine)?;
+        select(request.engine)?;
         let module = CModule::load_data_on_device(&mut Cursor::new(artefact), device);
         let module = module.map_err(engine_error("loading the TorchScript archive"))?;
-        Ok(Self { module, device, engine, input: None, outputs: Vec::new() })
+        Ok(Self { module, device, request, input: None, outputs: Vec::new() })
     }
 }
 
@@ -38,16 +38,24 @@ fn select(engine: Option<Engine>) -> Result<(), BackendError> {
     }
 }
 
+/// The same values in the same shape; operators keep the layout of what they are given.
+fn laid_out(input: &TorchTensor, format: MemoryFormat) -> Result<TorchTensor, TchError> {
+    match format {
+        MemoryFormat::Contiguous => Ok(input.shallow_clone()),
+        MemoryFormat::ChannelsLast => input.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2]),
+    }
+}
+
 impl Session for TorchSession {
     fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
-        let copy = || to_torch(input)?.f_to_device(self.device);
+        let copy = || laid_out(&to_torch(input)?, self.request.memory_format)?.f_to_device(self.device);
         self.input = Some(copy().map_err(engine_error("copying the input"))?);
         Ok(())
     }
 
     fn forward(&mut self) -> Result<(), BackendError> {
         let _no_grad = tch::no_grad_guard();
-        select(self.engine)?;
+        select(self.request.engine)?;
         let input = self.input.as_ref().map(TorchTensor::shallow_clone);
         let input = input.ok_or(BackendError::Engine { doing: "running the network", message: "no input".into() })?;
         let result = self.module.forward_is(&[IValue::Tensor(input)]).map_err(engine_error("running the network"))?;
