@@ -54,6 +54,12 @@ impl Chosen {
         counts
     }
 
+    /// The digest of each sample's content and its id, in order, as `sha256sum` writes them.
+    #[must_use]
+    pub fn sums(&self) -> String {
+        self.digests.iter().zip(&self.entries).map(|(digest, entry)| format!("{digest}  {}\n", entry.id)).collect()
+    }
+
     /// One sample id per line, in order.
     #[must_use]
     pub fn listing(&self) -> String {

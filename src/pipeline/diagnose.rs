@@ -22,7 +22,7 @@ use crate::record::format::{
     Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts, TimingCheck,
     VariantResult,
 };
-use crate::record::host;
+use crate::record::{host, provenance};
 use crate::stats::paired::PairedCounts;
 use crate::stats::{bootstrap, proportion};
 
@@ -53,6 +53,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
         runtime: runtime(),
         host: host::facts(),
+        provenance: Some(provenance::collect(&prepared.resolved.path)),
         conditions: Some(benchmarked.conditions.clone()),
         settings: manifest.clone(),
     };

@@ -26,8 +26,11 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     draft.put("record.json", &json(&record)?)?;
     draft.put("metrics.csv", &tables::metrics(&record))?;
     draft.put("layers.csv", &tables::layers(&record))?;
-    draft.put("subsets/calibration.txt", prepared.inputs.data.calibration.listing().as_bytes())?;
-    draft.put("subsets/evaluation.txt", prepared.inputs.data.evaluation.listing().as_bytes())?;
+    let data = &prepared.inputs.data;
+    for (name, chosen) in [("calibration", &data.calibration), ("evaluation", &data.evaluation)] {
+        draft.put(&format!("subsets/{name}.txt"), chosen.listing().as_bytes())?;
+        draft.put(&format!("subsets/{name}.sha256"), chosen.sums().as_bytes())?;
+    }
 
     let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
     let mut answered = Vec::new();

@@ -1,6 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
+//! - `2.1`: `provenance`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
 //! - `1.1`: `run.overrides`, `inputs.template`; the calibration subset's digest covers its batch size.
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::host::Host;
+use super::provenance::Provenance;
 use crate::base::digest::Digest;
 use crate::base::finding::{Finding, Verdict};
 use crate::graph::pass::AppliedPatch;
@@ -22,7 +24,7 @@ use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 
 /// Major and minor version of the format. Additions raise the minor, anything else the major.
-pub const FORMAT: &str = "2.0";
+pub const FORMAT: &str = "2.1";
 
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,8 @@ pub struct Record {
     pub variants: Vec<VariantResult>,
     pub runtime: RuntimeFacts,
     pub host: Host,
+    #[serde(default)]
+    pub provenance: Option<Provenance>,
     /// Of the machine while it measured.
     #[serde(default)]
     pub conditions: Option<Conditions>,

@@ -21,6 +21,14 @@ pub struct Host {
     pub virtual_machine: bool,
     /// Frequency governor of the first core, where the kernel tells.
     pub governor: Option<String>,
+    /// Caches of the first core, such as `L1d 32K`.
+    #[serde(default)]
+    pub caches: Vec<String>,
+    /// NVIDIA GPUs by model, and the driver's version.
+    #[serde(default)]
+    pub gpus: Vec<String>,
+    #[serde(default)]
+    pub gpu_driver: Option<String>,
 }
 
 /// Reads what the operating system says of this machine.
@@ -43,7 +51,39 @@ pub fn facts() -> Host {
         kernel: read("/proc/sys/kernel/osrelease").map(|s| s.trim().to_owned()).unwrap_or_default(),
         virtual_machine: has("hypervisor"),
         governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").map(|s| s.trim().to_owned()),
+        caches: caches(Path::new("/sys/devices/system/cpu/cpu0/cache")),
+        gpus: gpus(Path::new("/proc/driver/nvidia/gpus")),
+        gpu_driver: read("/proc/driver/nvidia/version").as_deref().and_then(driver_version),
     }
+}
+
+fn caches(folder: &Path) -> Vec<String> {
+    let names = files::list(folder).unwrap_or_default();
+    let cache = |name: &String| {
+        let read = |file: &str| Some(files::read_text(&folder.join(name).join(file)).ok()?.trim().to_owned());
+        let kind = match read("type")?.as_str() {
+            "Data" => "d",
+            "Instruction" => "i",
+            _ => "",
+        };
+        Some(format!("L{}{kind} {}", read("level")?, read("size")?))
+    };
+    names.iter().filter(|name| name.starts_with("index")).filter_map(cache).collect()
+}
+
+fn gpus(folder: &Path) -> Vec<String> {
+    let names = files::list(folder).unwrap_or_default();
+    let texts = names.iter().filter_map(|name| files::read_text(&folder.join(name).join("information")).ok());
+    texts.filter_map(|text| Some(text.lines().find_map(|l| l.strip_prefix("Model:"))?.trim().to_owned())).collect()
+}
+
+/// The first word with dots in what the driver says of itself.
+fn driver_version(text: &str) -> Option<String> {
+    let words = text.lines().next()?.split_whitespace();
+    words
+        .filter(|word| word.contains('.'))
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))
+        .map(str::to_owned)
 }
 
 fn total_memory(meminfo: &str) -> Option<u64> {
@@ -64,5 +104,8 @@ mod tests {
     fn system_files_are_read_as_linux_writes_them() {
         assert_eq!(total_memory("MemTotal:       24000 kB\nMemFree: 1 kB\n"), Some(24_576_000));
         assert_eq!(pretty_name("ID=x\nPRETTY_NAME=\"Some Linux 1\"\n").as_deref(), Some("Some Linux 1"));
+        let version =
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Wed Jan 1 2025\nGCC version: 12.2.0\n";
+        assert_eq!(driver_version(version).as_deref(), Some("570.86.15"));
     }
 }

@@ -3,7 +3,9 @@
 
 pub mod format;
 pub mod host;
+pub mod provenance;
 pub mod store;
 pub mod tables;
+mod upgrade;
 
 pub use format::Record;

@@ -112,7 +112,7 @@ pub enum RecordError {
     File(#[from] FileError),
     #[error("`{}` is not a readable record: {reason}", path.display())]
     Form { path: PathBuf, reason: String },
-    #[error("`{}` has format {found}, and this requant reads {}", path.display(), super::format::FORMAT)]
+    #[error("`{}` has format {found}, and this requant reads up to {}", path.display(), super::format::FORMAT)]
     Version { path: PathBuf, found: String },
 }
 
@@ -125,7 +125,7 @@ impl crate::base::explain::Explain for RecordError {
         match self {
             Self::File(error) => error.next_step(),
             Self::Form { .. } => Some("name a run's folder or its `record.json`".into()),
-            Self::Version { .. } => Some("read it with the requant that wrote it, or a newer one".into()),
+            Self::Version { .. } => Some("read it with a newer requant".into()),
         }
     }
 }
@@ -137,9 +137,7 @@ pub fn read(path: &Path) -> Result<Record, RecordError> {
     let form = |error: serde_json::Error| RecordError::Form { path: path.clone(), reason: error.to_string() };
     let value: serde_json::Value = serde_json::from_str(&text).map_err(form)?;
     let found = value.get("format").and_then(|format| format.as_str()).unwrap_or("none").to_owned();
-    if found.split('.').next() != super::format::FORMAT.split('.').next() {
-        return Err(RecordError::Version { path, found });
-    }
+    let value = super::upgrade::upgrade(value).ok_or_else(|| RecordError::Version { path: path.clone(), found })?;
     serde_json::from_value(value).map_err(form)
 }
 

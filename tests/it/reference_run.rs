@@ -34,6 +34,32 @@ fn the_report_is_a_function_of_the_record() {
     );
 }
 
+/// Of each format: its figures, read by this requant.
+#[test]
+fn records_of_every_format_are_read_and_rendered() {
+    for (format, memory) in [("1.0", Some(1)), ("1.1", Some(1)), ("2.0", Some(10))] {
+        let path = lab::root().join(format!("tests/fixtures/records/{format}.json"));
+        let record = store::read(&path).unwrap();
+        assert_eq!(record.format, format);
+        let int8 = record.variants[1].measured().unwrap();
+        assert_eq!((int8.correct, int8.accuracy.n), (788, 797), "{format}");
+        assert_eq!(int8.memory.inference.map(|estimate| estimate.n), memory, "{format}");
+        let report = report::render(&record, report::BUILT_IN).unwrap();
+        assert!(report.starts_with("# digits: PASS") && report.contains("788 of 797"), "{format}: {report}");
+    }
+}
+
+#[test]
+fn a_record_of_a_later_format_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, told) in [("3.0", "has format 3.0"), ("zero", "has format zero"), ("0.9", "has format 0.9")] {
+        let path = folder.path().join("record.json");
+        files::write(&path, format!("{{\"format\": \"{format}\"}}").as_bytes()).unwrap();
+        let error = store::read(&path).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
 #[test]
 fn the_report_holds_every_section_in_order_and_no_nan() {
     let text = files::read_text(&folder().join("report.md")).unwrap();

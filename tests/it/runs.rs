@@ -15,12 +15,14 @@ use requant::record::store;
 use crate::lab::{self, Bench, root};
 
 /// The files of a run that hold no timing and no clock.
-const REPEATABLE: [&str; 7] = [
+const REPEATABLE: [&str; 9] = [
     "resolved.toml",
     "predictions.csv",
     "layers.csv",
     "subsets/calibration.txt",
     "subsets/evaluation.txt",
+    "subsets/calibration.sha256",
+    "subsets/evaluation.sha256",
     "artefacts/fp32_cpu.pt",
     "artefacts/int8_fbgemm_cpu.pt",
 ];
