@@ -57,7 +57,8 @@ impl Chosen {
     /// The digest of each sample's content and its id, in order, as `sha256sum` writes them.
     #[must_use]
     pub fn sums(&self) -> String {
-        self.digests.iter().zip(&self.entries).map(|(digest, entry)| format!("{digest}  {}\n", entry.id)).collect()
+        let lines = self.digests.iter().zip(&self.entries).map(|(digest, entry)| format!("{digest}  {}", entry.id));
+        lines.flat_map(|line| [line, "\n".to_owned()]).collect()
     }
 
     /// One sample id per line, in order.
