@@ -11,7 +11,8 @@
 //! 4. `backend`: engines · `diagnose`: record → findings and verdict · `report`: record → text
 //! 5. `inspect`: a manifest against the world · `doctor`: what this machine can do · `fetch`: files
 //!    from elsewhere, verified
-//! 6. `pipeline`: one file per stage · `scaffold`: a manifest for a model and data never seen
+//! 6. `pipeline`: one file per stage · `scaffold`: a manifest for a model and data never seen ·
+//!    `verify`: a finished run against itself
 //! 7. `cli`: arguments, printing, exit codes
 //!
 //! Above them are the programs: `requant` (`src/main.rs`) links no engine; `requant-torch`
@@ -36,3 +37,4 @@ pub mod report;
 pub mod scaffold;
 pub mod stats;
 pub mod tensor;
+pub mod verify;

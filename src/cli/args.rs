@@ -83,6 +83,11 @@ pub(super) enum Verb {
         #[arg(long, value_name = "FILE")]
         template: Option<PathBuf>,
     },
+    /// Check that a run is as it was sealed and that its files agree, without an engine
+    Verify {
+        /// A run's folder
+        run: PathBuf,
+    },
     /// Print the manifest's JSON Schema, for editors
     Schema {
         /// Print the reference page instead

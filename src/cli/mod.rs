@@ -15,6 +15,7 @@ mod report;
 mod run;
 mod schema;
 mod settings;
+mod verify;
 mod worker;
 
 pub use complaint::text as diagnostic_text;
@@ -45,6 +46,7 @@ pub fn main() -> Exit {
         Verb::Fetch { manifest, timeout } => fetch::fetch(&manifest, timeout),
         Verb::Run { manifest, layers, results } => run::run(&manifest, &layers.resolve(), &results),
         Verb::Report { run, template } => report::report(&run, template.as_deref()),
+        Verb::Verify { run } => verify::verify(&run),
         Verb::Schema { markdown } => Ok(schema::schema(markdown)),
         Verb::Doctor => Ok(doctor::doctor()),
         Verb::Worker => worker::worker(),

@@ -83,6 +83,17 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
 
 /// As [`load`], of a manifest's bytes; `path` is where it lies or would lie.
 pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<Resolved, Failure> {
+    resolve(path, bytes, Some(overrides))
+}
+
+/// Reads the `resolved.toml` of a run, which says everything: no project file, environment or command
+/// line adds to it. `path` is where the run's manifest lies or would lie.
+pub fn restore(path: &Path, bytes: Vec<u8>) -> Result<Resolved, Failure> {
+    resolve(path, bytes, None)
+}
+
+/// Without `overrides`, the text and the defaults alone.
+fn resolve(path: &Path, bytes: Vec<u8>, overrides: Option<&Overrides>) -> Result<Resolved, Failure> {
     let text = text(path, bytes)?;
     let Gathered { mut layers, syntax, mut problems } = gather(path, &text, overrides)?;
     if let Some(problem) = foreign_schema(&layers) {
@@ -172,7 +183,7 @@ struct Gathered {
     problems: Vec<Diagnostic>,
 }
 
-fn gather(path: &Path, text: &str, overrides: &Overrides) -> Result<Gathered, Failure> {
+fn gather(path: &Path, text: &str, overrides: Option<&Overrides>) -> Result<Gathered, Failure> {
     let home = path.parent().unwrap_or(Path::new("")).to_owned();
     let (default, _) = Source::file(Layer::Default, "default".into(), DEFAULTS);
     let mut layers = Layers { sources: vec![default], folders: vec![home.clone()] };
@@ -181,7 +192,7 @@ fn gather(path: &Path, text: &str, overrides: &Overrides) -> Result<Gathered, Fa
         layers.sources.push(source);
         layers.folders.push(folder.to_owned());
     };
-    if let Some(project) = project_file(&home).filter(|project| project != path) {
+    if let Some(project) = overrides.and_then(|_| project_file(&home)).filter(|project| project != path) {
         let text = files::read_text(&project)?;
         let (source, found) = Source::file(Layer::Project, project.display().to_string(), &text);
         add(project.parent().unwrap_or(&home), source);
@@ -190,6 +201,8 @@ fn gather(path: &Path, text: &str, overrides: &Overrides) -> Result<Gathered, Fa
     let (source, found) = Source::file(Layer::Manifest, path.display().to_string(), text);
     add(&home, source);
     syntax.extend(found);
+    let none = Overrides::default();
+    let overrides = overrides.unwrap_or(&none);
     let named = |(name, _): &&(String, String)| name.starts_with(PREFIX);
     let mut variables: Vec<_> = overrides.environment.iter().filter(named).collect();
     variables.sort();

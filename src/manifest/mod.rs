@@ -17,7 +17,7 @@ pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, MemoryFormat,
     Precision, Recipe, Strategy,
 };
-pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes};
+pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
 pub use resolved::{Override, Resolved};

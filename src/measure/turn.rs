@@ -197,10 +197,8 @@ mod tests {
 
     #[test]
     fn a_busy_machine_is_not_taken_for_a_memory() {
-        let probed = Probed {
-            fresh_nanoseconds: vec![900, 4_000, 5_000, 6_000, 7_000],
-            repeated_nanoseconds: vec![1_000; 5],
-        };
+        let probed =
+            Probed { fresh_nanoseconds: vec![900, 4_000, 5_000, 6_000, 7_000], repeated_nanoseconds: vec![1_000; 5] };
         assert!((probed.ratio().unwrap() - 0.9).abs() < 1e-9);
     }
 

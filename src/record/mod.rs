@@ -1,6 +1,7 @@
 //! What a run leaves behind: one record that is the truth, tables for other programs, and a folder
 //! that appears whole or not at all.
 
+pub mod answers;
 pub mod format;
 pub mod host;
 pub mod provenance;

@@ -112,6 +112,8 @@ pub enum RecordError {
     File(#[from] FileError),
     #[error("`{}` is not a readable record: {reason}", path.display())]
     Form { path: PathBuf, reason: String },
+    #[error("`{}` is not a table of this run: {reason}", path.display())]
+    Table { path: PathBuf, reason: String },
     #[error("`{}` has format {found}, and this requant reads up to {}", path.display(), super::format::FORMAT)]
     Version { path: PathBuf, found: String },
 }
@@ -125,6 +127,7 @@ impl crate::base::explain::Explain for RecordError {
         match self {
             Self::File(error) => error.next_step(),
             Self::Form { .. } => Some("name a run's folder or its `record.json`".into()),
+            Self::Table { .. } => Some("let `requant verify` say what else has changed".into()),
             Self::Version { .. } => Some("read it with a newer requant".into()),
         }
     }
@@ -139,6 +142,17 @@ pub fn read(path: &Path) -> Result<Record, RecordError> {
     let found = value.get("format").and_then(|format| format.as_str()).unwrap_or("none").to_owned();
     let value = super::upgrade::upgrade(value).ok_or_else(|| RecordError::Version { path: path.clone(), found })?;
     serde_json::from_value(value).map_err(form)
+}
+
+/// Where the manifest of a run lies or would lie: where the run's inputs are, seen from the working
+/// folder or from a folder above the run. `None` where the model is in neither.
+#[must_use]
+pub fn manifest_place(folder: &Path, record: &Record) -> Option<PathBuf> {
+    let manifest = Path::new(&record.run.manifest_path);
+    let above = folder.canonicalize().ok()?;
+    let candidates = std::iter::once(manifest.to_owned()).chain(above.ancestors().map(|home| home.join(manifest)));
+    let model = &record.settings.model.path;
+    candidates.into_iter().find(|place| place.with_file_name("").join(model).is_file())
 }
 
 #[cfg(test)]

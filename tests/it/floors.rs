@@ -5,7 +5,7 @@ use requant::base::files;
 use crate::lab;
 
 /// Every room and its floor, as `src/lib.rs` lists them.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("base", 0),
     ("stats", 1),
     ("tensor", 1),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("fetch", 5),
     ("pipeline", 6),
     ("scaffold", 6),
+    ("verify", 6),
     ("cli", 7),
     ("bin", 8),
 ];

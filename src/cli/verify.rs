@@ -1,0 +1,28 @@
+//! `requant verify`.
+
+use std::path::Path;
+
+use super::gauge::Gauge;
+use super::{Exit, print};
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::verify::{self, Problem};
+
+pub(super) fn verify(run: &Path) -> Result<Exit, Failure> {
+    if !run.is_dir() {
+        let problem = Diagnostic::error(Cause::Input, format!("`{}` is not a run's folder", run.display()));
+        return Err(problem.next("name a folder below `results/<experiment>/`").into());
+    }
+    let found = verify::verify(run, &Gauge::new("hashing"));
+    found.holds.iter().for_each(|line| print(&format!("  ok       {line}\n")));
+    found.skipped.iter().for_each(|line| print(&format!("  skipped  {line}\n")));
+    if found.problems.is_empty() {
+        print(&format!("{}: intact\n", run.display()));
+        return Ok(Exit::Done);
+    }
+    let of = |Problem { file, what }: &Problem| Diagnostic::error(Cause::Integrity, format!("{file}: {what}"));
+    let mut diagnostics: Vec<Diagnostic> = found.problems.iter().map(of).collect();
+    if let Some(last) = diagnostics.last_mut() {
+        last.next_step = Some("restore the run from where it was committed, or `requant rerun` it".to_owned());
+    }
+    Err(diagnostics.into())
+}
