@@ -8,7 +8,8 @@
 //!    protocol and the measuring process
 //! 3. `codec`: ONNX in, TorchScript out · `quantize`: observers and parameters · `record`: what a
 //!    run leaves behind
-//! 4. `backend`: engines · `diagnose`: record → findings and verdict · `report`: record → text
+//! 4. `backend`: engines · `diagnose`: record → findings and verdict · `report`: record → text · `history`: the runs
+//!    there are
 //! 5. `inspect`: a manifest against the world · `doctor`: what this machine can do · `fetch`: files
 //!    from elsewhere, verified
 //! 6. `pipeline`: one file per stage · `scaffold`: a manifest for a model and data never seen ·
@@ -27,6 +28,7 @@ pub mod diagnose;
 pub mod doctor;
 pub mod fetch;
 pub mod graph;
+pub mod history;
 pub mod inspect;
 pub mod manifest;
 pub mod measure;

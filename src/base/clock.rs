@@ -22,6 +22,12 @@ pub fn compact(moment: DateTime<Utc>) -> String {
     moment.format("%Y%m%dT%H%M%SZ").to_string()
 }
 
+/// How long ago an RFC 3339 moment was; `None` for another text.
+#[must_use]
+pub fn since(moment: &str) -> Option<chrono::TimeDelta> {
+    Some(now() - DateTime::parse_from_rfc3339(moment).ok()?.to_utc())
+}
+
 /// A point on the monotonic clock.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one door to the monotonic clock")]

@@ -125,6 +125,11 @@ pub fn remove(path: &Path) -> Result<(), FileError> {
     fs::remove_file(path).map_err(|e| FileError::new("remove", path, e))
 }
 
+/// Removes a folder and everything in it.
+pub fn remove_dir_all(path: &Path) -> Result<(), FileError> {
+    fs::remove_dir_all(path).map_err(|e| FileError::new("remove", path, e))
+}
+
 pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     fs::rename(from, to).map_err(|e| FileError::new("rename into place", to, e))
 }

@@ -77,16 +77,47 @@ pub(super) enum Verb {
     },
     /// Print a run's report, rendered anew from its record
     Report {
-        /// A run's folder, or its record.json
-        run: PathBuf,
+        /// A run's folder or its record.json, its name, or an experiment for its latest run
+        run: String,
         /// Render with this Tera template instead of the built-in one
         #[arg(long, value_name = "FILE")]
         template: Option<PathBuf>,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
+    },
+    /// List experiments and their runs
+    List {
+        #[command(flatten)]
+        filters: Filters,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
+        /// How to print them
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Show a run on the terminal
+    Show {
+        /// A run's folder, its name, or an experiment for its latest run
+        run: String,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
+    },
+    /// Remove what killed runs left behind
+    Clean {
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
     },
     /// Check that a run is as it was sealed and that its files agree, without an engine
     Verify {
-        /// A run's folder
-        run: PathBuf,
+        /// A run's folder, its name, or an experiment for its latest run
+        run: String,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
     },
     /// Print the manifest's JSON Schema, for editors
     Schema {
@@ -99,6 +130,19 @@ pub(super) enum Verb {
     /// Measure one variant (started by `run`, spoken to in JSON lines)
     #[command(hide = true)]
     Worker,
+}
+
+/// Which runs to list.
+#[derive(Debug, clap::Args)]
+pub(super) struct Filters {
+    /// Experiments; without any, all
+    pub(super) experiments: Vec<String>,
+    /// Only runs with this verdict: pass, fail or inconclusive
+    #[arg(long, value_name = "VERDICT")]
+    pub(super) verdict: Option<String>,
+    /// Only runs on a CPU whose name contains this
+    #[arg(long, value_name = "CPU")]
+    pub(super) machine: Option<String>,
 }
 
 /// Settings from the command line.

@@ -2,12 +2,14 @@
 
 mod args;
 mod check;
+mod clean;
 mod complaint;
 mod doctor;
 mod engine;
 mod exit;
 mod fetch;
 mod gauge;
+mod list;
 mod new;
 mod pin;
 mod progress;
@@ -15,6 +17,7 @@ mod report;
 mod run;
 mod schema;
 mod settings;
+mod show;
 mod verify;
 mod worker;
 
@@ -45,8 +48,11 @@ pub fn main() -> Exit {
         Verb::Pin { manifest, check, from } => pin::pin(&manifest, check, from.as_deref()),
         Verb::Fetch { manifest, timeout } => fetch::fetch(&manifest, timeout),
         Verb::Run { manifest, layers, results } => run::run(&manifest, &layers.resolve(), &results),
-        Verb::Report { run, template } => report::report(&run, template.as_deref()),
-        Verb::Verify { run } => verify::verify(&run),
+        Verb::Report { run, template, results } => report::report(&run, template.as_deref(), &results),
+        Verb::List { filters, results, format } => list::list(&results, &filters, format),
+        Verb::Show { run, results } => show::show(&run, &results),
+        Verb::Clean { results } => clean::clean(&results),
+        Verb::Verify { run, results } => verify::verify(&run, &results),
         Verb::Schema { markdown } => Ok(schema::schema(markdown)),
         Verb::Doctor => Ok(doctor::doctor()),
         Verb::Worker => worker::worker(),

@@ -20,7 +20,13 @@ pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path) -> Result<
         command.arg("worker");
         command
     };
-    let around = Surroundings { results, events: &Progress::new(), meter: &Gauge::new("hashing"), worker: &worker };
+    let around = Surroundings {
+        results,
+        events: &Progress::new(),
+        meter: &Gauge::new("hashing"),
+        worker: &worker,
+        repeats: None,
+    };
     let Finished { record, folder } = pipeline::run(resolved, &around)?;
     print(&terminal::summary(&record));
     print(&format!("report: {}\n", folder.join("report.md").display()));

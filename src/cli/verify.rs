@@ -5,14 +5,16 @@ use std::path::Path;
 use super::gauge::Gauge;
 use super::{Exit, print};
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::history;
 use crate::verify::{self, Problem};
 
-pub(super) fn verify(run: &Path) -> Result<Exit, Failure> {
+pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
+    let run = history::find(results, run)?;
     if !run.is_dir() {
         let problem = Diagnostic::error(Cause::Input, format!("`{}` is not a run's folder", run.display()));
         return Err(problem.next("name a folder below `results/<experiment>/`").into());
     }
-    let found = verify::verify(run, &Gauge::new("hashing"));
+    let found = verify::verify(&run, &Gauge::new("hashing"));
     found.holds.iter().for_each(|line| print(&format!("  ok       {line}\n")));
     found.skipped.iter().for_each(|line| print(&format!("  skipped  {line}\n")));
     if found.problems.is_empty() {

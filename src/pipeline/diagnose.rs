@@ -73,6 +73,7 @@ fn run_facts(prepared: &Prepared) -> Run {
         manifest: Digest::of(resolved.text.as_bytes()),
         resolved: resolved.digest(),
         overrides: resolved.overrides.clone(),
+        repeats: prepared.repeats.clone(),
     }
 }
 

@@ -24,6 +24,7 @@ use crate::base::interrupt;
 use crate::base::progress::Meter;
 use crate::manifest::Resolved;
 use crate::record::Record;
+use crate::record::format::Repeated;
 
 /// What a run needs from its surroundings.
 pub struct Surroundings<'a> {
@@ -34,6 +35,8 @@ pub struct Surroundings<'a> {
     pub meter: &'a dyn Meter,
     /// A command that starts a measuring process ([`serve`] on its standard streams).
     pub worker: &'a dyn Fn() -> Command,
+    /// The run that this one is to reproduce.
+    pub repeats: Option<Repeated>,
 }
 
 /// A finished run.

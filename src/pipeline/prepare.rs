@@ -9,6 +9,7 @@ use crate::base::clock;
 use crate::base::explain::Failure;
 use crate::inspect::{self, Inputs};
 use crate::manifest::Resolved;
+use crate::record::format::Repeated;
 use crate::record::store::{self, Draft};
 
 /// A run whose inputs all check out.
@@ -16,6 +17,7 @@ pub(super) struct Prepared {
     pub resolved: Resolved,
     pub started: DateTime<Utc>,
     pub draft: Draft,
+    pub repeats: Option<Repeated>,
     pub runtime: Box<dyn Started>,
     pub inputs: Inputs,
 }
@@ -32,7 +34,8 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
         around.events.emit(&Event::Note(note));
     }
     let runtime = backend::start(&resolved.manifest.compute)?;
-    let prepared = Prepared { resolved, started, draft, runtime, inputs };
+    let repeats = around.repeats.clone();
+    let prepared = Prepared { resolved, started, draft, repeats, runtime, inputs };
     try_one_image(&prepared)?;
     Ok(prepared)
 }

@@ -1,7 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.1`: `provenance`; of a variant `memory_format`; of a host caches and GPUs.
+//! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
 //! - `1.1`: `run.overrides`, `inputs.template`; the calibration subset's digest covers its batch size.
@@ -66,6 +66,17 @@ pub struct Run {
     /// Settings that bear on the results and did not come from the manifest or its defaults.
     #[serde(default)]
     pub overrides: Vec<Override>,
+    /// The run that this one was started to reproduce.
+    #[serde(default)]
+    pub repeats: Option<Repeated>,
+}
+
+/// An earlier run, by its name and its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repeated {
+    pub id: String,
+    /// Digest of its `record.json`.
+    pub record: Digest,
 }
 
 /// A goal of the manifest, judged for one variant.

@@ -37,3 +37,34 @@ pub fn summary(record: &Record) -> String {
     let _ = writeln!(out, "verdict: {}", record.verdict.word());
     out
 }
+
+/// A run on one page: what it is, its figures, where and from what they come.
+#[must_use]
+pub fn page(record: &Record) -> String {
+    let Record { run, host, inputs, settings, .. } = record;
+    let mut out = format!("{} · {}\n", settings.name, run.id);
+    if !settings.description.is_empty() {
+        let _ = writeln!(out, "{}", settings.description);
+    }
+    let layers = record.network.layers.len();
+    let in_float = record.network.layers.iter().filter(|layer| layer.float_because.is_some()).count();
+    let lines = [
+        ("measured", format!("{} to {}", run.started, run.finished)),
+        ("machine", format!("{}, {}", host.cpu, units::counted(host.cores, "core"))),
+        ("runtime", format!("libtorch {}, {}", record.runtime.libtorch, record.runtime.cpu_capability)),
+        ("model", format!("{}, sha256 {}", settings.model.path.display(), inputs.model.sha256)),
+        ("dataset", format!("{}, sha256 {}", settings.dataset.format, inputs.dataset.sha256)),
+        ("samples", format!("{} to calibrate, {} to judge", inputs.calibration.samples, inputs.evaluation.samples)),
+        ("recipe", format!("{}; {in_float} of {layers} operators in float", record.quantization.recipe)),
+    ];
+    for (name, value) in lines {
+        let _ = writeln!(out, "  {name:8}  {value}");
+    }
+    if let Some(repeats) = &run.repeats {
+        let _ = writeln!(out, "  repeats   {}", repeats.id);
+    }
+    for change in &run.overrides {
+        let _ = writeln!(out, "  set       {} = {} ({})", change.key, change.value, change.origin);
+    }
+    out + &summary(record)
+}

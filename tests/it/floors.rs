@@ -5,7 +5,7 @@ use requant::base::files;
 use crate::lab;
 
 /// Every room and its floor, as `src/lib.rs` lists them.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     ("base", 0),
     ("stats", 1),
     ("tensor", 1),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("backend", 4),
     ("diagnose", 4),
     ("report", 4),
+    ("history", 4),
     ("inspect", 5),
     ("doctor", 5),
     ("fetch", 5),

@@ -1,0 +1,106 @@
+//! `requant list`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::args::{Filters, Format};
+use super::{Exit, print};
+use crate::base::clock;
+use crate::base::explain::Failure;
+use crate::base::units::{self, ABSENT};
+use crate::history::{self, Listed, Summary};
+use crate::record::format::VariantResult;
+
+pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
+    let runs: Vec<Listed> = history::list(results)?.into_iter().filter(|run| wanted(run, filters)).collect();
+    match format {
+        Format::Text => print(&table(&runs)),
+        Format::Json => {
+            let runs: Vec<Value> = runs.iter().map(document).collect();
+            print(&format!("{:#}\n", json!({ "format": 1, "runs": runs })));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn wanted(run: &Listed, filters: &Filters) -> bool {
+    let of = |pick: fn(&Summary) -> String, wanted: &Option<String>| {
+        wanted.as_ref().is_none_or(|wanted| {
+            run.summary.as_ref().is_ok_and(|s| pick(s).to_lowercase().contains(&wanted.to_lowercase()))
+        })
+    };
+    (filters.experiments.is_empty() || filters.experiments.contains(&run.experiment))
+        && of(|summary| summary.verdict.word().to_owned(), &filters.verdict)
+        && of(|summary| summary.host.cpu.clone(), &filters.machine)
+}
+
+const HEADER: [&str; 7] = ["EXPERIMENT/RUN", "VERDICT", "VARIANT", "ACCURACY", "SPEEDUP", "AGE", "MACHINE"];
+
+/// A line per variant; the run's own columns stand in its first.
+fn table(runs: &[Listed]) -> String {
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    runs.iter().for_each(|run| rows.extend(lines(run)));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
+    let line = |row: &[String; 7]| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}
+
+fn lines(run: &Listed) -> Vec<[String; 7]> {
+    let name = format!("{}/{}", run.experiment, run.name);
+    let summary = match &run.summary {
+        Ok(summary) => summary,
+        Err(reason) => {
+            let [a, b, c, d, e] = [const { String::new() }; 5];
+            return vec![[name, format!("unreadable: {reason}"), a, b, c, d, e]];
+        }
+    };
+    let mut first = Some([name, summary.verdict.word().to_owned(), age(summary), summary.host.cpu.clone()]);
+    let line = |variant: &VariantResult| {
+        let [name, verdict, age, machine] = first.take().unwrap_or_default();
+        let (accuracy, speedup) = figures(variant);
+        [name, verdict, variant.name.clone(), accuracy, speedup, age, machine]
+    };
+    summary.variants.iter().map(line).collect()
+}
+
+fn figures(variant: &VariantResult) -> (String, String) {
+    let Some(measured) = variant.measured() else { return (ABSENT.to_owned(), ABSENT.to_owned()) };
+    let speedup = measured.latency.first().and_then(|latency| latency.speedup);
+    (units::percent(measured.accuracy.value), speedup.map_or(ABSENT.to_owned(), |s| units::times(s.value)))
+}
+
+fn age(summary: &Summary) -> String {
+    let Some(hours) = clock::since(&summary.run.started).map(|age| age.num_hours()) else { return ABSENT.to_owned() };
+    if hours < 48 { format!("{hours} h") } else { format!("{} d", hours / 24) }
+}
+
+fn document(run: &Listed) -> Value {
+    let at = run.folder.display().to_string();
+    let summary = match &run.summary {
+        Ok(summary) => summary,
+        Err(reason) => return json!({ "experiment": run.experiment, "run": run.name, "folder": at, "error": reason }),
+    };
+    let variant = |variant: &VariantResult| {
+        let measured = variant.measured();
+        json!({
+            "name": variant.name,
+            "accuracy": measured.map(|measured| measured.accuracy),
+            "latency": measured.and_then(|m| m.latency.first()).map(|l| json!({ "batch": l.batch, "ms": l.milliseconds })),
+            "speedup": measured.and_then(|m| m.latency.first()).and_then(|latency| latency.speedup),
+        })
+    };
+    json!({
+        "experiment": run.experiment,
+        "run": run.name,
+        "folder": at,
+        "started": summary.run.started,
+        "verdict": summary.verdict,
+        "machine": { "cpu": summary.host.cpu, "cores": summary.host.cores },
+        "variants": summary.variants.iter().map(variant).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,188 @@
+//! The runs that a results folder keeps: which there are, and which one a person means.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Deserialize;
+
+use crate::base::explain::{Cause, Explain};
+use crate::base::files::{self, FileError};
+use crate::base::finding::Verdict;
+use crate::record::format::VariantResult;
+
+/// What a list says of a run; the rest of its record is skipped unread.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Summary {
+    pub format: String,
+    pub run: Began,
+    pub verdict: Verdict,
+    pub variants: Vec<VariantResult>,
+    pub host: Machine,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Began {
+    pub id: String,
+    /// UTC, RFC 3339.
+    pub started: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Machine {
+    pub cpu: String,
+    pub cores: usize,
+}
+
+/// A run of a results folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    pub experiment: String,
+    /// Of the folder, which may differ from the run's id.
+    pub name: String,
+    pub folder: PathBuf,
+    /// Why its record cannot be read, where it cannot.
+    pub summary: Result<Summary, String>,
+}
+
+/// A name that means no run.
+#[derive(Debug, thiserror::Error)]
+pub enum UnknownRun {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("`{name}` is no run: neither a path, nor an experiment or a run in `{}`", results.display())]
+    None { name: String, results: PathBuf },
+    #[error("`{name}` could be {}", among.join(", "))]
+    Many { name: String, among: Vec<String> },
+}
+
+impl Explain for UnknownRun {
+    fn class(&self) -> Cause {
+        Cause::Input
+    }
+
+    fn next_step(&self) -> Option<String> {
+        Some(match self {
+            Self::File(error) => return error.next_step(),
+            Self::None { .. } => "`requant list` shows the runs there are; `--results DIR` looks elsewhere".into(),
+            Self::Many { .. } => "write more of it".into(),
+        })
+    }
+}
+
+/// Folders whose name starts so are runs in the making.
+const HIDDEN: char = '.';
+
+/// Folders of complete runs of an experiment, sorted by name.
+fn runs_in(home: &Path) -> Result<Vec<String>, FileError> {
+    let names = files::list(home)?;
+    Ok(names.into_iter().filter(|name| !name.starts_with(HIDDEN) && is_run(&home.join(name))).collect())
+}
+
+fn is_run(folder: &Path) -> bool {
+    folder.join("record.json").is_file()
+}
+
+fn experiments(results: &Path) -> Result<Vec<String>, FileError> {
+    let names = files::list(results)?;
+    Ok(names.into_iter().filter(|name| !name.starts_with(HIDDEN) && results.join(name).is_dir()).collect())
+}
+
+/// Every run, by experiment and then by when it began; those that cannot be read come last.
+pub fn list(results: &Path) -> Result<Vec<Listed>, FileError> {
+    let mut found = Vec::new();
+    for experiment in experiments(results)? {
+        let home = results.join(&experiment);
+        let mut runs: Vec<Listed> =
+            runs_in(&home)?.into_par_iter().map(|name| listed(&experiment, &home, name)).collect();
+        runs.sort_by(|a, b| age(a).cmp(&age(b)));
+        found.append(&mut runs);
+    }
+    Ok(found)
+}
+
+fn listed(experiment: &str, home: &Path, name: String) -> Listed {
+    let folder = home.join(&name);
+    let summary = files::read(&folder.join("record.json")).map_err(|error| error.to_string());
+    let summary = summary.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+    Listed { experiment: experiment.to_owned(), name, folder, summary }
+}
+
+fn age(run: &Listed) -> (bool, &str, &str) {
+    let started = run.summary.as_ref().map(|summary| summary.run.started.as_str());
+    (started.is_err(), started.unwrap_or(""), &run.name)
+}
+
+/// The run that `name` means: a run's folder or a record file, an experiment (its latest run), or the
+/// beginning of a run's name, with or without `EXPERIMENT/` before it.
+pub fn find(results: &Path, name: &str) -> Result<PathBuf, UnknownRun> {
+    let path = Path::new(name);
+    if path.is_file() || is_run(path) {
+        return Ok(path.to_owned());
+    }
+    let is_home = |home: &Path| home.is_dir() && runs_in(home).is_ok_and(|runs| !runs.is_empty());
+    let homes = [path.to_owned(), results.join(name)];
+    if let Some(home) = homes.iter().find(|home| is_home(home)) {
+        return latest(home).ok_or_else(|| unknown(results, name));
+    }
+    let (experiment, beginning) = name.rsplit_once('/').map_or((None, name), |(e, b)| (Some(e), b));
+    let mut found = Vec::new();
+    for home in experiments(results).unwrap_or_default() {
+        if experiment.is_none_or(|wanted| wanted == home) {
+            let runs = runs_in(&results.join(&home))?;
+            let fitting = runs.into_iter().filter(|run| !beginning.is_empty() && run.starts_with(beginning));
+            found.extend(fitting.map(|run| format!("{home}/{run}")));
+        }
+    }
+    match found.as_slice() {
+        [] => Err(unknown(results, name)),
+        [one] => Ok(results.join(one)),
+        _ => Err(UnknownRun::Many { name: name.to_owned(), among: found }),
+    }
+}
+
+fn unknown(results: &Path, name: &str) -> UnknownRun {
+    UnknownRun::None { name: name.to_owned(), results: results.to_owned() }
+}
+
+/// The run that began last.
+fn latest(home: &Path) -> Option<PathBuf> {
+    let runs = runs_in(home).ok()?.into_iter().map(|name| listed("", home, name));
+    runs.filter(|run| run.summary.is_ok()).max_by(|a, b| age(a).cmp(&age(b))).map(|run| run.folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(results: &Path, run: &str, started: &str) {
+        let folder = results.join(run);
+        files::create_dir_all(&folder).unwrap();
+        let record = format!(
+            r#"{{"format":"2.1","run":{{"id":"x","started":"{started}"}},"network":{{"layers":[1]}},
+                "verdict":"pass","variants":[],"host":{{"cpu":"c","cores":2}}}}"#
+        );
+        files::write(&folder.join("record.json"), record.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_name_means_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path();
+        put(results, "a/2026-9", "2026-09-01T00:00:00Z");
+        put(results, "a/2026-7", "2026-07-01T00:00:00Z");
+        put(results, "b/reference", "2026-01-01T00:00:00Z");
+        files::create_dir_all(&results.join("a/.draft-2027")).unwrap();
+        let means = |name: &str| find(results, name).map(|path| path.strip_prefix(results).unwrap().to_owned());
+        assert_eq!(means("a").unwrap(), Path::new("a/2026-9"));
+        assert_eq!(means("ref").unwrap(), Path::new("b/reference"));
+        assert_eq!(means("a/2026-7").unwrap(), Path::new("a/2026-7"));
+        assert!(matches!(means("2026").unwrap_err(), UnknownRun::Many { among, .. } if among.len() == 2));
+        assert!(matches!(means("c").unwrap_err(), UnknownRun::None { .. }));
+        assert_eq!(find(results, results.join("a").to_str().unwrap()).unwrap(), results.join("a/2026-9"));
+
+        files::write(&results.join("a/2026-9/record.json"), b"{").unwrap();
+        let names: Vec<String> = list(results).unwrap().into_iter().map(|run| run.name).collect();
+        assert_eq!(names, ["2026-7", "2026-9", "reference"]);
+        assert_eq!(means("a").unwrap(), Path::new("a/2026-7"), "one that cannot be read is not meant");
+    }
+}
