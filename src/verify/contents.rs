@@ -39,7 +39,7 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     } else {
         found.skipped.push(format!("the tables: their columns are those of format {}", record.format));
     }
-    found.group("the artefacts at hand are those of the record", |found| run.artefacts(found));
+    found.group("the artefacts are those of the record", |found| run.artefacts(found));
 }
 
 struct Run<'a> {
@@ -218,8 +218,12 @@ impl Run<'_> {
     }
 
     fn artefacts(&self, found: &mut Verified) {
+        let sums = self.text("SHA256SUMS").unwrap_or_default();
         for measured in self.record.variants.iter().filter_map(VariantResult::measured) {
             let facts = &measured.artefact;
+            if !sums.lines().any(|line| line == format!("{}  {}", facts.sha256, facts.path)) {
+                found.problem("SHA256SUMS", format!("it has not the record's digest of `{}`", facts.path));
+            }
             let Ok(bytes) = files::read(&self.folder.join(&facts.path)) else { continue };
             if bytes.len() as u64 != facts.bytes || Digest::of(&bytes) != facts.sha256 {
                 found.problem(&facts.path, "it is not the artefact that the record has the digest of");

@@ -45,4 +45,5 @@ mod python;
 mod runs;
 /// Every zoo model in FP32, from both of PyTorch's exporters, and in INT8.
 #[cfg(feature = "torch")]
+mod verifies;
 mod zoo;
