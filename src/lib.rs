@@ -9,7 +9,7 @@
 //! 3. `codec`: ONNX in, TorchScript out · `quantize`: observers and parameters · `record`: what a
 //!    run leaves behind
 //! 4. `backend`: engines · `diagnose`: record → findings and verdict · `report`: record → text · `history`: the runs
-//!    there are
+//!    there are · `diff`: two runs side by side
 //! 5. `inspect`: a manifest against the world · `doctor`: what this machine can do · `fetch`: files
 //!    from elsewhere, verified
 //! 6. `pipeline`: one file per stage · `scaffold`: a manifest for a model and data never seen ·
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod codec;
 pub mod dataset;
 pub mod diagnose;
+pub mod diff;
 pub mod doctor;
 pub mod fetch;
 pub mod graph;

@@ -4,6 +4,7 @@
 pub mod bootstrap;
 pub mod paired;
 pub mod proportion;
+pub mod ratio;
 pub mod sample;
 
 use serde::{Deserialize, Serialize};

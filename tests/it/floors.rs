@@ -5,7 +5,7 @@ use requant::base::files;
 use crate::lab;
 
 /// Every room and its floor, as `src/lib.rs` lists them.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("base", 0),
     ("stats", 1),
     ("tensor", 1),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("diagnose", 4),
     ("report", 4),
     ("history", 4),
+    ("diff", 4),
     ("inspect", 5),
     ("doctor", 5),
     ("fetch", 5),

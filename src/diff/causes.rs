@@ -1,0 +1,154 @@
+//! What was different before anything was computed, ranked by how likely it explains a result.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::record::Record;
+
+/// Where a difference lies; the first explains the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rank {
+    Manifest,
+    Inputs,
+    Versions,
+    Machine,
+}
+
+/// A value that the runs do not share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    pub rank: Rank,
+    /// Dotted, as in the manifest or the record.
+    pub key: String,
+    /// Absent where that run has none.
+    pub a: Option<String>,
+    pub b: Option<String>,
+}
+
+/// Tables of the manifest by how directly they change a result.
+const TABLES: [&str; 10] =
+    ["quantize", "calibration", "model", "dataset", "evaluation", "variant", "compute", "benchmark", "goals", "report"];
+
+/// Settings that say nothing of a result, and pins, whose contents are compared themselves.
+fn is_silent(key: &str) -> bool {
+    const PINS: [&str; 4] = ["model.sha256", "dataset.sha256", "calibration.sha256", "evaluation.sha256"];
+    ["name", "description", "schema"].contains(&key) || PINS.contains(&key) || key.ends_with(".source.url")
+}
+
+pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut compare = |rank: Rank, of: fn(&Record) -> Value| {
+        let (left, right) = (flat(&of(a)), flat(&of(b)));
+        let keys: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+        for key in keys.into_iter().filter(|key| !(rank == Rank::Manifest && is_silent(key))) {
+            let (x, y) = (left.get(key), right.get(key));
+            // What an earlier format does not know is no difference.
+            let unknown = a.format != b.format && rank > Rank::Inputs && (x.is_none() || y.is_none());
+            if x != y && !unknown {
+                changes.push(Change { rank, key: key.clone(), a: x.cloned(), b: y.cloned() });
+            }
+        }
+    };
+    compare(Rank::Manifest, |record| serde_json::to_value(&record.settings).unwrap_or_default());
+    compare(Rank::Inputs, inputs);
+    compare(Rank::Versions, versions);
+    compare(Rank::Machine, machine);
+    changes.sort_by_key(|change| (change.rank, table(change)));
+    changes
+}
+
+fn table(change: &Change) -> usize {
+    let first = change.key.split('.').next().unwrap_or_default();
+    TABLES.iter().position(|table| *table == first).unwrap_or(TABLES.len())
+}
+
+fn inputs(record: &Record) -> Value {
+    let inputs = &record.inputs;
+    json!({
+        "model": { "sha256": inputs.model.sha256 },
+        "dataset": { "sha256": inputs.dataset.sha256 },
+        "calibration": { "sha256": inputs.calibration.sha256 },
+        "evaluation": { "sha256": inputs.evaluation.sha256 },
+    })
+}
+
+fn versions(record: &Record) -> Value {
+    let git = record.provenance.as_ref().and_then(|provenance| provenance.git.as_ref());
+    json!({
+        "requant": record.requant,
+        "libtorch": record.runtime.libtorch,
+        "libtorch_build": record.runtime.build,
+        "dependencies": record.provenance.as_ref().map(|provenance| provenance.dependencies),
+        "program": record.provenance.as_ref().and_then(|provenance| provenance.binary),
+        "commit": git.map(|git| &git.id),
+        "changes_since_commit": git.and_then(|git| git.patch),
+        "report_template": record.inputs.template,
+    })
+}
+
+fn machine(record: &Record) -> Value {
+    let runtime = &record.runtime;
+    let mut host = serde_json::to_value(&record.host).unwrap_or_default();
+    if let Some(host) = host.as_object_mut() {
+        host.insert("isa_flags".into(), json!(record.host.isa_flags.join(" ")));
+        host.insert("caches".into(), json!(record.host.caches.join(", ")));
+        host.insert("gpus".into(), json!(record.host.gpus.join(", ")));
+        host.insert("kernels".into(), json!(runtime.cpu_capability));
+        host.insert("threads".into(), json!(runtime.threads));
+        host.insert("environment".into(), json!(runtime.environment));
+    }
+    host
+}
+
+/// Every value by its dotted key; tables with a name go by it, empty values are left out.
+fn flat(value: &Value) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    walk(value, "", &mut found);
+    found
+}
+
+fn walk(value: &Value, key: &str, found: &mut BTreeMap<String, String>) {
+    let below = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
+    match value {
+        Value::Null => {}
+        Value::Object(table) => table.iter().for_each(|(name, value)| walk(value, &below(name), found)),
+        Value::Array(tables) if tables.iter().any(Value::is_object) => {
+            for (position, value) in tables.iter().enumerate() {
+                let name = value.get("name").and_then(Value::as_str);
+                walk(value, &below(name.unwrap_or(&position.to_string())), found);
+            }
+        }
+        Value::Array(items) if items.is_empty() => {}
+        Value::String(text) if text.is_empty() => {}
+        Value::String(text) => {
+            found.insert(key.to_owned(), text.clone());
+        }
+        other => {
+            found.insert(key.to_owned(), other.to_string());
+        }
+    }
+}
+
+/// What makes times of one machine say nothing of another.
+const SPEED_KEYS: [&str; 9] =
+    ["cpu", "isa_flags", "cores", "memory_bytes", "virtual_machine", "governor", "kernels", "threads", "gpus"];
+
+/// Why the times are not comparable, if they are not.
+pub(super) fn against_speed(changes: &[Change]) -> Option<String> {
+    let telling = |change: &&Change| {
+        (change.rank == Rank::Machine && SPEED_KEYS.contains(&change.key.as_str()))
+            || (change.rank == Rank::Machine && change.key.starts_with("environment."))
+            || (change.rank == Rank::Manifest && change.key.starts_with("compute."))
+            || change.key == "libtorch"
+    };
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+    let words: Vec<String> = changes
+        .iter()
+        .filter(telling)
+        .map(|change| format!("{}: {} and {}", change.key, shown(&change.a), shown(&change.b)))
+        .collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}

@@ -1,0 +1,278 @@
+//! Whether a run reproduces another, level by level: what a level needs is judged before it.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::causes::Rank;
+use super::results::Standing;
+use super::{Diff, VariantDiff};
+
+/// What is compared, in the order in which one thing follows from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    Inputs,
+    Artefact,
+    Predictions,
+    Accuracy,
+    Speed,
+    Memory,
+}
+
+impl Level {
+    pub const ALL: [Self; 6] =
+        [Self::Inputs, Self::Artefact, Self::Predictions, Self::Accuracy, Self::Speed, Self::Memory];
+
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Inputs => "inputs",
+            Self::Artefact => "artefact",
+            Self::Predictions => "predictions",
+            Self::Accuracy => "accuracy",
+            Self::Speed => "speed",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// How a level of the new run stands to the old one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Likeness {
+    /// To the bit; of speed and memory, the same figures.
+    Identical,
+    /// Within the tolerance that `docs/reproduction.md` states.
+    Equivalent,
+    NotComparable,
+    Different,
+}
+
+impl Likeness {
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Identical => "identical",
+            Self::Equivalent => "equivalent",
+            Self::NotComparable => "not comparable",
+            Self::Different => "different",
+        }
+    }
+}
+
+/// What became of the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reproduction {
+    Reproduced,
+    NotReproduced,
+    Inconclusive,
+}
+
+impl fmt::Display for Reproduction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reproduced => "REPRODUCED",
+            Self::NotReproduced => "NOT REPRODUCED",
+            Self::Inconclusive => "INCONCLUSIVE",
+        })
+    }
+}
+
+/// One judged level.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judged {
+    pub level: Level,
+    pub likeness: Likeness,
+    pub because: String,
+}
+
+/// Relative tolerance of scales and SQNR for an artefact that is equivalent without being the same:
+/// calibration runs the network in FP32, whose last bits depend on the kernels.
+pub const SCALE_TOLERANCE: f64 = 1e-4;
+
+/// Largest ratio of memory that counts as equivalent: pages and allocators are not deterministic.
+pub const MEMORY_TOLERANCE: f64 = 0.1;
+
+/// Judges every level; A is the original.
+#[must_use]
+pub fn judge(diff: &Diff) -> Vec<Judged> {
+    let other_runtime = other_runtime(diff);
+    let mut judged = vec![inputs(diff)];
+    let levels: [(Level, fn(&VariantDiff, &Context<'_>) -> (Likeness, String)); 5] = [
+        (Level::Artefact, artefact),
+        (Level::Predictions, predictions),
+        (Level::Accuracy, accuracy),
+        (Level::Speed, speed),
+        (Level::Memory, memory),
+    ];
+    let context = Context { diff, other_runtime };
+    for (level, one) in levels {
+        let of = |variant: &VariantDiff| standing(variant).unwrap_or_else(|| one(variant, &context));
+        let mut each: Vec<(Likeness, String)> = diff
+            .variants
+            .iter()
+            .filter(|variant| variant.status_a.as_deref() == Some("measured"))
+            .map(|variant| {
+                let (likeness, because) = of(variant);
+                (likeness, format!("`{}` {because}", variant.name))
+            })
+            .collect();
+        each.sort_by_key(|(likeness, _)| std::cmp::Reverse(*likeness));
+        let likeness = each.first().map_or(Likeness::NotComparable, |(likeness, _)| *likeness);
+        let worst = each.iter().filter(|(other, _)| *other == likeness).map(|(_, because)| because.as_str());
+        let because = worst.collect::<Vec<_>>().join("; ");
+        let because = if because.is_empty() { "no variant was measured".to_owned() } else { because };
+        judged.push(Judged { level, likeness, because });
+    }
+    judged
+}
+
+/// The verdict over the levels up to `last`.
+#[must_use]
+pub fn verdict(judged: &[Judged], last: Level) -> Reproduction {
+    let of = |wanted: Likeness, levels: &dyn Fn(Level) -> bool| {
+        judged.iter().any(|one| one.level <= last && levels(one.level) && one.likeness == wanted)
+    };
+    let decided = |level: Level| level <= Level::Accuracy;
+    if of(Likeness::Different, &decided) {
+        Reproduction::NotReproduced
+    } else if of(Likeness::NotComparable, &decided) || of(Likeness::Different, &|level| !decided(level)) {
+        // A time or a footprint that moved refutes no result; it leaves open whether it is one.
+        Reproduction::Inconclusive
+    } else {
+        Reproduction::Reproduced
+    }
+}
+
+struct Context<'a> {
+    diff: &'a Diff,
+    /// In what the arithmetic may differ, if it may.
+    other_runtime: Option<String>,
+}
+
+/// What changes the last bits of floating-point results.
+fn other_runtime(diff: &Diff) -> Option<String> {
+    const TELLING: [&str; 5] = ["libtorch", "kernels", "threads", "isa_flags", "cpu"];
+    let telling = |key: &str| TELLING.contains(&key) || key.starts_with("compute.") || key.starts_with("environment.");
+    let keys = diff.causes.iter().filter(|change| change.rank >= Rank::Versions || change.key.starts_with("compute."));
+    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
+    let words: Vec<String> = keys
+        .filter(|change| telling(&change.key))
+        .map(|change| format!("{} was {} and is {}", change.key, shown(&change.a), shown(&change.b)))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// A variant that was not measured again decides its levels by that.
+fn standing(variant: &VariantDiff) -> Option<(Likeness, String)> {
+    match variant.status_b.as_deref() {
+        Some("measured") => None,
+        Some(status) if status.starts_with("missing") => Some((Likeness::NotComparable, format!("is {status}"))),
+        Some(status) => Some((Likeness::Different, status.to_owned())),
+        None => Some((Likeness::Different, "was not run".to_owned())),
+    }
+}
+
+fn inputs(diff: &Diff) -> Judged {
+    const NOT_SCIENCE: [&str; 3] = ["goals", "report", "record"];
+    let table = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+    let changed: Vec<&str> = diff
+        .causes
+        .iter()
+        .filter(|change| change.rank <= Rank::Inputs && !NOT_SCIENCE.contains(&table(&change.key).as_str()))
+        .map(|change| change.key.as_str())
+        .collect();
+    let (likeness, because) = if changed.is_empty() {
+        (Likeness::Identical, "model, dataset, subsets and settings are the same".to_owned())
+    } else {
+        (Likeness::Different, format!("{} differ", changed.join(", ")))
+    };
+    Judged { level: Level::Inputs, likeness, because }
+}
+
+fn artefact(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
+    if variant.same_artefact == Some(true) {
+        return (Likeness::Identical, "is the same to the bit".to_owned());
+    }
+    let far: Vec<&str> =
+        context.diff.layers.iter().filter(|l| !l.is_within(SCALE_TOLERANCE)).map(|l| l.layer.as_str()).collect();
+    let why = context.other_runtime.as_ref().map(|other| format!("; {other}")).unwrap_or_default();
+    if far.is_empty() {
+        (Likeness::Equivalent, format!("has other bytes, with every scale within {SCALE_TOLERANCE:e}{why}"))
+    } else {
+        (Likeness::Different, format!("has other parameters in {} layers, first `{}`{why}", far.len(), far[0]))
+    }
+}
+
+fn predictions(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
+    let Some(pairs) = &variant.pairs else {
+        let because = context.diff.no_pairs_because.clone().unwrap_or_else(|| "has no predictions".to_owned());
+        return (Likeness::NotComparable, because);
+    };
+    let (n, flips) = (pairs.counts.n(), pairs.flips.len());
+    match (flips, pairs.other_margins, &context.other_runtime) {
+        (0, 0, _) => (Likeness::Identical, format!("gives the same {n} classes and margins, to the bit")),
+        (0, margins, _) => (Likeness::Equivalent, format!("gives the same {n} classes; {margins} margins differ")),
+        (_, _, Some(other)) => {
+            (Likeness::NotComparable, format!("puts {flips} of {n} samples into another class, but {other}"))
+        }
+        (_, _, None) => (Likeness::Different, format!("puts {flips} of {n} samples into another class")),
+    }
+}
+
+fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
+    let Some(accuracy) = variant.quantity("accuracy") else {
+        return (Likeness::NotComparable, "has no accuracy".to_owned());
+    };
+    let percent = crate::base::units::percent;
+    let figures = format!("{} and {}", percent(accuracy.a.value), percent(accuracy.b.value));
+    match accuracy.standing {
+        Standing::Same => (Likeness::Identical, format!("has {} twice", percent(accuracy.a.value))),
+        Standing::NoDifference | Standing::NotComparable => {
+            (Likeness::Equivalent, format!("has {figures}, which chance explains"))
+        }
+        Standing::Differs => (Likeness::Different, format!("has {figures}")),
+    }
+}
+
+fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
+    if let Some(why) = &context.diff.no_speed_because {
+        return (Likeness::NotComparable, format!("ran elsewhere ({why})"));
+    }
+    let latencies = || variant.quantities.iter().filter(|quantity| quantity.name.starts_with("latency"));
+    let apart = latencies().find(|quantity| quantity.standing == Standing::Differs);
+    let Some(apart) = apart else {
+        return if latencies().next().is_some() {
+            (Likeness::Equivalent, "takes as long, within intervals and noise floor".to_owned())
+        } else {
+            (Likeness::NotComparable, "has no times".to_owned())
+        };
+    };
+    let ratio = apart.change.map_or(f64::NAN, |change| change.value);
+    let said = format!("takes {} of the {}", crate::base::units::times(ratio), apart.name);
+    if context.diff.virtual_machine {
+        (Likeness::NotComparable, format!("{said}, on a virtual machine, whose processor others share"))
+    } else {
+        (Likeness::Different, said)
+    }
+}
+
+fn memory(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
+    if let Some(other) = &context.other_runtime {
+        return (Likeness::NotComparable, format!("ran under another runtime ({other})"));
+    }
+    let Some(memory) = variant.quantity("memory of inference") else {
+        return (Likeness::NotComparable, "has no memory figures".to_owned());
+    };
+    let ratio = memory.b.value / memory.a.value;
+    let figures = format!("peaks at {} of the original", crate::base::units::times(ratio));
+    if memory.a == memory.b {
+        (Likeness::Identical, figures)
+    } else if ratio.max(1.0 / ratio) <= 1.0 + MEMORY_TOLERANCE {
+        (Likeness::Equivalent, figures)
+    } else {
+        (Likeness::Different, figures)
+    }
+}

@@ -1,0 +1,263 @@
+//! A diff as tables of text, and those as a terminal or a markdown page.
+
+use super::causes::{Change, Rank};
+use super::layers::{LayerChange, State};
+use super::levels::Judged;
+use super::results::{Flip, Quantity, Standing};
+use super::{Diff, VariantDiff};
+use crate::base::units::{self, ABSENT, counted};
+use crate::stats::Estimate;
+
+/// How a page is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    Terminal,
+    Markdown,
+}
+
+/// A title, sentences, and a table with its header first.
+#[derive(Debug, Default)]
+pub(super) struct Section {
+    pub(super) title: String,
+    pub(super) lines: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+/// Longer lists end in a count; the JSON has all of it.
+const MOST_LAYERS: usize = 12;
+const MOST_FLIPS: usize = 20;
+
+/// The whole diff; `judged` is given where B was to reproduce A.
+#[must_use]
+pub fn render(diff: &Diff, judged: &[Judged], layout: Layout) -> String {
+    let mut sections = vec![head(diff)];
+    sections.extend(levels(judged));
+    sections.extend(causes(&diff.causes));
+    sections.extend(judgements(diff));
+    sections.extend(results(diff));
+    sections.extend(diff.variants.iter().filter_map(flips));
+    sections.extend(layers(&diff.layers));
+    set(&sections, layout)
+}
+
+/// Sections, one after the other.
+pub(super) fn set(sections: &[Section], layout: Layout) -> String {
+    let one = |section: &Section| match layout {
+        Layout::Terminal => terminal(section),
+        Layout::Markdown => markdown(section),
+    };
+    sections.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn terminal(section: &Section) -> String {
+    let mut out = format!("{}\n", section.title);
+    section.lines.iter().for_each(|line| out += &format!("  {line}\n"));
+    let columns = section.rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width =
+        |column: usize| section.rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &section.rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        out += &format!("  {}\n", cells.join("  ").trim_end());
+    }
+    out
+}
+
+fn markdown(section: &Section) -> String {
+    let mut out = format!("## {}\n", escaped(&section.title));
+    section.lines.iter().for_each(|line| out += &format!("\n{}\n", escaped(line)));
+    for (number, row) in section.rows.iter().enumerate() {
+        let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+        if number == 0 {
+            out.push('\n');
+        }
+        out += &format!("| {} |\n", cells.join(" | "));
+        if number == 0 {
+            out += &format!("|{}\n", "---|".repeat(row.len()));
+        }
+    }
+    out
+}
+
+/// Text that markdown leaves as it is; class and layer names may hold anything.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '|' | '<' | '*' | '_' | '[' | ']' | '\\' => out.extend(['\\', c]),
+            '\n' | '\r' => out.push(' '),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
+    cells.map(str::to_owned).to_vec()
+}
+
+fn head(diff: &Diff) -> Section {
+    let line =
+        |letter: &str, named: &super::Named| format!("{letter}: {} ({}, {})", named.name, named.id, named.started);
+    let mut lines = vec![line("A", &diff.a), line("B", &diff.b)];
+    if diff.a.format != diff.b.format {
+        let (a, b) = (&diff.a.format, &diff.b.format);
+        lines.push(format!("records of formats {a} and {b}: what the older does not know is not compared"));
+    }
+    let title = if diff.is_empty() {
+        "No difference"
+    } else if diff.results_differ() {
+        "The results differ"
+    } else {
+        "The results are the same; what they were made with differs"
+    };
+    Section { title: title.to_owned(), lines, rows: Vec::new() }
+}
+
+fn levels(judged: &[Judged]) -> Option<Section> {
+    if judged.is_empty() {
+        return None;
+    }
+    let mut rows = vec![row(["level", "likeness", "because"])];
+    rows.extend(judged.iter().map(|one| row([one.level.word(), one.likeness.word(), &one.because])));
+    Some(Section { title: "Level by level".to_owned(), rows, ..Section::default() })
+}
+
+/// Digests are shown by their beginnings.
+pub(super) fn short(value: Option<&String>) -> String {
+    let is_digest = |text: &str| text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match value {
+        None => ABSENT.to_owned(),
+        Some(text) if is_digest(text) => format!("{}…", &text[..12]),
+        Some(text) => text.clone(),
+    }
+}
+
+fn causes(changes: &[Change]) -> Option<Section> {
+    if changes.is_empty() {
+        return None;
+    }
+    let mut rows = vec![row(["where", "what", "A", "B"])];
+    for change in changes {
+        let rank = match change.rank {
+            Rank::Manifest => "manifest",
+            Rank::Inputs => "inputs",
+            Rank::Versions => "versions",
+            Rank::Machine => "machine",
+        };
+        rows.push(row([rank, &change.key, &short(change.a.as_ref()), &short(change.b.as_ref())]));
+    }
+    Some(Section { title: "What may explain it, the likeliest first".to_owned(), rows, ..Section::default() })
+}
+
+fn judgements(diff: &Diff) -> Option<Section> {
+    if diff.judgements.is_empty() {
+        return None;
+    }
+    let mut rows = vec![row(["judgement", "A", "B"])];
+    rows.extend(diff.judgements.iter().map(|turned| row([&turned.what, &turned.a, &turned.b])));
+    Some(Section { title: "Judgements".to_owned(), rows, ..Section::default() })
+}
+
+fn results(diff: &Diff) -> Option<Section> {
+    let mut rows = vec![row(["variant", "quantity", "A", "B", "change", ""])];
+    for variant in &diff.variants {
+        let missing = |status: &Option<String>| status.clone().unwrap_or_else(|| "no such variant".to_owned());
+        let (a, b) = (missing(&variant.status_a), missing(&variant.status_b));
+        if a != b {
+            rows.push(row([&variant.name, "status", &a, &b, "", "≠"]));
+        }
+        if variant.same_artefact == Some(false) {
+            rows.push(row([&variant.name, "artefact", "", "", "other bytes", "≠"]));
+        }
+        let apart = variant.quantities.iter().filter(|quantity| quantity.standing != Standing::Same);
+        rows.extend(apart.map(|quantity| quantity_row(&variant.name, quantity)));
+    }
+    let mut lines = Vec::new();
+    if rows.len() > 1 {
+        lines.extend(diff.no_speed_because.as_ref().map(|why| format!("Speed is not compared: {why}.")));
+        lines.extend(diff.no_pairs_because.as_ref().map(|why| format!("Answers are not paired: {why}.")));
+        lines.push("~ no difference beyond chance and noise floor, ≠ a difference, ? not comparable".to_owned());
+    } else {
+        return None;
+    }
+    Some(Section { title: "Results, with 95 % intervals".to_owned(), lines, rows })
+}
+
+fn quantity_row(variant: &str, quantity: &Quantity) -> Vec<String> {
+    let accuracy = quantity.name == "accuracy";
+    let value = |estimate: Estimate| match quantity.name.split(' ').next() {
+        Some("accuracy") => units::percent(estimate.value),
+        Some("latency") => units::milliseconds(estimate.value),
+        Some("speedup") => units::times(estimate.value),
+        _ => format!("{:.2} MB", estimate.value / 1e6),
+    };
+    let change = quantity.change.map_or_else(String::new, |change| {
+        let Estimate { value, low, high, .. } = change;
+        if accuracy {
+            let [value, low, high] = [value, low, high].map(|fraction| units::signed(fraction * 100.0, 2));
+            format!("{value} points ({low} to {high})")
+        } else {
+            format!("{value:.2}× ({low:.2} to {high:.2})")
+        }
+    });
+    let sign = match quantity.standing {
+        Standing::Same => "=",
+        Standing::NoDifference => "~",
+        Standing::Differs => "≠",
+        Standing::NotComparable => "?",
+    };
+    row([variant, &quantity.name, &value(quantity.a), &value(quantity.b), &change, sign])
+}
+
+fn flips(variant: &VariantDiff) -> Option<Section> {
+    let pairs = variant.pairs.as_ref().filter(|pairs| !pairs.flips.is_empty())?;
+    let (counts, shown) = (&pairs.counts, pairs.flips.len().min(MOST_FLIPS));
+    let mut lines = vec![format!(
+        "{} of {} in another class: {} right only in A, {} right only in B; exact McNemar p = {:.3}",
+        counted(pairs.flips.len(), "sample"),
+        counts.n(),
+        counts.only_first,
+        counts.only_second,
+        pairs.p_value
+    )];
+    if pairs.flips.len() > shown {
+        lines.push(format!("The first {shown}; `--format json` has all."));
+    }
+    let mut rows = vec![row(["sample", "label", "A", "margin", "B", "margin"])];
+    rows.extend(pairs.flips.iter().take(shown).map(|flip| {
+        let Flip { sample, label, a, b, margin_a, margin_b } = flip;
+        row([sample, label, a, &format!("{margin_a:.3}"), b, &format!("{margin_b:.3}")])
+    }));
+    Some(Section { title: format!("Flips of {}", variant.name), lines, rows })
+}
+
+fn layers(changes: &[LayerChange]) -> Option<Section> {
+    if changes.is_empty() {
+        return None;
+    }
+    let mut lines = vec![format!("{} differ, the farthest apart first.", counted(changes.len(), "layer"))];
+    if changes.len() > MOST_LAYERS {
+        lines.push(format!("The first {MOST_LAYERS}; `--format json` has all."));
+    }
+    let mut rows = vec![row(["layer", "form", "range", "scale", "weight SQNR"])];
+    rows.extend(changes.iter().take(MOST_LAYERS).map(layer_row));
+    Some(Section { title: "Layers".to_owned(), lines, rows })
+}
+
+/// Each cell is `A → B`, or the one value that both share.
+fn layer_row(change: &LayerChange) -> Vec<String> {
+    let cell = |show: &dyn Fn(&State) -> String| {
+        let of = |state: &Option<State>| state.as_ref().map_or_else(|| "absent".to_owned(), show);
+        let (a, b) = (of(&change.a), of(&change.b));
+        if a == b { a } else { format!("{a} → {b}") }
+    };
+    let number = |value: Option<f64>| value.map_or_else(|| ABSENT.to_owned(), |value| format!("{value:.6}"));
+    let form = |state: &State| format!("{} in {}", state.operator, if state.quantized { "INT8" } else { "float" });
+    let range = |state: &State| match state.low.zip(state.high) {
+        Some((low, high)) => format!("{low:.4} to {high:.4}"),
+        None => ABSENT.to_owned(),
+    };
+    let sqnr = |state: &State| state.sqnr_db.map_or_else(|| ABSENT.to_owned(), |db| format!("{db:.2} dB"));
+    vec![change.layer.clone(), cell(&form), cell(&range), cell(&|state| number(state.scale)), cell(&sqnr)]
+}
