@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(
     version,
     about,
-    after_help = "Exit codes: 0 goals met and checks passed, 1 one failed, 2 wrong input, 3 inconclusive, \
+    after_help = "Exit codes: 0 goals met, checks passed, run reproduced, 1 one was not, 2 wrong input, 3 inconclusive, \
     4 a required engine is missing, 5 a pinned digest does not match, 70 a bug in requant, 130 interrupted."
 )]
 pub(super) struct Args {
@@ -74,6 +74,9 @@ pub(super) enum Verb {
         /// Where runs are kept
         #[arg(long, default_value = "results", value_name = "DIR")]
         results: PathBuf,
+        /// Afterwards show in what it differs from this run
+        #[arg(long, value_name = "RUN")]
+        against: Option<String>,
     },
     /// Print a run's report, rendered anew from its record
     Report {
@@ -85,6 +88,33 @@ pub(super) enum Verb {
         /// Where runs are kept
         #[arg(long, default_value = "results", value_name = "DIR")]
         results: PathBuf,
+    },
+    /// Run a past run again as it was, and judge level by level whether it is reproduced
+    Rerun {
+        /// A run's folder, its name, or an experiment for its latest run
+        run: String,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
+        /// The last level that the verdict depends on
+        #[arg(long, default_value = "memory", value_name = "LEVEL",
+            value_parser = ["inputs", "artefact", "predictions", "accuracy", "speed", "memory"])]
+        to: String,
+    },
+    /// Show in what runs differ: causes, results, flipped samples, layers
+    Diff {
+        /// Two or more runs: folders, names, experiments for their latest run, or record files
+        #[arg(required = true, num_args = 2.., value_name = "RUN")]
+        runs: Vec<String>,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = DiffFormat::Terminal)]
+        format: DiffFormat,
+        /// Exit with 1 where the results differ by more than chance
+        #[arg(long)]
+        check: bool,
     },
     /// List experiments and their runs
     List {
@@ -151,6 +181,15 @@ pub(super) struct Layers {
     /// Override a setting, such as `compute.threads=4`; the report says so
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) set: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DiffFormat {
+    Terminal,
+    /// A markdown page
+    Md,
+    /// One JSON document
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

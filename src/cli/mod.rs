@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod clean;
 mod complaint;
+mod diff;
 mod doctor;
 mod engine;
 mod exit;
@@ -14,6 +15,7 @@ mod new;
 mod pin;
 mod progress;
 mod report;
+mod rerun;
 mod run;
 mod schema;
 mod settings;
@@ -47,7 +49,11 @@ pub fn main() -> Exit {
         Verb::Check { manifests, layers, format } => check::check(manifests, &layers.resolve(), format),
         Verb::Pin { manifest, check, from } => pin::pin(&manifest, check, from.as_deref()),
         Verb::Fetch { manifest, timeout } => fetch::fetch(&manifest, timeout),
-        Verb::Run { manifest, layers, results } => run::run(&manifest, &layers.resolve(), &results),
+        Verb::Run { manifest, layers, results, against } => {
+            run::run(&manifest, &layers.resolve(), &results, against.as_deref())
+        }
+        Verb::Rerun { run, results, to } => rerun::rerun(&run, &results, &to),
+        Verb::Diff { runs, results, format, check } => diff::diff(&runs, &results, format, check),
         Verb::Report { run, template, results } => report::report(&run, template.as_deref(), &results),
         Verb::List { filters, results, format } => list::list(&results, &filters, format),
         Verb::Show { run, results } => show::show(&run, &results),

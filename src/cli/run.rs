@@ -5,32 +5,41 @@ use std::process::Command;
 
 use super::gauge::Gauge;
 use super::progress::Progress;
-use super::{Exit, engine, print};
+use super::{Exit, diff, engine, print};
 use crate::base::explain::Failure;
-use crate::manifest::{self, Overrides};
+use crate::diff::{Diff, Layout};
+use crate::manifest::{self, Overrides, Resolved};
 use crate::pipeline::{self, Finished, Surroundings};
+use crate::record::format::Repeated;
 use crate::report::terminal;
 
-pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path) -> Result<Exit, Failure> {
+pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: Option<&str>) -> Result<Exit, Failure> {
     let resolved = manifest::load(path, overrides)?;
+    // Read first: after the run an experiment's name would mean the run itself.
+    let other = against.map(|name| diff::side(results, name)).transpose()?;
     engine::enter(&resolved.manifest.compute)?;
+    let Finished { record, folder } = execute(resolved, results, None)?;
+    if let Some(other) = other {
+        let own = crate::diff::load(&folder, folder.display().to_string())?;
+        print(&format!("\n{}", crate::diff::render(&Diff::of(&other, &own), &[], Layout::Terminal)));
+    }
+    Ok(Exit::from(record.verdict))
+}
+
+/// Runs a resolved manifest and prints what came of it.
+pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeated>) -> Result<Finished, Failure> {
     let own = own_path()?;
     let worker = || {
         let mut command = Command::new(&own);
         command.arg("worker");
         command
     };
-    let around = Surroundings {
-        results,
-        events: &Progress::new(),
-        meter: &Gauge::new("hashing"),
-        worker: &worker,
-        repeats: None,
-    };
-    let Finished { record, folder } = pipeline::run(resolved, &around)?;
-    print(&terminal::summary(&record));
-    print(&format!("report: {}\n", folder.join("report.md").display()));
-    Ok(Exit::from(record.verdict))
+    let (events, meter) = (Progress::new(), Gauge::new("hashing"));
+    let around = Surroundings { results, events: &events, meter: &meter, worker: &worker, repeats };
+    let finished = pipeline::run(resolved, &around)?;
+    print(&terminal::summary(&finished.record));
+    print(&format!("report: {}\n", finished.folder.join("report.md").display()));
+    Ok(finished)
 }
 
 fn own_path() -> Result<PathBuf, Failure> {

@@ -6,7 +6,7 @@ use super::gauge::Gauge;
 use super::{Exit, print};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::history;
-use crate::verify::{self, Problem};
+use crate::verify::{self, Problem, Verified};
 
 pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
     let run = history::find(results, run)?;
@@ -21,10 +21,15 @@ pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
         print(&format!("{}: intact\n", run.display()));
         return Ok(Exit::Done);
     }
+    Err(broken(&found, "restore the run from where it was committed, or make a new one"))
+}
+
+/// What is wrong, each thing by the file it is in.
+pub(super) fn broken(found: &Verified, next: &str) -> Failure {
     let of = |Problem { file, what }: &Problem| Diagnostic::error(Cause::Integrity, format!("{file}: {what}"));
     let mut diagnostics: Vec<Diagnostic> = found.problems.iter().map(of).collect();
     if let Some(last) = diagnostics.last_mut() {
-        last.next_step = Some("restore the run from where it was committed, or `requant rerun` it".to_owned());
+        last.next_step = Some(next.to_owned());
     }
-    Err(diagnostics.into())
+    diagnostics.into()
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::causes::Rank;
 use super::results::Standing;
 use super::{Diff, VariantDiff};
+use crate::base::units;
 
 /// What is compared, in the order in which one thing follows from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -226,10 +227,9 @@ fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
     let Some(accuracy) = variant.quantity("accuracy") else {
         return (Likeness::NotComparable, "has no accuracy".to_owned());
     };
-    let percent = crate::base::units::percent;
-    let figures = format!("{} and {}", percent(accuracy.a.value), percent(accuracy.b.value));
+    let figures = format!("{} and {}", units::percent(accuracy.a.value), units::percent(accuracy.b.value));
     match accuracy.standing {
-        Standing::Same => (Likeness::Identical, format!("has {} twice", percent(accuracy.a.value))),
+        Standing::Same => (Likeness::Identical, format!("has {} twice", units::percent(accuracy.a.value))),
         Standing::NoDifference | Standing::NotComparable => {
             (Likeness::Equivalent, format!("has {figures}, which chance explains"))
         }
@@ -242,7 +242,7 @@ fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
         return (Likeness::NotComparable, format!("ran elsewhere ({why})"));
     }
     let latencies = || variant.quantities.iter().filter(|quantity| quantity.name.starts_with("latency"));
-    let apart = latencies().find(|quantity| quantity.standing == Standing::Differs);
+    let apart = latencies().find(|quantity| quantity.standing >= Standing::Differs);
     let Some(apart) = apart else {
         return if latencies().next().is_some() {
             (Likeness::Equivalent, "takes as long, within intervals and noise floor".to_owned())
@@ -251,11 +251,10 @@ fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
         };
     };
     let ratio = apart.change.map_or(f64::NAN, |change| change.value);
-    let said = format!("takes {} of the {}", crate::base::units::times(ratio), apart.name);
-    if context.diff.virtual_machine {
-        (Likeness::NotComparable, format!("{said}, on a virtual machine, whose processor others share"))
-    } else {
-        (Likeness::Different, said)
+    let said = format!("takes {} of the {}", units::times(ratio), apart.name);
+    match apart.standing {
+        Standing::NotComparable => (Likeness::NotComparable, format!("{said}, on a virtual machine")),
+        _ => (Likeness::Different, said),
     }
 }
 
@@ -267,7 +266,7 @@ fn memory(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
         return (Likeness::NotComparable, "has no memory figures".to_owned());
     };
     let ratio = memory.b.value / memory.a.value;
-    let figures = format!("peaks at {} of the original", crate::base::units::times(ratio));
+    let figures = format!("peaks at {} of the original", units::times(ratio));
     if memory.a == memory.b {
         (Likeness::Identical, figures)
     } else if ratio.max(1.0 / ratio) <= 1.0 + MEMORY_TOLERANCE {

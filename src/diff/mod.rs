@@ -86,15 +86,19 @@ impl Diff {
         let causes = causes::between(&a.record, &b.record);
         let no_speed_because = causes::against_speed(&causes);
         let no_pairs_because = results::against_pairs(a, b);
+        let virtual_machine = a.record.host.virtual_machine || b.record.host.virtual_machine;
+        let noise = [a, b].map(|side| side.record.settings.benchmark.noise_floor);
+        let floor = no_speed_because.is_none().then_some(noise[0].max(noise[1]));
+        let times = results::Times { floor, shared: virtual_machine };
         Self {
             format: FORMAT,
             a: named(a),
             b: named(b),
             judgements: judgements(&a.record, &b.record),
-            variants: results::between(a, b, no_speed_because.is_none(), no_pairs_because.is_none()),
+            variants: results::between(a, b, times, no_pairs_because.is_none()),
             layers: layers::between(&a.record.network.layers, &b.record.network.layers),
             causes,
-            virtual_machine: a.record.host.virtual_machine || b.record.host.virtual_machine,
+            virtual_machine,
             no_speed_because,
             no_pairs_because,
         }

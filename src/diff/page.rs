@@ -177,6 +177,9 @@ fn results(diff: &Diff) -> Option<Section> {
     if rows.len() > 1 {
         lines.extend(diff.no_speed_because.as_ref().map(|why| format!("Speed is not compared: {why}.")));
         lines.extend(diff.no_pairs_because.as_ref().map(|why| format!("Answers are not paired: {why}.")));
+        if diff.virtual_machine && diff.no_speed_because.is_none() {
+            lines.push("Times that stand apart are not compared: others share a virtual machine's processor.".into());
+        }
         lines.push("~ no difference beyond chance and noise floor, ≠ a difference, ? not comparable".to_owned());
     } else {
         return None;

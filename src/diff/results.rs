@@ -10,7 +10,7 @@ use crate::stats::paired::PairedCounts;
 use crate::stats::{Estimate, proportion, ratio};
 
 /// How a quantity of B stands to that of A.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Standing {
     /// The same figure.
@@ -94,11 +94,10 @@ pub(super) fn against_pairs(a: &Side, b: &Side) -> Option<String> {
     (left.samples != right.samples).then(|| "they were judged on other samples, or in another order".to_owned())
 }
 
-pub(super) fn between(a: &Side, b: &Side, speed: bool, pairs: bool) -> Vec<VariantDiff> {
+pub(super) fn between(a: &Side, b: &Side, times: Times, pairs: bool) -> Vec<VariantDiff> {
     let of = |side: &'_ Side, name: &str| side.record.variants.iter().find(|variant| variant.name == name).cloned();
     let only_b = b.record.variants.iter().filter(|variant| of(a, &variant.name).is_none());
     let names: Vec<&String> = a.record.variants.iter().chain(only_b).map(|variant| &variant.name).collect();
-    let floor = f64::max(a.record.settings.benchmark.noise_floor, b.record.settings.benchmark.noise_floor);
     let one = |name: &String| {
         let (left, right) = (of(a, name), of(b, name));
         let measured =
@@ -110,9 +109,7 @@ pub(super) fn between(a: &Side, b: &Side, speed: bool, pairs: bool) -> Vec<Varia
             status_a: left.as_ref().map(status),
             status_b: right.as_ref().map(status),
             same_artefact: measured.map(|(x, y)| x.artefact.sha256 == y.artefact.sha256),
-            quantities: measured
-                .map(|(x, y)| quantities(x, y, pairs.as_ref(), speed.then_some(floor)))
-                .unwrap_or_default(),
+            quantities: measured.map(|(x, y)| quantities(x, y, pairs.as_ref(), times)).unwrap_or_default(),
             pairs,
         }
     };
@@ -149,25 +146,34 @@ fn paired(a: &Answers, b: &Answers, name: &str) -> Option<Pairs> {
     })
 }
 
-/// `floor` is the noise floor of times; absent where times are not comparable.
-fn quantities(a: &Measured, b: &Measured, pairs: Option<&Pairs>, floor: Option<f64>) -> Vec<Quantity> {
+/// How times may be compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// Absent where they are not comparable at all.
+    pub(super) floor: Option<f64>,
+    /// Others share the processor of a virtual machine, more on one day than on another: that times are
+    /// equal says something, that they are not says nothing.
+    pub(super) shared: bool,
+}
+
+fn quantities(a: &Measured, b: &Measured, pairs: Option<&Pairs>, times: Times) -> Vec<Quantity> {
     let mut all = vec![accuracy(a, b, pairs)];
     for left in &a.latency {
         let Some(right) = b.latency.iter().find(|latency| latency.batch == left.batch) else { continue };
         let name = |what: &str| format!("{what} at batch {}", left.batch);
-        all.push(ratio_of(name("latency"), left.milliseconds, right.milliseconds, floor));
+        all.push(ratio_of(name("latency"), left.milliseconds, right.milliseconds, times));
         if let (Some(x), Some(y)) = (left.speedup, right.speedup) {
-            all.push(ratio_of(name("speedup"), x, y, floor));
+            all.push(ratio_of(name("speedup"), x, y, times));
         }
     }
     if let (Some(x), Some(y)) = (a.memory.inference, b.memory.inference) {
-        all.push(ratio_of("memory of inference".to_owned(), x, y, floor));
+        all.push(ratio_of("memory of inference".to_owned(), x, y, Times { shared: false, ..times }));
     }
     let bytes = |measured: &Measured| {
         let value = measured.artefact.bytes as f64;
         Estimate { value, low: value, high: value, n: 1 }
     };
-    all.push(ratio_of("size".to_owned(), bytes(a), bytes(b), Some(0.0)));
+    all.push(ratio_of("size".to_owned(), bytes(a), bytes(b), Times { floor: Some(0.0), shared: false }));
     all
 }
 
@@ -188,12 +194,13 @@ fn accuracy(a: &Measured, b: &Measured, pairs: Option<&Pairs>) -> Quantity {
     Quantity { name: "accuracy".to_owned(), a: a.accuracy, b: b.accuracy, change, standing }
 }
 
-fn ratio_of(name: String, a: Estimate, b: Estimate, floor: Option<f64>) -> Quantity {
-    let change = floor.and_then(|_| ratio::of(b, a));
-    let standing = match (change, floor) {
+fn ratio_of(name: String, a: Estimate, b: Estimate, times: Times) -> Quantity {
+    let change = times.floor.and_then(|_| ratio::of(b, a));
+    let standing = match (change, times.floor) {
         _ if a == b => Standing::Same,
         (Some(change), Some(floor)) => match effect(change, floor) {
             Effect::NoDifference => Standing::NoDifference,
+            Effect::Faster | Effect::Slower if times.shared => Standing::NotComparable,
             Effect::Faster | Effect::Slower => Standing::Differs,
         },
         _ => Standing::NotComparable,

@@ -47,19 +47,35 @@ impl Verified {
     }
 }
 
+/// Looks at everything in a run's folder.
+#[must_use]
+pub fn files_alone(folder: &Path) -> Verified {
+    look(folder).0
+}
+
 /// Looks at everything in a run's folder, and at the run's inputs where they are at hand.
 #[must_use]
 pub fn verify(folder: &Path, meter: &dyn Meter) -> Verified {
+    let (mut found, record) = look(folder);
+    if let Some(record) = record {
+        inputs::check(folder, &record, meter, &mut found);
+    }
+    found
+}
+
+fn look(folder: &Path) -> (Verified, Option<Record>) {
     let mut found = Verified::default();
     sums::check(folder, &mut found);
     match read(folder) {
         Ok(record) => {
             contents::check(folder, &record, &mut found);
-            inputs::check(folder, &record, meter, &mut found);
+            (found, Some(record))
         }
-        Err(error) => found.problem("record.json", error.to_string()),
+        Err(error) => {
+            found.problem("record.json", error.to_string());
+            (found, None)
+        }
     }
-    found
 }
 
 fn read(folder: &Path) -> Result<Record, RecordError> {

@@ -1,0 +1,63 @@
+//! `requant rerun`.
+
+use std::path::Path;
+
+use super::run::execute;
+use super::{Exit, engine, print, verify};
+use crate::base::digest::Digest;
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::files;
+use crate::diff::levels::{self, Level, Reproduction};
+use crate::diff::{self, Diff, Layout};
+use crate::history;
+use crate::manifest::{self, Resolved};
+use crate::record::format::Repeated;
+use crate::record::store;
+
+pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure> {
+    let folder = history::find(results, run)?;
+    if !folder.is_dir() {
+        let problem = Diagnostic::error(Cause::Input, format!("`{}` is a record alone", folder.display()));
+        return Err(problem.next("name the run's folder, whose settings and predictions are needed").into());
+    }
+    let original = diff::load(&folder, run.to_owned())?;
+    let resolved = settings(&folder, &original.record)?;
+    engine::enter(&resolved.manifest.compute)?;
+    intact(&folder)?;
+    let record = Digest::of(&files::read(&folder.join("record.json"))?);
+    let repeats = Repeated { id: original.record.run.id.clone(), record };
+    let finished = execute(resolved, results, Some(repeats))?;
+    let again = diff::load(&finished.folder, finished.folder.display().to_string())?;
+    let compared = Diff::of(&original, &again);
+    let judged = levels::judge(&compared);
+    print(&diff::render(&compared, &judged, Layout::Terminal));
+    let last = Level::ALL.into_iter().find(|level| level.word() == to).unwrap_or(Level::Memory);
+    let verdict = levels::verdict(&judged, last);
+    print(&format!("\n{}: {verdict}\n", original.record.run.id));
+    Ok(match verdict {
+        Reproduction::Reproduced => Exit::Done,
+        Reproduction::NotReproduced => Exit::Failed,
+        Reproduction::Inconclusive => Exit::Inconclusive,
+    })
+}
+
+/// What the run obeyed, with its paths as seen from where its inputs are today.
+fn settings(folder: &Path, record: &crate::record::Record) -> Result<Resolved, Failure> {
+    let Some(place) = store::manifest_place(folder, record) else {
+        let model = record.settings.model.path.display();
+        let message = format!("the inputs of the run are not at hand: `{model}` is nowhere above it");
+        let next = "start requant in the folder that the run was started in";
+        return Err(Diagnostic::error(Cause::Input, message).next(next).into());
+    };
+    manifest::restore(&place, files::read(&folder.join("resolved.toml"))?)
+}
+
+/// A run that was changed proves nothing by being repeated.
+fn intact(folder: &Path) -> Result<(), Failure> {
+    let found = crate::verify::files_alone(folder);
+    if found.problems.is_empty() {
+        Ok(())
+    } else {
+        Err(verify::broken(&found, "restore it from where it was committed"))
+    }
+}
