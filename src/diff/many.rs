@@ -38,7 +38,8 @@ fn figures(first: &Side, others: &[Diff]) -> Section {
 
 fn cell(variant: &VariantDiff, name: &str) -> String {
     let Some(quantity) = variant.quantities.iter().find(|quantity| quantity.name.starts_with(name)) else {
-        return variant.status_b.clone().filter(|status| status != "measured").unwrap_or_else(|| ABSENT.to_owned());
+        let status = variant.status_b.as_deref().and_then(|status| status.split(':').next()).unwrap_or_default();
+        return if name == "accuracy" && status != "measured" { status.to_owned() } else { ABSENT.to_owned() };
     };
     let value = quantity.b.value;
     let figure = match name {

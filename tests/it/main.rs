@@ -5,6 +5,7 @@ mod lab;
 /// `requant check`: what it says, and how it ends.
 mod checks;
 /// `requant fetch` from servers that cut, lie, stall and go in circles.
+mod diffs;
 mod fetches;
 /// The rooms import downwards only, and only one names tch.
 mod floors;
