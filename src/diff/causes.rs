@@ -1,6 +1,6 @@
 //! What was different before anything was computed, ranked by how likely it explains a result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -44,8 +44,10 @@ pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
     let redefined = (a.format == "1.0") != (b.format == "1.0");
     let mut compare = |rank: Rank, of: fn(&Record) -> Value| {
         let (left, right) = (flat(&of(a)), flat(&of(b)));
-        let keys: std::collections::BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-        for key in keys.into_iter().filter(|key| !(rank == Rank::Manifest && is_silent(key))) {
+        let whole = whole_tables(&left, &right);
+        let within = |key: &str| whole.iter().any(|(table, ..)| key.starts_with(&format!("{table}.")));
+        let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+        for key in keys.into_iter().filter(|key| !(rank == Rank::Manifest && is_silent(key)) && !within(key)) {
             let (x, y) = (left.get(key), right.get(key));
             // What an earlier format does not know is no difference.
             let unknown = a.format != b.format && rank > Rank::Inputs && (x.is_none() || y.is_none());
@@ -53,12 +55,13 @@ pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
                 changes.push(Change { rank, key: key.clone(), a: x.cloned(), b: y.cloned() });
             }
         }
+        changes.extend(whole.into_iter().map(|(key, a, b)| Change { rank, key, a, b }));
     };
     compare(Rank::Manifest, |record| serde_json::to_value(&record.settings).unwrap_or_default());
     compare(Rank::Inputs, inputs);
     compare(Rank::Versions, versions);
     compare(Rank::Machine, machine);
-    changes.sort_by_key(|change| (change.rank, table(change)));
+    changes.sort_by(|x, y| (x.rank, table(x), &x.key).cmp(&(y.rank, table(y), &y.key)));
     changes
 }
 
@@ -142,6 +145,21 @@ fn walk(value: &Value, key: &str, found: &mut BTreeMap<String, String>) {
 const SPEED_KEYS: [&str; 9] =
     ["cpu", "isa_flags", "cores", "memory", "virtual_machine", "governor", "kernels", "threads", "gpus"];
 
+/// Tables with a name, such as variants, that only one run has.
+fn whole_tables(
+    left: &BTreeMap<String, String>,
+    right: &BTreeMap<String, String>,
+) -> Vec<(String, Option<String>, Option<String>)> {
+    let only = |of: &BTreeMap<String, String>, other: &BTreeMap<String, String>| -> Vec<String> {
+        let names = of.keys().filter(|key| !other.contains_key(*key));
+        names.filter_map(|key| key.strip_suffix(".name").map(str::to_owned)).collect()
+    };
+    let there = || Some("present".to_owned());
+    let of_left = only(left, right).into_iter().map(|table| (table, there(), None));
+    let of_right = only(right, left).into_iter().map(|table| (table, None, there()));
+    of_left.chain(of_right).collect()
+}
+
 /// Why the times are not comparable, if they are not.
 pub(super) fn against_speed(changes: &[Change]) -> Option<String> {
     let telling = |change: &&Change| {
@@ -150,11 +168,6 @@ pub(super) fn against_speed(changes: &[Change]) -> Option<String> {
             || (change.rank == Rank::Manifest && change.key.starts_with("compute."))
             || change.key == "libtorch"
     };
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
-    let words: Vec<String> = changes
-        .iter()
-        .filter(telling)
-        .map(|change| format!("{}: {} and {}", change.key, shown(&change.a), shown(&change.b)))
-        .collect();
-    (!words.is_empty()).then(|| words.join("; "))
+    let keys: Vec<&str> = changes.iter().filter(telling).map(|change| change.key.as_str()).collect();
+    (!keys.is_empty()).then(|| format!("other {}", keys.join(", ")))
 }

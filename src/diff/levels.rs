@@ -111,23 +111,29 @@ pub fn judge(diff: &Diff) -> Vec<Judged> {
     let context = Context { diff, other_runtime };
     for (level, one) in levels {
         let of = |variant: &VariantDiff| standing(variant).unwrap_or_else(|| one(variant, &context));
-        let mut each: Vec<(Likeness, String)> = diff
-            .variants
-            .iter()
-            .filter(|variant| variant.status_a.as_deref() == Some("measured"))
-            .map(|variant| {
-                let (likeness, because) = of(variant);
-                (likeness, format!("`{}` {because}", variant.name))
-            })
-            .collect();
-        each.sort_by_key(|(likeness, _)| std::cmp::Reverse(*likeness));
-        let likeness = each.first().map_or(Likeness::NotComparable, |(likeness, _)| *likeness);
-        let worst = each.iter().filter(|(other, _)| *other == likeness).map(|(_, because)| because.as_str());
-        let because = worst.collect::<Vec<_>>().join("; ");
-        let because = if because.is_empty() { "no variant was measured".to_owned() } else { because };
+        let asked = diff.variants.iter().filter(|variant| variant.status_a.as_deref() == Some("measured"));
+        let each: Vec<(&str, (Likeness, String))> = asked.map(|variant| (variant.name.as_str(), of(variant))).collect();
+        let likeness = each.iter().map(|(_, (likeness, _))| *likeness).max().unwrap_or(Likeness::NotComparable);
+        let because =
+            reasons(each.iter().filter(|(_, one)| one.0 == likeness).map(|(name, one)| (*name, one.1.as_str())));
         judged.push(Judged { level, likeness, because });
     }
     judged
+}
+
+/// `` `a`, `b`: reason; `c`: another ``
+fn reasons<'a>(each: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut by_reason: Vec<(Vec<String>, &str)> = Vec::new();
+    for (name, reason) in each {
+        match by_reason.iter_mut().find(|(_, known)| *known == reason) {
+            Some((names, _)) => names.push(format!("`{name}`")),
+            None => by_reason.push((vec![format!("`{name}`")], reason)),
+        }
+    }
+    if by_reason.is_empty() {
+        return "no variant was measured".to_owned();
+    }
+    by_reason.iter().map(|(names, reason)| format!("{}: {reason}", names.join(", "))).collect::<Vec<_>>().join("; ")
 }
 
 /// The verdict over the levels up to `last`.
@@ -158,21 +164,17 @@ fn other_runtime(diff: &Diff) -> Option<String> {
     const TELLING: [&str; 5] = ["libtorch", "kernels", "threads", "isa_flags", "cpu"];
     let telling = |key: &str| TELLING.contains(&key) || key.starts_with("compute.") || key.starts_with("environment.");
     let keys = diff.causes.iter().filter(|change| change.rank >= Rank::Versions || change.key.starts_with("compute."));
-    let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| "not set".to_owned());
-    let words: Vec<String> = keys
-        .filter(|change| telling(&change.key))
-        .map(|change| format!("{} was {} and is {}", change.key, shown(&change.a), shown(&change.b)))
-        .collect();
-    (!words.is_empty()).then(|| words.join(", "))
+    let keys: Vec<&str> = keys.filter(|change| telling(&change.key)).map(|change| change.key.as_str()).collect();
+    (!keys.is_empty()).then(|| format!("under other {}", keys.join(", ")))
 }
 
 /// A variant that was not measured again decides its levels by that.
 fn standing(variant: &VariantDiff) -> Option<(Likeness, String)> {
     match variant.status_b.as_deref() {
         Some("measured") => None,
-        Some(status) if status.starts_with("missing") => Some((Likeness::NotComparable, format!("is {status}"))),
+        Some(status) if status.starts_with("missing") => Some((Likeness::NotComparable, status.to_owned())),
         Some(status) => Some((Likeness::Different, status.to_owned())),
-        None => Some((Likeness::Different, "was not run".to_owned())),
+        None => Some((Likeness::Different, "not run".to_owned())),
     }
 }
 
@@ -188,70 +190,71 @@ fn inputs(diff: &Diff) -> Judged {
     let (likeness, because) = if changed.is_empty() {
         (Likeness::Identical, "model, dataset, subsets and settings are the same".to_owned())
     } else {
-        (Likeness::Different, format!("{} differ", changed.join(", ")))
+        const SHOWN: usize = 4;
+        let more = changed.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (Likeness::Different, format!("other {}{more}", changed[..changed.len().min(SHOWN)].join(", ")))
     };
     Judged { level: Level::Inputs, likeness, because }
 }
 
 fn artefact(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
     if variant.same_artefact == Some(true) {
-        return (Likeness::Identical, "is the same to the bit".to_owned());
+        return (Likeness::Identical, "the same to the bit".to_owned());
     }
     let far: Vec<&str> =
         context.diff.layers.iter().filter(|l| !l.is_within(SCALE_TOLERANCE)).map(|l| l.layer.as_str()).collect();
-    let why = context.other_runtime.as_ref().map(|other| format!("; {other}")).unwrap_or_default();
+    let why = context.other_runtime.as_ref().map(|other| format!(", {other}")).unwrap_or_default();
     if far.is_empty() {
-        (Likeness::Equivalent, format!("has other bytes, with every scale within {SCALE_TOLERANCE:e}{why}"))
+        (Likeness::Equivalent, format!("other bytes, every scale within {SCALE_TOLERANCE:e}{why}"))
     } else {
-        (Likeness::Different, format!("has other parameters in {} layers, first `{}`{why}", far.len(), far[0]))
+        (Likeness::Different, format!("other parameters in {} layers, first `{}`{why}", far.len(), far[0]))
     }
 }
 
 fn predictions(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
     let Some(pairs) = &variant.pairs else {
-        let because = context.diff.no_pairs_because.clone().unwrap_or_else(|| "has no predictions".to_owned());
+        let because = context.diff.no_pairs_because.clone().unwrap_or_else(|| "no predictions".to_owned());
         return (Likeness::NotComparable, because);
     };
     let (n, flips) = (pairs.counts.n(), pairs.flips.len());
     match (flips, pairs.other_margins, &context.other_runtime) {
-        (0, 0, _) => (Likeness::Identical, format!("gives the same {n} classes and margins, to the bit")),
-        (0, margins, _) => (Likeness::Equivalent, format!("gives the same {n} classes; {margins} margins differ")),
-        (_, _, Some(other)) => {
-            (Likeness::NotComparable, format!("puts {flips} of {n} samples into another class, but {other}"))
-        }
-        (_, _, None) => (Likeness::Different, format!("puts {flips} of {n} samples into another class")),
+        (0, 0, _) => (Likeness::Identical, format!("the same {n} classes and margins, to the bit")),
+        (0, margins, _) => (Likeness::Equivalent, format!("the same {n} classes; {margins} margins differ")),
+        (_, _, Some(other)) => (Likeness::NotComparable, format!("{flips} of {n} samples in another class, {other}")),
+        (_, _, None) => (Likeness::Different, format!("{flips} of {n} samples in another class")),
     }
 }
 
 fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
     let Some(accuracy) = variant.quantity("accuracy") else {
-        return (Likeness::NotComparable, "has no accuracy".to_owned());
+        return (Likeness::NotComparable, "no accuracy".to_owned());
     };
     let figures = format!("{} and {}", units::percent(accuracy.a.value), units::percent(accuracy.b.value));
     match accuracy.standing {
-        Standing::Same => (Likeness::Identical, format!("has {} twice", units::percent(accuracy.a.value))),
+        Standing::Same => (Likeness::Identical, format!("{} both times", units::percent(accuracy.a.value))),
         Standing::NoDifference | Standing::NotComparable => {
-            (Likeness::Equivalent, format!("has {figures}, which chance explains"))
+            (Likeness::Equivalent, format!("{figures}, which chance explains"))
         }
-        Standing::Differs => (Likeness::Different, format!("has {figures}")),
+        Standing::Differs => (Likeness::Different, figures),
     }
 }
 
 fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
     if let Some(why) = &context.diff.no_speed_because {
-        return (Likeness::NotComparable, format!("ran elsewhere ({why})"));
+        return (Likeness::NotComparable, why.clone());
     }
     let latencies = || variant.quantities.iter().filter(|quantity| quantity.name.starts_with("latency"));
     let apart = latencies().find(|quantity| quantity.standing >= Standing::Differs);
     let Some(apart) = apart else {
         return if latencies().next().is_some() {
-            (Likeness::Equivalent, "takes as long, within intervals and noise floor".to_owned())
+            (Likeness::Equivalent, "within intervals and noise floor".to_owned())
         } else {
-            (Likeness::NotComparable, "has no times".to_owned())
+            (Likeness::NotComparable, "no times".to_owned())
         };
     };
     let ratio = apart.change.map_or(f64::NAN, |change| change.value);
-    let said = format!("takes {} of the {}", units::times(ratio), apart.name);
+    let said = format!("{} of the {}", units::times(ratio), apart.name);
     match apart.standing {
         Standing::NotComparable => (Likeness::NotComparable, format!("{said}, on a virtual machine")),
         _ => (Likeness::Different, said),
@@ -260,13 +263,13 @@ fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
 
 fn memory(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
     if let Some(other) = &context.other_runtime {
-        return (Likeness::NotComparable, format!("ran under another runtime ({other})"));
+        return (Likeness::NotComparable, other.clone());
     }
     let Some(memory) = variant.quantity("memory of inference") else {
-        return (Likeness::NotComparable, "has no memory figures".to_owned());
+        return (Likeness::NotComparable, "no memory figures".to_owned());
     };
     let ratio = memory.b.value / memory.a.value;
-    let figures = format!("peaks at {} of the original", units::times(ratio));
+    let figures = format!("a peak {} of the original's", units::times(ratio));
     if memory.a == memory.b {
         (Likeness::Identical, figures)
     } else if ratio.max(1.0 / ratio) <= 1.0 + MEMORY_TOLERANCE {

@@ -163,7 +163,8 @@ fn results(diff: &Diff) -> Option<Section> {
     let mut rows = vec![row(["variant", "quantity", "A", "B", "change", ""])];
     for variant in &diff.variants {
         let missing = |status: &Option<String>| status.clone().unwrap_or_else(|| "no such variant".to_owned());
-        let (a, b) = (missing(&variant.status_a), missing(&variant.status_b));
+        let first = |status: String| status.split(':').next().unwrap_or_default().to_owned();
+        let (a, b) = (first(missing(&variant.status_a)), first(missing(&variant.status_b)));
         if a != b {
             rows.push(row([&variant.name, "status", &a, &b, "", "≠"]));
         }
@@ -177,7 +178,8 @@ fn results(diff: &Diff) -> Option<Section> {
     if rows.len() > 1 {
         lines.extend(diff.no_speed_because.as_ref().map(|why| format!("Speed is not compared: {why}.")));
         lines.extend(diff.no_pairs_because.as_ref().map(|why| format!("Answers are not paired: {why}.")));
-        if diff.virtual_machine && diff.no_speed_because.is_none() {
+        let unsure = diff.variants.iter().flat_map(|v| &v.quantities).any(|q| q.standing == Standing::NotComparable);
+        if unsure && diff.no_speed_because.is_none() {
             lines.push("Times that stand apart are not compared: others share a virtual machine's processor.".into());
         }
         lines.push("~ no difference beyond chance and noise floor, ≠ a difference, ? not comparable".to_owned());
@@ -217,12 +219,12 @@ fn flips(variant: &VariantDiff) -> Option<Section> {
     let pairs = variant.pairs.as_ref().filter(|pairs| !pairs.flips.is_empty())?;
     let (counts, shown) = (&pairs.counts, pairs.flips.len().min(MOST_FLIPS));
     let mut lines = vec![format!(
-        "{} of {} in another class: {} right only in A, {} right only in B; exact McNemar p = {:.3}",
+        "{} of {} in another class: {} right only in A, {} right only in B; exact McNemar p {}",
         counted(pairs.flips.len(), "sample"),
         counts.n(),
         counts.only_first,
         counts.only_second,
-        pairs.p_value
+        if pairs.p_value < 0.001 { "< 0.001".to_owned() } else { format!("= {:.3}", pairs.p_value) }
     )];
     if pairs.flips.len() > shown {
         lines.push(format!("The first {shown}; `--format json` has all."));

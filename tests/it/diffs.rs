@@ -7,6 +7,7 @@ use requant::base::digest::Digest;
 use requant::base::files;
 use requant::diff::levels::{self, Level, Likeness, Reproduction};
 use requant::diff::{self, Diff, Layout, Side, Standing};
+use requant::manifest::Recipe;
 use requant::record::answers;
 use requant::record::format::Outcome;
 use requant::record::store;
@@ -49,9 +50,7 @@ fn flip(side: &mut Side, sample: usize) {
 
 fn another_recipe(side: &mut Side) {
     let record = &mut side.record;
-    record.settings.quantize.recipe =
-        serde_json::from_str("\"torchao-default\"").unwrap_or(record.settings.quantize.recipe);
-    record.settings.benchmark.rounds = 10;
+    record.settings.quantize.recipe = Recipe::Minmax;
     for (number, layer) in record.network.layers.iter_mut().enumerate().filter(|(number, _)| number % 9 == 1) {
         let factor = 1.0 + number as f64 / 100.0;
         layer.output.iter_mut().for_each(|output| output.scale *= factor);
