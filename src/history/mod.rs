@@ -124,6 +124,9 @@ pub fn find(results: &Path, name: &str) -> Result<PathBuf, UnknownRun> {
     if let Some(home) = homes.iter().find(|home| is_home(home)) {
         return latest(home).ok_or_else(|| unknown(results, name));
     }
+    if is_run(&results.join(name)) {
+        return Ok(results.join(name));
+    }
     let (experiment, beginning) = name.rsplit_once('/').map_or((None, name), |(e, b)| (Some(e), b));
     let mut found = Vec::new();
     for home in experiments(results).unwrap_or_default() {
@@ -132,6 +135,10 @@ pub fn find(results: &Path, name: &str) -> Result<PathBuf, UnknownRun> {
             let fitting = runs.into_iter().filter(|run| !beginning.is_empty() && run.starts_with(beginning));
             found.extend(fitting.map(|run| format!("{home}/{run}")));
         }
+    }
+    let whole = found.iter().filter(|run| run.ends_with(&format!("/{beginning}"))).cloned().collect::<Vec<_>>();
+    if whole.len() == 1 {
+        found = whole;
     }
     match found.as_slice() {
         [] => Err(unknown(results, name)),
@@ -170,19 +177,22 @@ mod tests {
         let results = folder.path();
         put(results, "a/2026-9", "2026-09-01T00:00:00Z");
         put(results, "a/2026-7", "2026-07-01T00:00:00Z");
+        put(results, "a/2026-9-2", "2026-08-01T00:00:00Z");
         put(results, "b/reference", "2026-01-01T00:00:00Z");
         files::create_dir_all(&results.join("a/.draft-2027")).unwrap();
         let means = |name: &str| find(results, name).map(|path| path.strip_prefix(results).unwrap().to_owned());
         assert_eq!(means("a").unwrap(), Path::new("a/2026-9"));
         assert_eq!(means("ref").unwrap(), Path::new("b/reference"));
         assert_eq!(means("a/2026-7").unwrap(), Path::new("a/2026-7"));
-        assert!(matches!(means("2026").unwrap_err(), UnknownRun::Many { among, .. } if among.len() == 2));
+        assert_eq!(means("a/2026-9").unwrap(), Path::new("a/2026-9"));
+        assert_eq!(means("2026-9").unwrap(), Path::new("a/2026-9"), "a whole name, though another begins so");
+        assert!(matches!(means("2026").unwrap_err(), UnknownRun::Many { among, .. } if among.len() == 3));
         assert!(matches!(means("c").unwrap_err(), UnknownRun::None { .. }));
         assert_eq!(find(results, results.join("a").to_str().unwrap()).unwrap(), results.join("a/2026-9"));
 
         files::write(&results.join("a/2026-9/record.json"), b"{").unwrap();
         let names: Vec<String> = list(results).unwrap().into_iter().map(|run| run.name).collect();
-        assert_eq!(names, ["2026-7", "2026-9", "reference"]);
-        assert_eq!(means("a").unwrap(), Path::new("a/2026-7"), "one that cannot be read is not meant");
+        assert_eq!(names, ["2026-7", "2026-9-2", "2026-9", "reference"]);
+        assert_eq!(means("a").unwrap(), Path::new("a/2026-9-2"), "one that cannot be read is not meant");
     }
 }

@@ -35,7 +35,7 @@ impl Draft {
         files::create_dir_all(&home)?;
         let folder = tempfile::Builder::new().prefix(&format!("{DRAFT_PREFIX}{id}-")).tempdir_in(&home);
         let folder = folder.map_err(|e| FileError::new("create a run folder in", &home, e))?;
-        files::write(&folder.path().join(OWNER_FILE), std::process::id().to_string().as_bytes())?;
+        files::write(&folder.path().join(OWNER_FILE), owner().as_bytes())?;
         Ok(Self { folder, home, id })
     }
 
@@ -70,11 +70,26 @@ impl Draft {
         }
         self.put("SHA256SUMS", sums.as_bytes())?;
         widen_permissions(self.path())?;
-        let target = free_name(&self.home, &self.id);
-        files::rename(self.path(), &target)?;
+        let target = self.into_place()?;
         // Renamed away: there is nothing left for the temporary folder to remove.
         let _ = self.folder.keep();
         Ok(target)
+    }
+}
+
+impl Draft {
+    /// Renames the folder to its id, or to the id with the first free number where two runs began in the
+    /// same second. A folder of a complete run is never empty, so no rename can replace it.
+    fn into_place(&self) -> Result<PathBuf, FileError> {
+        let mut number = 1;
+        loop {
+            let name = if number == 1 { self.id.clone() } else { format!("{}-{number}", self.id) };
+            let target = self.home.join(name);
+            match files::rename(self.path(), &target) {
+                Err(_) if target.exists() => number += 1,
+                other => return other.map(|()| target),
+            }
+        }
     }
 }
 
@@ -83,12 +98,6 @@ fn widen_permissions(path: &Path) -> Result<(), FileError> {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
         .map_err(|e| FileError::new("set permissions of", path, e))
-}
-
-/// The id, or the id with the first free number where two runs began in the same second.
-fn free_name(home: &Path, id: &str) -> PathBuf {
-    let names = (1..).map(|n| if n == 1 { id.to_owned() } else { format!("{id}-{n}") });
-    names.map(|name| home.join(name)).find(|path| !path.exists()).unwrap_or_else(|| home.join(id))
 }
 
 /// Drafts whose process is gone: runs that were killed.
@@ -100,9 +109,36 @@ pub fn abandoned(results: &Path, experiment: &str) -> Vec<PathBuf> {
     drafts.filter(|draft| !owner_lives(draft)).collect()
 }
 
+/// This process, as no other process of this or another machine: `PID START HOST`.
+fn owner() -> String {
+    let pid = std::process::id().to_string();
+    format!("{pid} {} {}", start_of(&pid).unwrap_or_default(), host())
+}
+
+/// A shared folder may hold drafts of other machines, whose processes cannot be seen from here: those
+/// are taken to live.
 fn owner_lives(draft: &Path) -> bool {
     let owner = files::read_text(&draft.join(OWNER_FILE)).unwrap_or_default();
-    owner.parse::<u32>().is_ok_and(|pid| Path::new("/proc").join(pid.to_string()).exists())
+    let mut words = owner.split(' ');
+    let (pid, start, owner_host) = (words.next().unwrap_or_default(), words.next(), words.next());
+    if owner_host.is_some_and(|name| name != host()) {
+        return true;
+    }
+    // A number may have been given to another process since.
+    start_of(pid).is_some_and(|now| start.is_none_or(|then| then == now))
+}
+
+/// When a process began, in ticks since the machine did; `None` where there is none of that number.
+fn start_of(pid: &str) -> Option<String> {
+    let pid: u32 = pid.parse().ok()?;
+    let stat = files::read_text(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
+    // The second field is the program's name in brackets, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19).map(str::to_owned)
+}
+
+fn host() -> String {
+    files::read_text(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default().trim().to_owned()
 }
 
 /// A record that cannot be read.
@@ -178,7 +214,18 @@ mod tests {
         let results = tempfile::tempdir().unwrap();
         let draft = results.path().join("e").join(format!("{DRAFT_PREFIX}old"));
         files::create_dir_all(&draft).unwrap();
-        files::write(&draft.join(OWNER_FILE), b"4194399").unwrap();
-        assert_eq!(abandoned(results.path(), "e"), [draft]);
+        let own = owner();
+        let (pid, rest) = own.split_once(' ').unwrap();
+        let (start, host) = rest.split_once(' ').unwrap();
+        for (owner, is_dead) in [
+            ("4194399".to_owned(), true),
+            (format!("4194399 1 {host}"), true),
+            (format!("{pid} {start}0 {host}"), true),
+            (own.clone(), false),
+            (format!("4194399 1 not-{host}"), false),
+        ] {
+            files::write(&draft.join(OWNER_FILE), owner.as_bytes()).unwrap();
+            assert_eq!(abandoned(results.path(), "e") == [draft.clone()], is_dead, "{owner}");
+        }
     }
 }

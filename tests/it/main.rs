@@ -4,8 +4,9 @@ mod lab;
 
 /// `requant check`: what it says, and how it ends.
 mod checks;
-/// `requant fetch` from servers that cut, lie, stall and go in circles.
+/// What is said of two runs, and laws of every pair.
 mod diffs;
+/// `requant fetch` from servers that cut, lie, stall and go in circles.
 mod fetches;
 /// The rooms import downwards only, and only one names tch.
 mod floors;
@@ -25,6 +26,8 @@ mod pins;
 mod reference_run;
 /// `requant new` for models and data never seen.
 mod scaffolds;
+/// `requant verify`: a run tampered with in every file.
+mod verifies;
 
 /// Every way a run can be refused: the message, the exit code, and nothing left behind.
 #[cfg(feature = "torch")]
@@ -41,10 +44,12 @@ mod preprocessing;
 /// The archives load and compute the same in Python's PyTorch.
 #[cfg(feature = "torch")]
 mod python;
+/// Past runs again, runs side by side, and runs that were killed.
+#[cfg(feature = "torch")]
+mod reruns;
 /// Whole runs: what is written, and that it repeats to the bit.
 #[cfg(feature = "torch")]
 mod runs;
 /// Every zoo model in FP32, from both of PyTorch's exporters, and in INT8.
 #[cfg(feature = "torch")]
-mod verifies;
 mod zoo;
