@@ -11,7 +11,9 @@ use requant::base::progress::Unmetered;
 use requant::base::rng::Stream;
 use requant::codec::{onnx, torchscript};
 use requant::dataset;
+use requant::diff::{self, Diff, Layout};
 use requant::graph::pass;
+use requant::history;
 use requant::manifest::{self, Overrides};
 use requant::measure::turn::{self, Length};
 use requant::quantize::observer::{Observer, ObserverKind};
@@ -75,5 +77,39 @@ fn subsets(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(parts, harness, observers, archive, subsets);
+/// A results folder of 2 000 runs, and two runs of 10 000 samples, two variants and 109 layers.
+fn past_runs(criterion: &mut Criterion) {
+    let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("results/digits/reference/record.json");
+    let record = files::read(&reference).expect("the committed run");
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        files::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        std::fs::write(path, content).expect("a file");
+    };
+    for number in 0..2000 {
+        put(&format!("results/e{}/{number}/record.json", number % 20), &record);
+    }
+    for (side, shift) in [("a", 0), ("b", 1)] {
+        let answer = |n: usize| {
+            let class = if n.is_multiple_of(97) { (n + shift) % 10 } else { n % 10 };
+            ["fp32_cpu", "int8_fbgemm_cpu"]
+                .map(|variant| format!("s{n},{},{variant},{class},{n}.25\n", n % 10))
+                .concat()
+        };
+        let rows: String = (0..10_000).map(answer).collect();
+        put(&format!("{side}/record.json"), &record);
+        put(&format!("{side}/predictions.csv"), format!("sample,label,variant,predicted,margin\n{rows}").as_bytes());
+    }
+    let results = folder.path().join("results");
+    let load = |side: &str| diff::load(&folder.path().join(side), side.to_owned()).expect("a run");
+    let mut group = criterion.benchmark_group("history");
+    group.sample_size(20);
+    group.bench_function("list 2000 runs", |bench| bench.iter(|| history::list(&results)));
+    group.bench_function("diff two runs of 10000 samples and 109 layers", |bench| {
+        bench.iter(|| diff::render(&Diff::of(&load("a"), &load("b")), &[], Layout::Terminal));
+    });
+}
+
+criterion_group!(parts, harness, observers, archive, subsets, past_runs);
 criterion_main!(parts);
