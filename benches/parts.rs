@@ -85,7 +85,7 @@ fn past_runs(criterion: &mut Criterion) {
     let put = |name: &str, content: &[u8]| {
         let path = folder.path().join(name);
         files::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(path, content).expect("a file");
+        files::write(&path, content).expect("a file");
     };
     for number in 0..2000 {
         put(&format!("results/e{}/{number}/record.json", number % 20), &record);

@@ -47,11 +47,12 @@ pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
         let whole = whole_tables(&left, &right);
         let within = |key: &str| whole.iter().any(|(table, ..)| key.starts_with(&format!("{table}.")));
         let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-        for key in keys.into_iter().filter(|key| !(rank == Rank::Manifest && is_silent(key)) && !within(key)) {
+        for key in keys.into_iter().filter(|key| !within(key)) {
             let (x, y) = (left.get(key), right.get(key));
             // What an earlier format does not know is no difference.
             let unknown = a.format != b.format && rank > Rank::Inputs && (x.is_none() || y.is_none());
-            if x != y && !unknown && !(redefined && key.ends_with("ion.sha256")) {
+            let silent = (rank == Rank::Manifest && is_silent(key)) || (redefined && key.ends_with("ion.sha256"));
+            if x != y && !unknown && !silent {
                 changes.push(Change { rank, key: key.clone(), a: x.cloned(), b: y.cloned() });
             }
         }
@@ -163,10 +164,13 @@ fn whole_tables(
 /// Why the times are not comparable, if they are not.
 pub(super) fn against_speed(changes: &[Change]) -> Option<String> {
     let telling = |change: &&Change| {
-        (change.rank == Rank::Machine && SPEED_KEYS.contains(&change.key.as_str()))
-            || (change.rank == Rank::Machine && change.key.starts_with("environment."))
-            || (change.rank == Rank::Manifest && change.key.starts_with("compute."))
-            || change.key == "libtorch"
+        let key = change.key.as_str();
+        match change.rank {
+            Rank::Machine => SPEED_KEYS.contains(&key) || key.starts_with("environment."),
+            Rank::Manifest => key.starts_with("compute."),
+            Rank::Versions => key == "libtorch",
+            Rank::Inputs => false,
+        }
     };
     let keys: Vec<&str> = changes.iter().filter(telling).map(|change| change.key.as_str()).collect();
     (!keys.is_empty()).then(|| format!("other {}", keys.join(", ")))

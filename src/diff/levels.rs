@@ -101,7 +101,7 @@ pub const MEMORY_TOLERANCE: f64 = 0.1;
 pub fn judge(diff: &Diff) -> Vec<Judged> {
     let other_runtime = other_runtime(diff);
     let mut judged = vec![inputs(diff)];
-    let levels: [(Level, fn(&VariantDiff, &Context<'_>) -> (Likeness, String)); 5] = [
+    let levels: [(Level, Judge); 5] = [
         (Level::Artefact, artefact),
         (Level::Predictions, predictions),
         (Level::Accuracy, accuracy),
@@ -152,6 +152,9 @@ pub fn verdict(judged: &[Judged], last: Level) -> Reproduction {
         Reproduction::Reproduced
     }
 }
+
+/// Judges one level of one variant, with the reason.
+type Judge = fn(&VariantDiff, &Context<'_>) -> (Likeness, String);
 
 struct Context<'a> {
     diff: &'a Diff,

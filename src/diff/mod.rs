@@ -123,10 +123,12 @@ fn named(side: &Side) -> Named {
     Named { name: side.name.clone(), id: run.id.clone(), started: run.started.clone(), format: format.clone() }
 }
 
+/// Of a goal or a check that a run does not have.
+const ABSENT: &str = "not asked";
+
 fn judgements(a: &Record, b: &Record) -> Vec<Turned> {
     let turned = |what: String, a: &str, b: &str| (a != b).then(|| Turned { what, a: a.into(), b: b.into() });
     let mut all: Vec<Turned> = turned("verdict".into(), a.verdict.word(), b.verdict.word()).into_iter().collect();
-    const ABSENT: &str = "not asked";
     let goal_of = |record: &Record, goal: &format::GoalOutcome| {
         let found = record.goals.iter().find(|other| other.goal == goal.goal && other.variant == goal.variant);
         found.map_or(ABSENT, |found| found.verdict.word())

@@ -50,33 +50,32 @@ pub(super) fn set(sections: &[Section], layout: Layout) -> String {
 }
 
 fn terminal(section: &Section) -> String {
-    let mut out = format!("{}\n", section.title);
-    section.lines.iter().for_each(|line| out += &format!("  {line}\n"));
     let columns = section.rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
         |column: usize| section.rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in &section.rows {
+    let table_row = |row: &Vec<String>| {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        out += &format!("  {}\n", cells.join("  ").trim_end());
-    }
-    out
+        cells.join("  ").trim_end().to_owned()
+    };
+    let indented = section.lines.iter().cloned().chain(section.rows.iter().map(table_row));
+    let indented: String = indented.flat_map(|line| ["  ".to_owned(), line, "\n".to_owned()]).collect();
+    format!("{}\n{indented}", section.title)
 }
 
 fn markdown(section: &Section) -> String {
-    let mut out = format!("## {}\n", escaped(&section.title));
-    section.lines.iter().for_each(|line| out += &format!("\n{}\n", escaped(line)));
-    for (number, row) in section.rows.iter().enumerate() {
+    let mut blocks = vec![format!("## {}", escaped(&section.title))];
+    blocks.extend(section.lines.iter().map(|line| escaped(line)));
+    let table_row = |row: &Vec<String>| {
         let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
-        if number == 0 {
-            out.push('\n');
-        }
-        out += &format!("| {} |\n", cells.join(" | "));
-        if number == 0 {
-            out += &format!("|{}\n", "---|".repeat(row.len()));
-        }
+        format!("| {} |", cells.join(" | "))
+    };
+    if let Some((header, rows)) = section.rows.split_first() {
+        let rule = format!("|{}", "---|".repeat(header.len()));
+        let lines: Vec<String> = [table_row(header), rule].into_iter().chain(rows.iter().map(table_row)).collect();
+        blocks.push(lines.join("\n"));
     }
-    out
+    blocks.join("\n\n") + "\n"
 }
 
 /// Text that markdown leaves as it is; class and layer names may hold anything.

@@ -70,7 +70,7 @@ impl Draft {
         }
         self.put("SHA256SUMS", sums.as_bytes())?;
         widen_permissions(self.path())?;
-        let target = self.into_place()?;
+        let target = self.place()?;
         // Renamed away: there is nothing left for the temporary folder to remove.
         let _ = self.folder.keep();
         Ok(target)
@@ -80,7 +80,7 @@ impl Draft {
 impl Draft {
     /// Renames the folder to its id, or to the id with the first free number where two runs began in the
     /// same second. A folder of a complete run is never empty, so no rename can replace it.
-    fn into_place(&self) -> Result<PathBuf, FileError> {
+    fn place(&self) -> Result<PathBuf, FileError> {
         let mut number = 1;
         loop {
             let name = if number == 1 { self.id.clone() } else { format!("{}-{number}", self.id) };

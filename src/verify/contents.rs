@@ -175,26 +175,7 @@ impl Run<'_> {
         }
         let baseline = self.record.baseline().map(|variant| variant.name.as_str());
         for variant in &self.record.variants {
-            self.accuracy(variant, &answers, baseline, found);
-        }
-    }
-
-    fn accuracy(&self, variant: &VariantResult, answers: &Answers, baseline: Option<&str>, found: &mut Verified) {
-        let Some(measured) = variant.measured() else { return };
-        let name = &variant.name;
-        let Some(right) = answers.right(name) else {
-            return found.problem("predictions.csv", format!("`{name}` answers nothing there"));
-        };
-        let correct = right.iter().filter(|right| **right).count();
-        if correct != measured.correct || proportion::wilson(correct, right.len()) != Some(measured.accuracy) {
-            let (of, says, says_of) = (right.len(), measured.correct, measured.accuracy.n);
-            let what = format!("`{name}` has {correct} of {of} right there, and the record says {says} of {says_of}");
-            found.problem("predictions.csv", format!("{what}, or another interval"));
-        }
-        let against = baseline.filter(|baseline| baseline != name).and_then(|base| compared(answers, base, name));
-        if against != measured.against_baseline {
-            let what = format!("`{name}` compares with the baseline otherwise than the record says");
-            found.problem("predictions.csv", what);
+            accuracy(variant, &answers, baseline, found);
         }
     }
 
@@ -229,6 +210,26 @@ impl Run<'_> {
                 found.problem(&facts.path, "it is not the artefact that the record has the digest of");
             }
         }
+    }
+}
+
+/// One variant's figures against its answers.
+fn accuracy(variant: &VariantResult, answers: &Answers, baseline: Option<&str>, found: &mut Verified) {
+    let Some(measured) = variant.measured() else { return };
+    let name = &variant.name;
+    let Some(right) = answers.right(name) else {
+        return found.problem("predictions.csv", format!("`{name}` answers nothing there"));
+    };
+    let correct = right.iter().filter(|right| **right).count();
+    if correct != measured.correct || proportion::wilson(correct, right.len()) != Some(measured.accuracy) {
+        let (of, says, says_of) = (right.len(), measured.correct, measured.accuracy.n);
+        let what = format!("`{name}` has {correct} of {of} right there, and the record says {says} of {says_of}");
+        found.problem("predictions.csv", format!("{what}, or another interval"));
+    }
+    let against = baseline.filter(|baseline| baseline != name).and_then(|base| compared(answers, base, name));
+    if against != measured.against_baseline {
+        let what = format!("`{name}` compares with the baseline otherwise than the record says");
+        found.problem("predictions.csv", what);
     }
 }
 
