@@ -30,7 +30,7 @@ fn demo(name: &str) -> Side {
 /// The demo changed in one respect.
 fn edited(edit: impl FnOnce(&mut Side)) -> Side {
     let mut side = demo("b");
-    side.record.run.id = "20261125T000000Z-00000000".to_owned();
+    side.record.run.id = "20261125T000000Z-00000000".into();
     edit(&mut side);
     side
 }
@@ -75,7 +75,7 @@ fn pairs() -> Vec<(&'static str, Side)> {
         (
             "cpu",
             edited(|side| {
-                side.record.host.cpu = "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz".to_owned();
+                side.record.host.cpu = "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz".into();
                 side.record.host.isa_flags.push("amx_int8".to_owned());
                 side.record.host.cores = 8;
             }),

@@ -22,15 +22,13 @@ fn copy() -> Bench {
 /// Gives every file of the copy its present digest.
 fn seal(bench: &Bench) {
     let sums = format!("{RUN}/SHA256SUMS");
-    let resealed: String = files::read_text(&bench.path(&sums))
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let (digest, name) = line.split_once("  ").unwrap();
-            let now = files::read(&bench.path(&format!("{RUN}/{name}"))).map(|bytes| Digest::of(&bytes).to_string());
-            format!("{}  {name}\n", now.unwrap_or_else(|_| digest.to_owned()))
-        })
-        .collect();
+    let sealed = files::read_text(&bench.path(&sums)).unwrap();
+    let line = |line: &str| {
+        let (digest, name) = line.split_once("  ").unwrap();
+        let now = files::read(&bench.path(&format!("{RUN}/{name}"))).map(|bytes| Digest::of(&bytes).to_string());
+        format!("{}  {name}", now.unwrap_or_else(|_| digest.to_owned()))
+    };
+    let resealed = sealed.lines().map(line).collect::<Vec<_>>().join("\n") + "\n";
     bench.put(&sums, resealed.as_bytes());
 }
 
