@@ -23,7 +23,7 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     let draft = &prepared.draft;
     draft.put("manifest.toml", prepared.resolved.text.as_bytes())?;
     draft.put("resolved.toml", prepared.resolved.written_out.as_bytes())?;
-    draft.put("record.json", &json(&record)?)?;
+    draft.put("record.json", &record.written().map_err(|error| bug(&error))?)?;
     draft.put("metrics.csv", &tables::metrics(&record))?;
     draft.put("layers.csv", &tables::layers(&record))?;
     let data = &prepared.inputs.data;
@@ -46,13 +46,6 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     let timings = benchmarked.measurements.into_iter().map(|m| m.unwrap_or_default().timings);
     draft.put("latency.csv", &tables::latency(&names.zip(timings).collect::<Vec<_>>()))?;
     Ok(Recorded { record, prepared })
-}
-
-/// Fields in the order of the format, numbers in their shortest exact form, one final newline.
-fn json(record: &Record) -> Result<Vec<u8>, Failure> {
-    let mut text = serde_json::to_vec_pretty(record).map_err(|error| bug(&error))?;
-    text.push(b'\n');
-    Ok(text)
 }
 
 fn put_logits(draft: &Draft, variant: &str, logits: &[f32], classes: usize) -> Result<(), Failure> {

@@ -295,6 +295,20 @@ pub struct RuntimeFacts {
 }
 
 impl Record {
+    /// The bytes of `record.json`: fields in the order of the format, numbers in their shortest exact
+    /// form, one final newline.
+    pub fn written(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// Digest of `record.json`; `None` for a record of another format, whose bytes were others.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        (self.format == FORMAT).then(|| self.written().ok()).flatten().map(|text| Digest::of(&text))
+    }
+
     #[must_use]
     pub fn baseline(&self) -> Option<&VariantResult> {
         self.variants.iter().find(|variant| variant.baseline)

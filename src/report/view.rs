@@ -18,6 +18,8 @@ pub(super) struct View<'a> {
     record: &'a Record,
     verdict: &'static str,
     headline: String,
+    /// Of `record.json`; empty where it is of another format.
+    record_sha256: String,
     goals: Vec<GoalRow<'a>>,
     variants: Vec<VariantRow<'a>>,
     /// The variants that are compared with the baseline and were measured.
@@ -165,6 +167,7 @@ impl<'a> View<'a> {
             record,
             verdict: record.verdict.word(),
             headline: text::headline(record),
+            record_sha256: record.digest().map(|digest| digest.to_string()).unwrap_or_default(),
             goals: record.goals.iter().map(GoalRow::of).collect(),
             variants: record.variants.iter().map(VariantRow::of).collect(),
             compared: record.variants.iter().filter_map(|variant| ComparedRow::of(record, variant)).collect(),

@@ -61,11 +61,8 @@ impl Run<'_> {
     }
 
     fn form(&self, found: &mut Verified) {
-        match serde_json::to_vec_pretty(self.record) {
-            Ok(mut should) => {
-                should.push(b'\n');
-                self.same("record.json", &should, found);
-            }
+        match self.record.written() {
+            Ok(should) => self.same("record.json", &should, found),
             Err(error) => found.problem("record.json", error.to_string()),
         }
     }

@@ -93,7 +93,7 @@ fn a_file_that_came_or_went_is_found_and_named() {
 
 /// A value changed by someone who also corrects `SHA256SUMS`: file, what is replaced, and what must
 /// be said.
-const FORGERIES: [(&str, &str, &str, &str); 24] = [
+const FORGERIES: [(&str, &str, &str, &str); 27] = [
     ("metrics.csv", "797,789,", "797,790,", "metrics.csv: line 2"),
     ("metrics.csv", "1719539", "1719538", "metrics.csv: line 3"),
     ("layers.csv", ",histogram,", ",min-max,", "layers.csv: line"),
@@ -114,6 +114,9 @@ const FORGERIES: [(&str, &str, &str, &str); 24] = [
     ("record.json", "\"noise_floor\": 0.03", "\"noise_floor\": 0.01", "record.json: `settings` are not"),
     ("record.json", "\"samples\": 512", "\"samples\": 511", "subsets/calibration.txt: it has 512 samples"),
     ("record.json", "\"bytes\": 1719539", "\"bytes\": 171953", "metrics.csv: line 3"),
+    ("record.json", "\"caches\": [", "\"caches\": [\"L9 1T\",", "record.json"),
+    ("record.json", "\"values\": ", "\"values\": 1", "report.md: line"),
+    ("record.json", "\"finished\": \"2026", "\"finished\": \"2025", "report.md: line"),
     ("manifest.toml", "samples = 512", "samples = 500", "manifest.toml: it is not the manifest"),
     ("resolved.toml", "rounds = 20", "rounds = 21", "resolved.toml: its values are not those"),
     ("predictions.csv", ",0,fp32_cpu,0,", ",0,fp32_cpu,1,", "predictions.csv: `fp32_cpu` has 788 of 797"),
