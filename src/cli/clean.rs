@@ -5,13 +5,14 @@ use std::path::Path;
 use super::{Exit, print};
 use crate::base::explain::Failure;
 use crate::base::files;
+use crate::history;
 use crate::record::store;
 
 /// Removes the drafts of runs whose process is gone; complete runs and those in progress stay.
 pub(super) fn clean(results: &Path) -> Result<Exit, Failure> {
     let mut removed = 0;
-    for experiment in files::list(results)?.iter().filter(|name| results.join(name).is_dir()) {
-        for draft in store::abandoned(results, experiment) {
+    for experiment in history::experiments(results)? {
+        for draft in store::abandoned(results, &experiment) {
             files::remove_dir_all(&draft)?;
             print(&format!("removed {}\n", draft.display()));
             removed += 1;

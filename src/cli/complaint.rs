@@ -67,14 +67,19 @@ fn printable_line(text: &str) -> String {
 
 /// A message with active characters escaped, and the middle of one without end left out.
 fn printable(text: &str) -> String {
-    let plain = |c: char| if is_active(c) && c != '\n' { c.escape_default().to_string() } else { c.to_string() };
     let length = text.chars().count();
     if length <= LONGEST_MESSAGE {
-        return text.chars().map(plain).collect();
+        return plain(text);
     }
     let (head, tail) = (LONGEST_MESSAGE * 2 / 3, LONGEST_MESSAGE / 3);
     let kept = text.chars().take(head).chain(" … ".chars()).chain(text.chars().skip(length - tail));
-    kept.map(plain).collect()
+    plain(&kept.collect::<String>())
+}
+
+/// A text with active characters escaped.
+pub(super) fn plain(text: &str) -> String {
+    let kept = |c: char| !is_active(c) || matches!(c, '\n' | '\t');
+    text.chars().map(|c| if kept(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
 /// One diagnostic as editors take it: lines and columns from 1.

@@ -15,6 +15,7 @@ use crate::record::format::VariantResult;
 pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
     let runs: Vec<Listed> = history::list(results)?.into_iter().filter(|run| wanted(run, filters)).collect();
     match format {
+        Format::Text if runs.is_empty() => print(&format!("no such runs in `{}`\n", results.display())),
         Format::Text => print(&table(&runs)),
         Format::Json => {
             let runs: Vec<Value> = runs.iter().map(document).collect();

@@ -81,9 +81,10 @@ fn listen_for_interrupts() {
     let _ = ctrlc::set_handler(handler);
 }
 
-/// To standard output; a reader that has gone away is not an error.
+/// To standard output, without what a terminal would obey: names in a run may hold anything. A reader
+/// that has gone away is not an error.
 fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(complaint::plain(text).as_bytes());
 }
 
 /// A line to standard error.

@@ -103,7 +103,13 @@ fn head(diff: &Diff) -> Section {
         let (a, b) = (&diff.a.format, &diff.b.format);
         lines.push(format!("records of formats {a} and {b}: what the older does not know is not compared"));
     }
-    let title = if diff.is_empty() {
+    let results_shown = diff.variants.iter().any(|v| v.differs() || v.quantities.iter().any(Quantity::is_apart));
+    if !results_shown {
+        lines.extend(diff.no_pairs_because.as_ref().map(|why| format!("Answers are not paired: {why}.")));
+    }
+    let title = if diff.is_empty() && diff.no_pairs_because.is_some() {
+        "No difference in what can be compared"
+    } else if diff.is_empty() {
         "No difference"
     } else if diff.results_differ() {
         "The results differ"
@@ -170,7 +176,7 @@ fn results(diff: &Diff) -> Option<Section> {
         if variant.same_artefact == Some(false) {
             rows.push(row([&variant.name, "artefact", "", "", "other bytes", "≠"]));
         }
-        let apart = variant.quantities.iter().filter(|quantity| quantity.standing != Standing::Same);
+        let apart = variant.quantities.iter().filter(|quantity| quantity.is_apart());
         rows.extend(apart.map(|quantity| quantity_row(&variant.name, quantity)));
     }
     let mut lines = Vec::new();

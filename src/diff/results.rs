@@ -33,6 +33,14 @@ pub struct Quantity {
     pub standing: Standing,
 }
 
+impl Quantity {
+    /// Whether there is anything to show.
+    #[must_use]
+    pub fn is_apart(&self) -> bool {
+        self.standing != Standing::Same
+    }
+}
+
 /// A sample that the runs put into different classes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Flip {

@@ -82,7 +82,11 @@ fn is_run(folder: &Path) -> bool {
     folder.join("record.json").is_file()
 }
 
-fn experiments(results: &Path) -> Result<Vec<String>, FileError> {
+/// None where nothing has been run yet.
+pub fn experiments(results: &Path) -> Result<Vec<String>, FileError> {
+    if !results.exists() {
+        return Ok(Vec::new());
+    }
     let names = files::list(results)?;
     Ok(names.into_iter().filter(|name| !name.starts_with(HIDDEN) && results.join(name).is_dir()).collect())
 }

@@ -161,7 +161,7 @@ impl crate::base::explain::Explain for RecordError {
 
     fn next_step(&self) -> Option<String> {
         match self {
-            Self::File(error) => error.next_step(),
+            Self::File(_) => Some("name a run's folder; `requant verify` says what it lacks".into()),
             Self::Form { .. } => Some("name a run's folder or its `record.json`".into()),
             Self::Table { .. } => Some("let `requant verify` say what else has changed".into()),
             Self::Version { .. } => Some("read it with a newer requant".into()),

@@ -269,6 +269,35 @@ fn what_is_printed_depends_on_the_runs_alone() {
 }
 
 #[test]
+fn names_cannot_command_a_terminal_and_answers_that_are_gone_are_missed() {
+    let bench = Bench::new();
+    let text = files::read_text(&fixture("2.1")).unwrap();
+    let hostile = text.replacen("\"name\": \"int8_fbgemm_cpu\"", "\"name\": \"int8\\u001b[31m\"", 1);
+    let hostile = bench.put("hostile.json", hostile.as_bytes());
+    let reference = fixture("2.1").display().to_string();
+    for arguments in [["diff", &reference, hostile.to_str().unwrap()].as_slice(), &["show", hostile.to_str().unwrap()]]
+    {
+        let ended = bench.run(arguments);
+        assert!(ended.stdout.contains("int8\\u{1b}[31m") && !ended.stdout.contains('\u{1b}'), "{ended:?}");
+    }
+    let (mut a, b) = (demo("a"), demo("b"));
+    a.answers.as_mut().unwrap().samples.pop();
+    let page = diff::render(&Diff::of(&a, &b), &[], Layout::Terminal);
+    assert!(page.starts_with("No difference in what can be compared\n"), "{page}");
+    assert!(page.contains("Answers are not paired: they were judged on other samples"), "{page}");
+}
+
+#[test]
+fn nothing_run_yet_is_no_error() {
+    let bench = Bench::new();
+    let ended = bench.run(&["list"]);
+    assert!(ended.code == Some(0) && ended.stdout == "no such runs in `results`\n", "{ended:?}");
+    assert_eq!(bench.run(&["clean"]).code, Some(0));
+    let ended = bench.run(&["show", "digits"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("`digits` is no run"), "{ended:?}");
+}
+
+#[test]
 fn check_turns_a_difference_into_an_exit_code() {
     let bench = Bench::new();
     let reference = lab::root().join("results/digits/reference").display().to_string();
