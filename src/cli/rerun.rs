@@ -46,7 +46,7 @@ fn settings(folder: &Path, record: &crate::record::Record) -> Result<Resolved, F
     let Some(place) = store::manifest_place(folder, record) else {
         let model = record.settings.model.path.display();
         let message = format!("the inputs of the run are not at hand: `{model}` is nowhere above it");
-        let next = "start requant in the folder that the run was started in";
+        let next = format!("start requant in the folder from which `{}` is the manifest", record.run.manifest_path);
         return Err(Diagnostic::error(Cause::Input, message).next(next).into());
     };
     manifest::restore(&place, files::read(&folder.join("resolved.toml"))?)
