@@ -175,6 +175,12 @@ pub(super) struct Filters {
     pub(super) machine: Option<String>,
 }
 
+impl Filters {
+    pub(super) fn names(&self, experiment: &str) -> bool {
+        self.experiments.is_empty() || self.experiments.iter().any(|wanted| wanted == experiment)
+    }
+}
+
 /// Settings from the command line.
 #[derive(Debug, clap::Args)]
 pub(super) struct Layers {

@@ -17,7 +17,7 @@ use crate::inspect::{self, Inputs, PinState};
 use crate::manifest::{self, Overrides, Resolved};
 
 /// Where manifests are looked for when none is named.
-const HOME: &str = "experiments";
+pub(super) const HOME: &str = "experiments";
 
 pub(super) fn check(named: Vec<PathBuf>, overrides: &Overrides, format: Format) -> Result<Exit, Failure> {
     let paths = if named.is_empty() { committed()? } else { named };

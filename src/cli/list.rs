@@ -5,24 +5,43 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::args::{Filters, Format};
+use super::check::HOME;
 use super::{Exit, print};
 use crate::base::clock;
 use crate::base::explain::Failure;
+use crate::base::files;
 use crate::base::units::{self, ABSENT};
 use crate::history::{self, Listed, Summary};
 use crate::record::format::VariantResult;
 
 pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
-    let runs: Vec<Listed> = history::list(results)?.into_iter().filter(|run| wanted(run, filters)).collect();
+    let all = history::list(results)?;
+    let mut not_run = waiting(&all);
+    not_run.retain(|name| filters.names(name) && filters.verdict.is_none() && filters.machine.is_none());
+    let runs: Vec<Listed> = all.into_iter().filter(|run| wanted(run, filters)).collect();
     match format {
-        Format::Text if runs.is_empty() => print(&format!("no such runs in `{}`\n", results.display())),
-        Format::Text => print(&table(&runs)),
+        Format::Text if runs.is_empty() && not_run.is_empty() => {
+            print(&format!("no such runs in `{}`\n", results.display()));
+        }
+        Format::Text => print(&table(&runs, not_run)),
         Format::Json => {
             let runs: Vec<Value> = runs.iter().map(document).collect();
-            print(&format!("{:#}\n", json!({ "format": 1, "runs": runs })));
+            print(&format!("{:#}\n", json!({ "format": 1, "runs": runs, "not_run": not_run })));
         }
     }
     Ok(Exit::Done)
+}
+
+/// Names of the manifests in `experiments` that have no run yet.
+fn waiting(runs: &[Listed]) -> Vec<String> {
+    let home = Path::new(HOME);
+    let name = |file: String| {
+        let text = files::read_text(&home.join(&file)).ok().filter(|_| file.ends_with(".toml"))?;
+        let table: toml::Table = text.parse().ok()?;
+        Some(table.get("name")?.as_str()?.to_owned())
+    };
+    let names = files::list(home).unwrap_or_default().into_iter().filter_map(name);
+    names.filter(|name| !runs.iter().any(|run| run.experiment == *name)).collect()
 }
 
 fn wanted(run: &Listed, filters: &Filters) -> bool {
@@ -31,7 +50,7 @@ fn wanted(run: &Listed, filters: &Filters) -> bool {
             run.summary.as_ref().is_ok_and(|s| pick(s).to_lowercase().contains(&wanted.to_lowercase()))
         })
     };
-    (filters.experiments.is_empty() || filters.experiments.contains(&run.experiment))
+    filters.names(&run.experiment)
         && of(|summary| summary.verdict.word().to_owned(), &filters.verdict)
         && of(|summary| summary.host.cpu.clone(), &filters.machine)
 }
@@ -39,9 +58,13 @@ fn wanted(run: &Listed, filters: &Filters) -> bool {
 const HEADER: [&str; 7] = ["EXPERIMENT/RUN", "VERDICT", "VARIANT", "ACCURACY", "SPEEDUP", "AGE", "MACHINE"];
 
 /// A line per variant; the run's own columns stand in its first.
-fn table(runs: &[Listed]) -> String {
+fn table(runs: &[Listed], not_run: Vec<String>) -> String {
     let mut rows = vec![HEADER.map(str::to_owned)];
     runs.iter().for_each(|run| rows.extend(lines(run)));
+    rows.extend(not_run.into_iter().map(|name| {
+        let [a, b, c, d, e] = [const { String::new() }; 5];
+        [name, "not run".to_owned(), a, b, c, d, e]
+    }));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..HEADER.len()).map(width).collect();
     let line = |row: &[String; 7]| {

@@ -293,6 +293,16 @@ fn nothing_run_yet_is_no_error() {
     let ended = bench.run(&["list"]);
     assert!(ended.code == Some(0) && ended.stdout == "no such runs in `results`\n", "{ended:?}");
     assert_eq!(bench.run(&["clean"]).code, Some(0));
+    bench.put("experiments/e.toml", b"name = \"mine\"");
+    let ended = bench.run(&["list"]);
+    assert!(ended.stdout.contains("mine") && ended.stdout.contains("not run"), "{ended:?}");
+    assert_eq!(bench.run(&["list", "other"]).stdout, "no such runs in `results`\n");
+    bench.put("results/mine/1/record.json", &files::read(&fixture("2.1")).unwrap());
+    bench.put("results/mine/2/record.json", b"{");
+    let ended = bench.run(&["list"]);
+    assert!(!ended.stdout.contains("not run") && ended.stdout.contains("unreadable"), "{ended:?}");
+    assert_eq!(bench.run(&["list", "--verdict", "fail"]).stdout, "no such runs in `results`\n");
+    assert!(bench.run(&["list", "--machine", "epyc", "--format", "json"]).stdout.contains("\"experiment\": \"mine\""));
     let ended = bench.run(&["show", "digits"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("`digits` is no run"), "{ended:?}");
 }
