@@ -165,7 +165,7 @@ fn one_run(trial: usize, slowed: bool) -> Outcome<(Estimate, Effect)> {
     Ok((speedup, effect(speedup, finished.record.settings.benchmark.noise_floor)))
 }
 
-/// The demo's manifest with its float network twice and the benchmark's defaults at batch 1.
+/// The demo's manifest with its float network twice, and the benchmark that `requant new` writes, at batch 1.
 fn manifest_text(trial: usize) -> Outcome<String> {
     let experiments = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
     let text = files::read_text(&experiments.join("digits.toml"))?;
@@ -173,7 +173,8 @@ fn manifest_text(trial: usize) -> Outcome<String> {
     let models = format!("path = \"{}/models/", experiments.display());
     let variant = |name| format!("[[variant]]\nname = \"{name}\"\nbackend = \"torch\"\nprecision = \"fp32\"\n");
     let (one, other) = (variant("one"), variant("other"));
-    let settings = format!("[compute]\nthreads = 1\n\n[benchmark]\nbatch_sizes = [1]\nseed = {trial}\n");
+    let settings =
+        format!("[compute]\nthreads = 1\n\n[benchmark]\nbatch_sizes = [1]\nprecision = 0.02\nseed = {trial}\n");
     Ok(format!("{}{one}{other}{settings}", inputs.replace("path = \"models/", &models)))
 }
 

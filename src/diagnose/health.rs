@@ -3,6 +3,7 @@
 
 use super::Case;
 use crate::base::finding::{Finding, Verdict};
+use crate::manifest::Benchmark;
 use crate::measure::conditions::Conditions;
 use crate::measure::summary::Latency;
 use crate::record::Record;
@@ -84,6 +85,10 @@ fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verd
             case.note(evidence);
         }
     }
+    let Benchmark { precision, .. } = record.settings.benchmark;
+    if precision.is_some() {
+        case.note(format!("rounds were repeated for the wanted precision: {} in all", conditions.rounds));
+    }
     if conditions.rounds < record.settings.benchmark.rounds {
         case.against(
             Verdict::Pass,
@@ -115,6 +120,7 @@ fn rounds(record: &Record, case: &mut Case) {
         let Some(measured) = variant.measured() else { continue };
         for latency in &measured.latency {
             of_latency(&variant.name, latency, case);
+            precision(&variant.name, latency, record.settings.benchmark.precision, case);
         }
         if let Some(check) = measured.timing_checks.first().filter(|check| check.unsettled > 0) {
             let evidence = format!(
@@ -123,6 +129,21 @@ fn rounds(record: &Record, case: &mut Case) {
             );
             case.against(Verdict::Pass, evidence, "raise `benchmark.max_warmup`");
         }
+    }
+}
+
+/// Whether a speedup is known as closely as was asked.
+fn precision(name: &str, latency: &Latency, wanted: Option<f64>, case: &mut Case) {
+    let reach = latency.speedup.map(|speedup| speedup.reach());
+    if let Some((reach, wanted)) = reach.zip(wanted).filter(|(reach, wanted)| reach > wanted) {
+        let evidence = format!(
+            "`{name}` at batch {}: the speedup's interval reaches {:.1} % from it, and {:.1} % was wanted",
+            latency.batch,
+            reach * 100.0,
+            wanted * 100.0
+        );
+        let next = "raise `benchmark.max_rounds` or `benchmark.max_seconds`, or measure on a quieter machine";
+        case.against(Verdict::Pass, evidence, next);
     }
 }
 

@@ -247,6 +247,15 @@ pub struct Benchmark {
     /// How often every variant takes its turn.
     #[schemars(range(min = 1, max = 100_000))]
     pub rounds: usize,
+    /// How closely speedups are to be known: the rounds are repeated in new processes until every
+    /// speedup's 95 % interval ends within this fraction of it. Absent, `rounds` and no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.001, max = 1))]
+    pub precision: Option<f64>,
+    /// Where `precision` is set, no further rounds are begun beyond so many; absent, ten times `rounds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_rounds: Option<usize>,
     /// Fresh processes per variant that share the rounds.
     #[schemars(range(min = 1, max = 1000))]
     pub processes: usize,
@@ -313,6 +322,14 @@ pub struct ReportOptions {
     /// Pin of the template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
+}
+
+impl Benchmark {
+    /// Beyond so many no further block of rounds is begun.
+    #[must_use]
+    pub fn most_rounds(&self) -> usize {
+        self.max_rounds.unwrap_or_else(|| self.rounds.saturating_mul(10))
+    }
 }
 
 impl Manifest {

@@ -111,12 +111,19 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     }
     problems.extend(parts.variant.iter().flat_map(|variants| rows(variants)));
     problems.extend(parts.quantize.iter().flat_map(exceptions));
+    problems.extend(parts.benchmark.iter().flat_map(length));
     problems.extend(parts.report.iter().flat_map(template));
     let located = |Problem { key, message, next }: Problem| {
         let message = format!("`{key}` {message}");
         Diagnostic::error(Cause::Input, message).next(next).at(layers.place(&key))
     };
     problems.into_iter().filter(|problem| !is_within(dropped, &problem.key)).map(located).collect()
+}
+
+fn length(benchmark: &Benchmark) -> Option<Problem> {
+    let idle = benchmark.max_rounds.is_some() && benchmark.precision.is_none();
+    let message = "bounds rounds that only `benchmark.precision` would add";
+    idle.then(|| problem("benchmark.max_rounds", message, "set `precision` too, or remove it"))
 }
 
 fn storage(dataset: &Dataset) -> Vec<Problem> {

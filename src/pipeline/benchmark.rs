@@ -12,10 +12,10 @@ use super::{Event, Surroundings};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::{files, interrupt};
-use crate::manifest::Benchmark;
+use crate::manifest::{Benchmark, Manifest};
 use crate::measure::conditions::{Conditions, Watch};
-use crate::measure::protocol::{self, Round};
-use crate::measure::summary::Timing;
+use crate::measure::protocol::{Round, Schedule};
+use crate::measure::summary::{self, Timing};
 use crate::measure::turn::{Length, Probed, Timed};
 use crate::measure::worker::{Answer, Ask, Limits, Worker, WorkerError};
 
@@ -72,40 +72,64 @@ pub(super) fn benchmark(evaluated: Evaluated, around: &Surroundings<'_>) -> Resu
     let prepared = &evaluated.quantized.calibrated.prepared;
     let path = prepared.draft.path().join(SAMPLES);
     prepared.draft.put(SAMPLES, &evaluated.samples.data().to_le_bytes())?;
-    let settings = &prepared.resolved.manifest.benchmark;
     let mut benches = benches(&evaluated, &path);
-    let conditions = all_rounds(&mut benches, settings, around)?;
+    let conditions = all_rounds(&mut benches, &prepared.resolved.manifest, around)?;
     let measurements = benches.into_iter().map(|bench| bench.map(|bench| bench.measurement)).collect();
     std::fs::remove_file(&path).map_err(|e| files::FileError::new("remove", &path, e))?;
     Ok(Benchmarked { measurements, conditions, evaluated })
 }
 
+/// Rounds until the speedups are known as closely as the manifest asks, or there may be no more.
 fn all_rounds(
     benches: &mut [Option<Bench>],
-    settings: &Benchmark,
+    manifest: &Manifest,
     around: &Surroundings<'_>,
 ) -> Result<Conditions, Failure> {
-    let plan = protocol::rounds(benches.len(), settings.rounds, settings.processes, settings.seed);
+    let settings = &manifest.benchmark;
+    let mut schedule = Schedule::new(benches.len(), settings.rounds, settings.processes, settings.seed);
     let mut watch = Watch::start();
     let mut longest = Duration::ZERO;
     let mut begun = 0;
-    for round in &plan {
-        if begun > 0 && watch.elapsed() + longest > Duration::from_secs(settings.max_seconds) {
+    let mut process = None;
+    'all: loop {
+        let block = schedule.block();
+        let total = begun + block.len();
+        for round in &block {
+            if begun > 0 && watch.elapsed() + longest > Duration::from_secs(settings.max_seconds) {
+                break 'all;
+            }
+            let before = watch.elapsed();
+            if process.replace(round.process) != Some(round.process) {
+                finish_all(benches);
+                start_all(benches, settings, around);
+            }
+            take_round(benches, round, settings)?;
+            watch.look();
+            longest = longest.max(watch.elapsed().saturating_sub(before));
+            begun += 1;
+            around.events.emit(&Event::Progress { done: begun, total, unit: "rounds" });
+        }
+        if !settings.precision.is_some_and(|wanted| begun < settings.most_rounds() && !known(benches, manifest, wanted))
+        {
             break;
         }
-        let before = watch.elapsed();
-        if begun == 0 || plan[begun - 1].process != round.process {
-            finish_all(benches);
-            start_all(benches, settings, around);
-        }
-        take_round(benches, round, settings)?;
-        watch.look();
-        longest = longest.max(watch.elapsed().saturating_sub(before));
-        begun += 1;
-        around.events.emit(&Event::Progress { done: begun, total: plan.len(), unit: "rounds" });
     }
     finish_all(benches);
     Ok(watch.finish(begun))
+}
+
+/// Whether every speedup's interval ends within the fraction `wanted` of it. Only widths are looked
+/// at, never which side of 1 an interval lies on: stopping on an answer would favour that answer.
+fn known(benches: &[Option<Bench>], manifest: &Manifest, wanted: f64) -> bool {
+    let timings = |index: usize| benches[index].as_ref().map(|bench| bench.measurement.timings.as_slice());
+    let Some(baseline) = timings(manifest.baseline()) else { return true };
+    let others = (0..benches.len()).filter(|&index| index != manifest.baseline());
+    let each = others.flat_map(|index| manifest.benchmark.batch_sizes.iter().map(move |&batch| (index, batch)));
+    let reaches = |(index, batch): (usize, usize)| {
+        let name = &manifest.variant[index].name;
+        summary::latency(timings(index)?, Some(baseline), batch, name)?.speedup.map(|speedup| speedup.reach())
+    };
+    each.filter_map(reaches).all(|reach| reach <= wanted)
 }
 
 fn take_round(benches: &mut [Option<Bench>], round: &Round, settings: &Benchmark) -> Result<(), Failure> {

@@ -47,6 +47,9 @@ engine = "fbgemm"
 threads = 2
 isa = "avx2"                    # the same bits on every x86-64 CPU with AVX2; `native` is faster
 
+[benchmark]
+precision = 0.02                # rounds are repeated until every speedup is known to within 2 %
+
 [goals]
 max_accuracy_drop = 1.0         # percentage points, against the baseline
 "#;

@@ -21,6 +21,12 @@ pub struct Estimate {
 }
 
 impl Estimate {
+    /// How far the interval reaches from the value, as a fraction of it.
+    #[must_use]
+    pub fn reach(&self) -> f64 {
+        (self.high - self.value).max(self.value - self.low) / self.value.abs()
+    }
+
     #[must_use]
     pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
         Self { value: f(self.value), low: f(self.low), high: f(self.high), n: self.n }
