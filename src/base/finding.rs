@@ -45,6 +45,14 @@ pub struct Finding {
     pub remedy: String,
 }
 
+impl Finding {
+    /// Whether there is nothing to do about it. A check may pass and still have a word of warning.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.verdict == Verdict::Pass && self.remedy.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Verdict::{Fail, Inconclusive, Pass};

@@ -35,7 +35,8 @@ pub fn signed(value: f64, decimals: usize) -> String {
 /// `1 image`, `2 images`.
 #[must_use]
 pub fn counted(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+    let ending = if what.ends_with('s') { "es" } else { "s" };
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}{ending}") }
 }
 
 /// Milliseconds with three significant decimals.

@@ -19,7 +19,15 @@ pub(super) fn check(record: &Record) -> Finding {
                 case.note(format!("`{name}`, which is optional, did not run: {reason}; to have it, {remedy}"));
             }
             Outcome::Failed { reason } => {
-                let remedy = format!("run `requant doctor`, then this variant alone (`{name}`)");
+                let remedy = if !reason.contains("measuring process") {
+                    format!("run `requant doctor`, then this variant alone (`{name}`)")
+                } else if let Some(limit) = record.settings.benchmark.memory_limit_mb {
+                    format!("raise or remove `benchmark.memory_limit_mb`, which is {limit}, if that is what ended it")
+                } else {
+                    "look into the system's log for what ended it (memory, a person), or raise \
+                     `benchmark.timeout_seconds` if it was only slow"
+                        .to_owned()
+                };
                 case.against(Verdict::Fail, format!("`{name}` failed: {reason}"), &remedy);
             }
         }

@@ -1,11 +1,14 @@
 //! Goals against measurements. An interval that lies on both sides of a goal decides nothing.
 
-use super::health::FEWEST_ROUNDS;
 use crate::base::finding::Verdict;
 use crate::base::units;
 use crate::manifest::Goals;
+use crate::measure::summary::FEWEST_ROUNDS;
 use crate::record::Record;
 use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
+
+/// A process keeps some of its speed for life; with fewer than this a speedup may be that of two processes.
+const FEWEST_PROCESSES: usize = 3;
 
 /// Judges every goal for every variant but the baseline.
 #[must_use]
@@ -79,7 +82,13 @@ fn speedup(measured: &Measured, limit: f64) -> (Verdict, String) {
         units::times(limit),
     );
     if speedup.n < FEWEST_ROUNDS {
-        return (Verdict::Inconclusive, format!("{because}; {} rounds are too few for an interval", speedup.n));
+        let rounds = units::counted(speedup.n, "round");
+        return (Verdict::Inconclusive, format!("{because}; {rounds} give no interval, {FEWEST_ROUNDS} would"));
+    }
+    if (1..FEWEST_PROCESSES).contains(&latency.processes) {
+        let processes = units::counted(latency.processes, "process");
+        let why = format!("{processes} of each variant cannot show what processes differ by, {FEWEST_PROCESSES} can");
+        return (Verdict::Inconclusive, format!("{because}; {why}"));
     }
     (within(-speedup.high, -speedup.low, -limit), because)
 }

@@ -3,10 +3,12 @@
 
 use super::Case;
 use crate::base::finding::{Finding, Verdict};
+use crate::base::units::counted;
 use crate::manifest::Benchmark;
 use crate::measure::conditions::Conditions;
-use crate::measure::summary::Latency;
+use crate::measure::summary::{FEWEST_ROUNDS, Latency};
 use crate::record::Record;
+use crate::record::format::VariantResult;
 use crate::stats::sample;
 
 /// Shares of the processors' time that other programs, or a hypervisor's other guests, may take.
@@ -21,9 +23,6 @@ const SPREAD: f64 = 0.15;
 
 /// Slowest clock over fastest.
 const CLOCKS: f64 = 0.90;
-
-/// Fewer rounds than this give no interval worth the name.
-pub(super) const FEWEST_ROUNDS: usize = 5;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("measurement", "Were the times taken under sound conditions?");
@@ -46,11 +45,11 @@ fn machine(record: &Record, case: &mut Case, bad: Verdict) {
     if threads > cores {
         case.against(
             bad,
-            format!("{threads} threads on {cores} cores wait for each other"),
+            format!("{} on {} wait for each other", counted(threads, "thread"), counted(cores, "core")),
             "lower `compute.threads` to the number of cores",
         );
     } else {
-        case.note(format!("{threads} threads on {cores} cores"));
+        case.note(format!("{} on {}", counted(threads, "thread"), counted(cores, "core")));
     }
     if record.conditions.as_ref().is_some_and(|conditions| conditions.debug_build) {
         case.against(bad, "requant is a debug build".into(), "build it with `--release`");
@@ -80,7 +79,8 @@ fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verd
     if let Some(stolen) = conditions.stolen_seconds.map(share) {
         let evidence = format!("the hypervisor gave {:.1} % of it to other guests", stolen * 100.0);
         if stolen > STOLEN {
-            case.against(Verdict::Pass, evidence, "measure on a dedicated machine where intervals are too wide");
+            let verdict = if stolen > OTHER_LOAD { bad } else { Verdict::Pass };
+            case.against(verdict, evidence, "measure on a dedicated machine where intervals are too wide");
         } else {
             case.note(evidence);
         }
@@ -88,6 +88,16 @@ fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verd
     let Benchmark { precision, .. } = record.settings.benchmark;
     if precision.is_some() {
         case.note(format!("rounds were repeated for the wanted precision: {} in all", conditions.rounds));
+    }
+    let planned = record.settings.benchmark.processes.min(record.settings.benchmark.rounds);
+    let measured = record.variants.iter().filter_map(VariantResult::measured);
+    if let Some(fewest) = measured.flat_map(|m| &m.latency).map(|l| l.processes).filter(|&n| n > 0).min() {
+        if fewest < planned {
+            let evidence = format!("time was up after {fewest} of {planned} processes of each variant");
+            case.against(bad, evidence, "raise `benchmark.max_seconds`, or ask for less");
+        } else {
+            case.note(format!("{} of each variant, one after the other", counted(fewest, "process")));
+        }
     }
     if conditions.rounds < record.settings.benchmark.rounds {
         case.against(
@@ -151,7 +161,8 @@ fn of_latency(name: &str, latency: &Latency, case: &mut Case) {
     let at = format!("`{name}` at batch {}", latency.batch);
     let rounds = &latency.rounds_ms;
     if rounds.len() < FEWEST_ROUNDS {
-        let evidence = format!("{at}: {} rounds, and fewer than {FEWEST_ROUNDS} give no interval", rounds.len());
+        let evidence =
+            format!("{at}: {}, and fewer than {FEWEST_ROUNDS} give no interval", counted(rounds.len(), "round"));
         return case.against(Verdict::Pass, evidence, "raise `benchmark.rounds`");
     }
     if let Some(spread) = sample::relative_spread(rounds).filter(|&spread| spread > SPREAD) {
@@ -187,6 +198,7 @@ mod tests {
             p99_ms: None,
             outliers: 0,
             rounds_ms,
+            processes: 3,
         }
     }
 

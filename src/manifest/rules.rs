@@ -112,6 +112,9 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     problems.extend(parts.variant.iter().flat_map(|variants| rows(variants)));
     problems.extend(parts.quantize.iter().flat_map(exceptions));
     problems.extend(parts.benchmark.iter().flat_map(length));
+    let model = parts.model.iter().filter_map(|model| model.source.as_ref()).map(|source| ("model", source));
+    let dataset = parts.dataset.iter().filter_map(|dataset| dataset.source.as_ref()).map(|source| ("dataset", source));
+    problems.extend(model.chain(dataset).filter_map(|(table, source)| secret(table, &source.url)));
     problems.extend(parts.report.iter().flat_map(template));
     let located = |Problem { key, message, next }: Problem| {
         let message = format!("`{key}` {message}");
@@ -120,10 +123,27 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     problems.into_iter().filter(|problem| !is_within(dropped, &problem.key)).map(located).collect()
 }
 
-fn length(benchmark: &Benchmark) -> Option<Problem> {
-    let idle = benchmark.max_rounds.is_some() && benchmark.precision.is_none();
-    let message = "bounds rounds that only `benchmark.precision` would add";
-    idle.then(|| problem("benchmark.max_rounds", message, "set `precision` too, or remove it"))
+/// An address stands in the record and in reports.
+fn secret(table: &str, url: &str) -> Option<Problem> {
+    let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+    let message = "holds a user name or password, which every record and report would show";
+    authority.contains('@').then(|| {
+        let next = "fetch the file by other means, or from an address that needs none";
+        problem(format!("{table}.source.url"), message, next)
+    })
+}
+
+fn length(benchmark: &Benchmark) -> Vec<Problem> {
+    let mut found = Vec::new();
+    if benchmark.max_rounds.is_some() && benchmark.precision.is_none() {
+        let message = "bounds rounds that only `benchmark.precision` would add";
+        found.push(problem("benchmark.max_rounds", message, "set `precision` too, or remove it"));
+    }
+    if benchmark.min_seconds >= benchmark.timeout_seconds as f64 {
+        let message = "is no shorter than `benchmark.timeout_seconds`: every turn would be taken for a hang";
+        found.push(problem("benchmark.min_seconds", message, "lower it, or raise `timeout_seconds`"));
+    }
+    found
 }
 
 fn storage(dataset: &Dataset) -> Vec<Problem> {

@@ -89,18 +89,28 @@ impl Counters {
     fn now() -> Self {
         let read = |path: &str| files::read_text(Path::new(path)).ok();
         let stat = read("/proc/stat").unwrap_or_default();
-        let (busy, stolen) = machine(&stat).unzip();
+        let (busy, stolen) = machine(&stat, &own_processors()).unzip();
         Self { busy, stolen, own: read("/proc/self/stat").as_deref().and_then(own), throttled: throttled() }
     }
 }
 
-/// Busy and stolen seconds of all processors, from `/proc/stat`.
-fn machine(stat: &str) -> Option<(f64, f64)> {
-    let line = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
-    let ticks: Vec<f64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
-    // user, nice, system, idle, iowait, irq, softirq, steal
-    let &[user, nice, system, _, _, irq, softirq, steal, ..] = ticks.as_slice() else { return None };
-    Some(((user + nice + system + irq + softirq) / TICKS, steal / TICKS))
+/// The processors that this process may use; what others do on the rest does not concern it.
+fn own_processors() -> Vec<usize> {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu)).collect()
+}
+
+/// Busy and stolen seconds of some processors, from `/proc/stat`.
+fn machine(stat: &str, processors: &[usize]) -> Option<(f64, f64)> {
+    let lines = stat.lines().filter_map(|line| line.strip_prefix("cpu")?.split_once(' '));
+    let of_these = lines.filter(|(number, _)| number.parse().is_ok_and(|number| processors.contains(&number)));
+    let each = of_these.filter_map(|(_, line)| {
+        let ticks: Vec<f64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        let &[user, nice, system, _, _, irq, softirq, steal, ..] = ticks.as_slice() else { return None };
+        Some(((user + nice + system + irq + softirq) / TICKS, steal / TICKS))
+    });
+    each.reduce(|(busy, stolen), (more, stolen_more)| (busy + more, stolen + stolen_more))
 }
 
 /// Seconds of this process and of its children that have ended, from `/proc/self/stat`.
@@ -146,8 +156,10 @@ mod tests {
 
     #[test]
     fn counters_are_read_as_linux_writes_them() {
-        assert_eq!(machine("cpu  100 20 30 400 50 6 7 800 0 0\ncpu0 1 2\n"), Some((1.63, 8.0)));
-        assert_eq!(machine("nothing"), None);
+        let stat = "cpu  9 9\ncpu0 100 20 30 400 50 6 7 800 0 0\ncpu1 1 1\ncpu2 10 0 0 0 0 0 0 100 0 0\n";
+        assert_eq!(machine(stat, &[0]), Some((1.63, 8.0)));
+        assert_eq!(machine(stat, &[0, 2]), Some((1.73, 9.0)));
+        assert_eq!(machine("nothing", &[0]), None);
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 10 20 0 0 150 50 30 20 20 0 1 0 123";
         assert_eq!(own(stat), Some(2.5));
     }

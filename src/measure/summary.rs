@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::rng::Stream;
-use crate::stats::{Estimate, bootstrap, sample};
+use crate::stats::{Estimate, bootstrap, sample, weight};
 
 /// One timed forward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +23,20 @@ pub struct Latency {
     pub batch: usize,
     /// Milliseconds per batch: median over rounds of each round's median.
     pub milliseconds: Estimate,
-    /// Mean over all timed calls, in milliseconds.
+    /// Fresh processes behind it; zero in records that do not say.
+    #[serde(default)]
+    pub processes: usize,
+    /// Mean over the timed calls, every round of the same weight, in milliseconds.
     pub mean_ms: f64,
-    /// Their standard deviation; absent for a single call.
+    /// Their standard deviation, weighted alike; absent for a single call.
     pub std_ms: Option<f64>,
     /// Timed calls behind it.
     pub calls: usize,
     /// How many times faster than the baseline: median over rounds of the rounds' ratios. Absent
     /// for the baseline itself.
     pub speedup: Option<Estimate>,
-    /// Percentiles over all timed calls, in milliseconds, where at least two calls lie beyond.
+    /// Percentiles over the timed calls, every round of the same weight, in milliseconds, where at least
+    /// two calls lie beyond.
     #[serde(default)]
     pub p90_ms: Option<f64>,
     #[serde(default)]
@@ -60,14 +64,22 @@ pub enum Effect {
     Slower,
     /// The interval holds 1, or the change is below the noise floor.
     NoDifference,
+    /// Too few rounds for an interval to mean anything.
+    Undecided,
 }
+
+/// Fewer rounds than this give no interval worth the name: the median of four lies outside the range of
+/// all four once in eight times.
+pub const FEWEST_ROUNDS: usize = 5;
 
 /// Judges a speedup: a difference is called where the whole 95 % interval lies on one side of 1 and
 /// the ratio itself is beyond `noise_floor`, a fraction.
 #[must_use]
 pub fn effect(speedup: Estimate, noise_floor: f64) -> Effect {
     let beyond = |ratio: f64| ratio >= 1.0 + noise_floor;
-    if speedup.low > 1.0 && beyond(speedup.value) {
+    if speedup.n < FEWEST_ROUNDS {
+        Effect::Undecided
+    } else if speedup.low > 1.0 && beyond(speedup.value) {
         Effect::Faster
     } else if speedup.high < 1.0 && beyond(1.0 / speedup.value) {
         Effect::Slower
@@ -111,17 +123,23 @@ pub fn latency(timings: &[Timing], baseline: Option<&[Timing]>, batch: usize, na
     let stream = |what: &str| Stream::named(0, &format!("{name} {batch} {what}"));
     let turns_of = turns(timings, batch);
     let medians = by_process(turns_of.iter().map(|turn| (turn.process, turn.median)));
-    let all: Vec<f64> = turns_of.iter().flat_map(|turn| turn.calls.iter().copied()).collect();
+    // A turn of short passes has more of them: unweighted, quick rounds would outvote the slow.
+    let weighted =
+        |turn: &Turn| turn.calls.iter().map(|&call| (call, 1.0 / turn.calls.len() as f64)).collect::<Vec<_>>();
+    let all: Vec<(f64, f64)> = turns_of.iter().flat_map(weighted).collect();
     let speedup = baseline.and_then(|baseline| {
         let ratios = ratios(&turns(baseline, batch), &turns_of);
         bootstrap::median_of_groups(&by_process(ratios.into_iter()), stream("speedup"))
     });
-    let percentile = |p: f64| sample::quantile(&all, p).filter(|_| (1.0 - p) * all.len() as f64 >= 2.0);
+    let reaching = |value: f64| all.iter().filter(|(call, _)| *call >= value).count();
+    let enough = |p: f64| (1.0 - p) * all.len() as f64 > 2.0 - 1e-9;
+    let percentile = |p: f64| weight::quantile(&all, p).filter(|&value| enough(p) && reaching(value) > 2);
     Some(Latency {
         batch,
         milliseconds: bootstrap::median_of_groups(&medians, stream("latency"))?,
-        mean_ms: sample::mean(&all)?,
-        std_ms: sample::std_dev(&all),
+        processes: medians.len(),
+        mean_ms: weight::mean(&all)?,
+        std_ms: weight::std_dev(&all),
         calls: all.len(),
         speedup,
         p90_ms: percentile(0.9),
@@ -163,7 +181,7 @@ mod tests {
         let speedup = summary.speedup.unwrap();
         assert_eq!((speedup.value, speedup.low, speedup.high, speedup.n), (2.0, 2.0, 2.0, 8));
         assert_eq!(effect(speedup, 0.02), Effect::Faster);
-        assert_eq!((summary.p90_ms.is_some(), summary.p99_ms), (true, None));
+        assert_eq!((summary.p90_ms.is_some(), summary.p99_ms, summary.processes), (true, None, 2));
         assert!(latency(&drifting, None, 7, "v").is_none());
     }
 
@@ -194,7 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn a_quick_round_of_many_calls_does_not_outvote_a_slow_one_of_few() {
+        let of_round = |round: usize, calls: usize, nanoseconds| {
+            (0..calls).map(move |iteration| Timing { round, process: 0, batch: 1, iteration, nanoseconds })
+        };
+        let timings: Vec<Timing> = of_round(0, 100, 1_000_000).chain(of_round(1, 4, 9_000_000)).collect();
+        let summary = latency(&timings, None, 1, "v").unwrap();
+        assert!((summary.mean_ms - 5.0).abs() < 1e-9, "{summary:?}");
+        assert!(summary.p90_ms.is_none_or(|p90| p90 >= 9.0), "{summary:?}");
+    }
+
+    #[test]
     fn what_is_below_the_noise_floor_is_no_difference() {
+        let few = Estimate { value: 2.0, low: 1.9, high: 2.1, n: FEWEST_ROUNDS - 1 };
+        assert_eq!(effect(few, 0.02), Effect::Undecided);
         let sure = Estimate { value: 1.015, low: 1.01, high: 1.02, n: 50 };
         assert_eq!((effect(sure, 0.02), effect(sure, 0.01)), (Effect::NoDifference, Effect::Faster));
     }

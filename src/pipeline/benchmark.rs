@@ -94,9 +94,17 @@ fn all_rounds(
     'all: loop {
         let block = schedule.block();
         let total = begun + block.len();
+        let processes = block.last().map_or(1, |round| round.process + 1);
         for round in &block {
-            if begun > 0 && watch.elapsed() + longest > Duration::from_secs(settings.max_seconds) {
+            let whole = Duration::from_secs(settings.max_seconds);
+            if begun > 0 && watch.elapsed() + longest > whole {
                 break 'all;
+            }
+            // Each process has its share of the time: fewer rounds of every process tell more than all
+            // rounds of the first.
+            let share = whole.mul_f64((round.process + 1) as f64 / processes as f64);
+            if process == Some(round.process) && watch.elapsed() + longest > share {
+                continue;
             }
             let before = watch.elapsed();
             if process.replace(round.process) != Some(round.process) {
@@ -209,9 +217,20 @@ impl Bench {
 
     fn open(&mut self) {
         let open = self.open.clone();
-        if let Some(Answer::Opened { runtime_bytes, loaded_bytes }) = self.ask(&open) {
-            let footprint = Footprint { runtime: runtime_bytes, loaded: loaded_bytes, inference: None };
-            self.measurement.memory.push(footprint);
+        match self.ask(&open) {
+            Some(Answer::Opened { runtime_bytes, loaded_bytes }) => {
+                let footprint = Footprint { runtime: runtime_bytes, loaded: loaded_bytes, inference: None };
+                self.measurement.memory.push(footprint);
+            }
+            other => self.expected_another(other.as_ref()),
+        }
+    }
+
+    /// An answer to another question than was asked is none.
+    fn expected_another(&mut self, answer: Option<&Answer>) {
+        if answer.is_some() {
+            self.measurement.failed = Some("the measuring process answered another question".to_owned());
+            self.worker = None;
         }
     }
 
@@ -240,18 +259,23 @@ impl Bench {
         };
         for &batch in &settings.batch_sizes {
             let length = if self.warm.contains(&batch) { length.again() } else { length };
-            if let Some(Answer::Timed(timed)) = self.ask(&Ask::Time { batch, length }) {
-                if self.warm.insert(batch) {
-                    self.measurement.warm_ups += 1;
-                    self.measurement.unsettled += usize::from(!timed.settled);
+            match self.ask(&Ask::Time { batch, length }) {
+                Some(Answer::Timed(timed)) => {
+                    if self.warm.insert(batch) {
+                        self.measurement.warm_ups += 1;
+                        self.measurement.unsettled += usize::from(!timed.settled);
+                    }
+                    self.keep(round, batch, timed);
                 }
-                self.keep(round, batch, timed);
+                other => self.expected_another(other.as_ref()),
             }
             // After a turn, when everything is warm: only the input is new.
-            if !self.measurement.probes.contains_key(&batch)
-                && let Some(Answer::Probed(probed)) = self.ask(&Ask::Probe { batch, inputs: PROBES })
-            {
-                self.measurement.probes.insert(batch, probed);
+            if self.measurement.probes.contains_key(&batch) {
+                continue;
+            }
+            match self.ask(&Ask::Probe { batch, inputs: PROBES }) {
+                Some(Answer::Probed(probed)) => drop(self.measurement.probes.insert(batch, probed)),
+                other => self.expected_another(other.as_ref()),
             }
         }
     }

@@ -56,6 +56,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
         provenance: Some(provenance::collect(&prepared.resolved.path)),
         conditions: Some(benchmarked.conditions.clone()),
         settings: manifest.clone(),
+        files: std::collections::BTreeMap::new(),
     };
     record.goals = goals::judge(&record);
     record.findings = judge::findings(&record);
@@ -144,15 +145,17 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
     let correct = right.iter().filter(|right| **right).count();
     let Some(accuracy) = proportion::wilson(correct, right.len()) else { return failed("there were no samples") };
     let baseline = manifest.baseline();
-    let timings = |index: usize| benchmarked.measurements[index].as_ref().map(|m| m.timings.as_slice());
-    let theirs = (index != baseline).then(|| timings(baseline)).flatten();
+    // What failed half way is nothing to compare with.
+    let whole = benchmarked.measurements[baseline].as_ref().filter(|measurement| measurement.failed.is_none());
+    let compared = whole.filter(|_| index != baseline);
+    let theirs = compared.map(|baseline| baseline.timings.as_slice());
     let name = &manifest.variant[index].name;
     let latency = |&batch: &usize| summary::latency(&measurement.timings, theirs, batch, name);
     Outcome::Measured(Box::new(Measured {
         artefact: artefact.clone(),
         correct,
         accuracy,
-        against_baseline: (index != baseline).then(|| compare(evaluated, baseline, index)).flatten(),
+        against_baseline: compared.and_then(|_| compare(evaluated, baseline, index)),
         latency: manifest.benchmark.batch_sizes.iter().filter_map(latency).collect(),
         memory: memory(&measurement.memory, name),
         timing_checks: manifest.benchmark.batch_sizes.iter().map(|&batch| timing_check(measurement, batch)).collect(),

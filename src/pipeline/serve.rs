@@ -1,7 +1,7 @@
 //! The measuring process: answers what the benchmark asks, one variant, one runtime.
 
 use std::io::{BufRead, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,26 @@ struct Server {
 /// What was opened.
 struct Open {
     session: Box<dyn Session>,
-    samples: Tensor,
+    samples: Samples,
+}
+
+/// The preprocessed samples of a file. They stay there: a process whose memory is measured holds only
+/// the batch that it runs.
+struct Samples {
+    path: PathBuf,
+    shape: Vec<usize>,
+}
+
+impl Samples {
+    /// `count` samples from `first` on.
+    fn rows(&self, first: usize, count: usize) -> Result<Tensor, Failure> {
+        const WIDTH: usize = size_of::<f32>();
+        let each: usize = self.shape.iter().skip(1).product();
+        let raw = files::read_range(&self.path, (first * each * WIDTH) as u64, count * each * WIDTH)?;
+        let values = raw.as_chunks::<WIDTH>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let shape = std::iter::once(count).chain(self.shape.iter().skip(1).copied()).collect();
+        Tensor::f32(shape, values).map_err(|error| Failure::bug(error.to_string()))
+    }
 }
 
 impl Server {
@@ -65,8 +84,8 @@ impl Server {
             backend::start(&variant.compute)?;
             let runtime_bytes = memory::peak_resident_bytes();
             let session = wrap(backend::open(Request::from(&variant.variant), &files::read(&artefact)?)?);
-            self.open = Some(Open { session, samples: samples(&input, shape)? });
             let loaded_bytes = memory::peak_resident_bytes();
+            self.open = Some(Open { session, samples: Samples { path: input, shape } });
             memory::forget_peak();
             return Ok(Answer::Opened { runtime_bytes, loaded_bytes });
         }
@@ -76,21 +95,17 @@ impl Server {
         Ok(match ask {
             Ask::Open { .. } | Ask::Finish => Answer::Finished { peak_bytes: memory::peak_resident_bytes() },
             Ask::Time { batch, length } => {
-                session.load(&samples.rows(0, batch))?;
+                session.load(&samples.rows(0, batch)?)?;
                 Answer::Timed(turn::take(&length, session, |s| s.forward(), |s| output_digest(&**s))?)
             }
             Ask::Probe { batch, inputs } => {
-                let load = |s: &mut Box<dyn Session>, input| s.load(&samples.rows(input, batch));
+                // The first rows are what turns run on.
+                let batches = (1..=inputs).map(|first| samples.rows(first, batch)).collect::<Result<Vec<_>, _>>()?;
+                let load = |s: &mut Box<dyn Session>, input: usize| s.load(&batches[input]);
                 Answer::Probed(turn::probe(inputs, session, load, |s| s.forward())?)
             }
         })
     }
-}
-
-fn samples(input: &Path, shape: Vec<usize>) -> Result<Tensor, Failure> {
-    let raw = files::read(input)?;
-    let values = raw.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    Tensor::f32(shape, values).map_err(|error| Failure::bug(error.to_string()))
 }
 
 /// Digest of what the last pass computed, as little-endian bytes.

@@ -31,8 +31,9 @@ pub fn summary(record: &Record) -> String {
     for goal in &record.goals {
         let _ = writeln!(out, "  {}: {} {} ({})", goal.verdict.word(), goal.variant, goal.goal, goal.because);
     }
-    for finding in record.findings.iter().filter(|finding| finding.verdict != Verdict::Pass) {
-        let _ = writeln!(out, "  {}: {} To do: {}.", finding.verdict.word(), finding.question, finding.remedy);
+    for finding in record.findings.iter().filter(|finding| !finding.is_clean()) {
+        let word = if finding.verdict == Verdict::Pass { "WARNING" } else { finding.verdict.word() };
+        let _ = writeln!(out, "  {word}: {} To do: {}.", finding.question, finding.remedy);
     }
     let _ = writeln!(out, "verdict: {}", record.verdict.word());
     out

@@ -6,6 +6,7 @@ pub mod paired;
 pub mod proportion;
 pub mod ratio;
 pub mod sample;
+pub mod weight;
 
 use serde::{Deserialize, Serialize};
 

@@ -41,6 +41,9 @@ mod interrupts;
 /// Resizing, cropping and normalizing against torchvision's own.
 #[cfg(feature = "torch")]
 mod preprocessing;
+/// The measuring process with sessions that answer from memory.
+#[cfg(feature = "torch")]
+mod probing;
 /// The archives load and compute the same in Python's PyTorch.
 #[cfg(feature = "torch")]
 mod python;

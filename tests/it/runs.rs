@@ -119,7 +119,26 @@ fn two_rounds_decide_no_speedup() {
     bench.digits(&[("max_accuracy_drop = 1.0", "min_speedup = 0.001")]);
     let ended = bench.run(&["run", "digits.toml"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.stdout.contains("2 rounds are too few for an interval"), "{ended:?}");
+    assert!(ended.stdout.contains("2 rounds give no interval, 5 would"), "{ended:?}");
+}
+
+#[test]
+fn rounds_go_on_until_the_speedup_is_known_or_there_may_be_no_more() {
+    for (precision, wanted) in [("1", 2), ("0.001", 6)] {
+        let bench = Bench::new();
+        bench.digits(&[]);
+        let set = format!("benchmark.precision={precision}");
+        let ended = bench.run(&["run", "digits.toml", "--set", &set, "--set", "benchmark.max_rounds=5"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let record = store::read(&bench.only_run("digits")).unwrap();
+        let int8 = record.variants[1].measured().unwrap();
+        assert_eq!(int8.latency[0].milliseconds.n, wanted, "{precision}");
+        assert_eq!(record.conditions.unwrap().rounds, wanted);
+        let measurement = record.findings.iter().find(|finding| finding.code == "measurement").unwrap();
+        let told = measurement.evidence.join("\n");
+        assert!(told.contains(&format!("rounds were repeated for the wanted precision: {wanted} in all")), "{told}");
+        assert_eq!(told.contains("and 0.1 % was wanted"), wanted == 6, "{told}");
+    }
 }
 
 #[test]

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::base::finding::Verdict;
-use crate::base::units;
-use crate::measure::summary::{Effect, Latency, effect};
+use crate::base::units::{self, counted};
+use crate::measure::summary::{Effect, FEWEST_ROUNDS, Latency, effect};
 use crate::record::Record;
 use crate::record::format::{Outcome, VariantResult};
 use crate::stats::Estimate;
 
 /// `12.1 to 13.4 ms`
 pub(super) fn interval(estimate: Estimate, decimals: usize, unit: &str) -> String {
+    if estimate.n < FEWEST_ROUNDS {
+        return format!("n = {}, no interval", estimate.n);
+    }
     format!("{:.decimals$} to {:.decimals$}{unit}", estimate.low, estimate.high)
 }
 
@@ -26,6 +29,7 @@ pub(super) fn spread(latency: &Latency) -> String {
 pub(in crate::report) fn speedup(record: &Record, speedup: Estimate) -> String {
     match effect(speedup, record.settings.benchmark.noise_floor) {
         Effect::NoDifference => format!("~{}, no difference", units::times(speedup.value)),
+        Effect::Undecided => format!("{}, undecided from {}", units::times(speedup.value), counted(speedup.n, "round")),
         Effect::Faster | Effect::Slower => units::times(speedup.value),
     }
 }
@@ -33,8 +37,11 @@ pub(in crate::report) fn speedup(record: &Record, speedup: Estimate) -> String {
 /// Bytes as `151.20 MB (151.10 to 151.40, 4 processes)`.
 pub(super) fn memory(bytes: Estimate) -> String {
     let mb = |bytes: f64| format!("{:.2}", bytes / 1e6);
-    let processes = if bytes.n == 1 { "process" } else { "processes" };
-    format!("{} MB ({} to {}, {} {processes})", mb(bytes.value), mb(bytes.low), mb(bytes.high), bytes.n)
+    if bytes.n < FEWEST_ROUNDS {
+        return format!("{} MB ({}, no interval)", mb(bytes.value), counted(bytes.n, "process"));
+    }
+    let processes = counted(bytes.n, "process");
+    format!("{} MB ({} to {}, {processes})", mb(bytes.value), mb(bytes.low), mb(bytes.high))
 }
 
 /// A difference of fractions as `−1.20 to +0.30 points`.
@@ -75,6 +82,7 @@ fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
     let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
     let speed = speed.map_or_else(String::new, |(batch, s)| match effect(s, record.settings.benchmark.noise_floor) {
         Effect::NoDifference => format!(", no faster and no slower that could be told (batch {batch})"),
+        Effect::Undecided => format!(", its speed undecided from {} (batch {batch})", counted(s.n, "round")),
         Effect::Faster | Effect::Slower => format!(", at {} its speed (batch {batch})", units::times(s.value)),
     });
     Some(format!(
@@ -93,7 +101,12 @@ pub(super) fn conclusions(record: &Record) -> Vec<String> {
             "No goal was judged, so nothing passed: declare `[goals]`, and a variant to hold to them.".to_owned()
         }
         (_, Verdict::Pass) => {
-            "Every goal is met, with its whole interval on the right side, and every check passes.".to_owned()
+            let warned = record.findings.iter().filter(|finding| !finding.is_clean()).count();
+            let checks = match warned {
+                0 => "every check passes".to_owned(),
+                _ => format!("no check fails, though {} warned of something", counted(warned, "check")),
+            };
+            format!("Every goal is met, with its whole interval on the right side, and {checks}.")
         }
         (_, Verdict::Fail) => "The run fails: do not ship these variants as they are.".to_owned(),
         (_, Verdict::Inconclusive) => {
@@ -121,8 +134,9 @@ pub(super) fn conclusions(record: &Record) -> Vec<String> {
             Outcome::Measured(measured) => lines.extend(significance(variant, measured)),
         }
     }
-    for finding in record.findings.iter().filter(|f| f.verdict != Verdict::Pass && !f.remedy.is_empty()) {
-        lines.push(format!("{} {}: {}.", finding.question, finding.verdict.word(), finding.remedy));
+    for finding in record.findings.iter().filter(|finding| !finding.remedy.is_empty()) {
+        let word = if finding.verdict == Verdict::Pass { "Warning" } else { finding.verdict.word() };
+        lines.push(format!("{} {word}: {}.", finding.question, finding.remedy));
     }
     lines
 }
