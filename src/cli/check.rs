@@ -7,7 +7,7 @@ use serde_json::json;
 use super::args::Format;
 use super::complaint::{self, complain};
 use super::gauge::Gauge;
-use super::{Exit, print};
+use super::{Exit, print, print_json};
 use crate::backend::Availability;
 use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
 use crate::base::files;
@@ -45,7 +45,7 @@ pub(super) fn check(named: Vec<PathBuf>, overrides: &Overrides, format: Format) 
         }
     }
     if format == Format::Json {
-        print(&format!("{:#}\n", json!({ "format": 1, "manifests": documents })));
+        print_json(&format!("{:#}\n", json!({ "format": 1, "manifests": documents })));
     }
     Ok(exit.map_or(Exit::Done, Exit::from))
 }

@@ -55,7 +55,7 @@ pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
 }
 
 /// What a terminal would obey, or show in another order than it is.
-fn is_active(c: char) -> bool {
+pub(super) fn is_active(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
@@ -78,8 +78,11 @@ fn printable(text: &str) -> String {
 
 /// A text with active characters escaped.
 pub(super) fn plain(text: &str) -> String {
-    let kept = |c: char| !is_active(c) || matches!(c, '\n' | '\t');
-    text.chars().map(|c| if kept(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
+    // Alone, a carriage return would overwrite what stands on the line.
+    let kept = |at: usize, c: char| !is_active(c) || matches!(c, '\n' | '\t') || text[at..].starts_with("\r\n");
+    text.char_indices()
+        .map(|(at, c)| if kept(at, c) { c.to_string() } else { c.escape_default().to_string() })
+        .collect()
 }
 
 /// One diagnostic as editors take it: lines and columns from 1.

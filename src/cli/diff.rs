@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::DiffFormat;
-use super::{Exit, print};
+use super::{Exit, print, print_json};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::diff::{self, Diff, Layout, Side};
 use crate::history;
@@ -14,7 +14,8 @@ pub(super) fn diff(runs: &[String], results: &Path, format: DiffFormat, check: b
         return Err(Diagnostic::error(Cause::Input, "nothing to compare").next("name two runs").into());
     };
     let diffs: Vec<Diff> = others.iter().map(|other| Diff::of(first, other)).collect();
-    print(&match (format, diffs.as_slice()) {
+    let show = if matches!(format, DiffFormat::Json) { print_json } else { print };
+    show(&match (format, diffs.as_slice()) {
         (DiffFormat::Json, [one]) => json(one)?,
         (DiffFormat::Json, many) => json(&many)?,
         (DiffFormat::Terminal, [one]) => diff::render(one, &[], Layout::Terminal),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::args::{Filters, Format};
 use super::check::HOME;
-use super::{Exit, print};
+use super::{Exit, print, print_json};
 use crate::base::clock;
 use crate::base::explain::Failure;
 use crate::base::files;
@@ -26,7 +26,7 @@ pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<
         Format::Text => print(&table(&runs, not_run)),
         Format::Json => {
             let runs: Vec<Value> = runs.iter().map(document).collect();
-            print(&format!("{:#}\n", json!({ "format": 1, "runs": runs, "not_run": not_run })));
+            print_json(&format!("{:#}\n", json!({ "format": 1, "runs": runs, "not_run": not_run })));
         }
     }
     Ok(Exit::Done)
@@ -79,8 +79,8 @@ fn lines(run: &Listed) -> Vec<[String; 7]> {
     let summary = match &run.summary {
         Ok(summary) => summary,
         Err(reason) => {
-            let [a, b, c, d, e] = [const { String::new() }; 5];
-            return vec![[name, format!("unreadable: {reason}"), a, b, c, d, e]];
+            let [a, b, c, d] = [const { String::new() }; 4];
+            return vec![[name, "unreadable".to_owned(), a, b, c, d, reason.clone()]];
         }
     };
     let mut first = Some([name, summary.verdict.word().to_owned(), age(summary), summary.host.cpu.clone()]);
@@ -99,7 +99,11 @@ fn figures(variant: &VariantResult) -> (String, String) {
 }
 
 fn age(summary: &Summary) -> String {
-    let Some(hours) = clock::since(&summary.run.started).map(|age| age.num_hours()) else { return ABSENT.to_owned() };
+    let Some(age) = clock::since(&summary.run.started) else { return ABSENT.to_owned() };
+    let hours = age.num_hours();
+    if hours < 1 {
+        return format!("{} min", age.num_minutes());
+    }
     if hours < 48 { format!("{hours} h") } else { format!("{} d", hours / 24) }
 }
 

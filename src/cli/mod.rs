@@ -87,6 +87,23 @@ fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(complaint::plain(text).as_bytes());
 }
 
+/// A JSON document to standard output: what a terminal would obey becomes an escape that JSON knows.
+fn print_json(text: &str) {
+    use std::fmt::Write as _;
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && complaint::is_active(c) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                let _ = write!(plain, "\\u{unit:04x}");
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    let _ = std::io::stdout().lock().write_all(plain.as_bytes());
+}
+
 /// A line to standard error.
 fn eprint(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

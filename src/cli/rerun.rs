@@ -26,7 +26,7 @@ pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure
     intact(&folder)?;
     let record = Digest::of(&files::read(&folder.join("record.json"))?);
     let repeats = Repeated { id: original.record.run.id.clone(), record };
-    let finished = execute(resolved, results, Some(repeats))?;
+    let finished = execute(resolved, results, Some(repeats)).map_err(not_as_then)?;
     let again = diff::load(&finished.folder, finished.folder.display().to_string())?;
     let compared = Diff::of(&original, &again);
     let judged = levels::judge(&compared);
@@ -41,15 +41,31 @@ pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure
     })
 }
 
+/// A pin of a past run is not to be changed: what it names is to be found again.
+fn not_as_then(mut failure: Failure) -> Failure {
+    let broken = failure.diagnostics.iter_mut().filter(|diagnostic| diagnostic.cause == Cause::Integrity);
+    broken.for_each(|diagnostic| {
+        diagnostic.next_step = Some("restore what the run used; with another input it would be another run".to_owned());
+    });
+    failure
+}
+
 /// What the run obeyed, with its paths as seen from where its inputs are today.
 fn settings(folder: &Path, record: &crate::record::Record) -> Result<Resolved, Failure> {
     let Some(place) = store::manifest_place(folder, record) else {
         let model = record.settings.model.path.display();
-        let message = format!("the inputs of the run are not at hand: `{model}` is nowhere above it");
-        let next = format!("start requant in the folder from which `{}` is the manifest", record.run.manifest_path);
+        let manifest = &record.run.manifest_path;
+        let (message, next) = if record.settings.model.path.is_absolute() {
+            let next = "restore the model there, or link it there from where it is".to_owned();
+            (format!("the inputs of the run are not at hand: there is no `{model}`"), next)
+        } else {
+            let next = format!("start requant in the folder from which `{manifest}` is the manifest");
+            (format!("the inputs of the run are not at hand: `{model}` is nowhere above it"), next)
+        };
         return Err(Diagnostic::error(Cause::Input, message).next(next).into());
     };
-    manifest::restore(&place, files::read(&folder.join("resolved.toml"))?)
+    let path = folder.join("resolved.toml");
+    manifest::restore(&place, &path, files::read(&path)?)
 }
 
 /// A run that was changed proves nothing by being repeated.

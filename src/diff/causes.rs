@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::record::Record;
+use crate::base::digest::Digest;
+
+use crate::record::{Record, upgrade};
 
 /// Where a difference lies; the first explains the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -13,6 +15,8 @@ use crate::record::Record;
 pub enum Rank {
     Manifest,
     Inputs,
+    /// What was made of the model, and what ran it.
+    Network,
     Versions,
     Machine,
 }
@@ -51,8 +55,13 @@ pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
             let (x, y) = (left.get(key), right.get(key));
             // What an earlier format does not know is no difference.
             let unknown = a.format != b.format && rank > Rank::Inputs && (x.is_none() || y.is_none());
-            let silent = (rank == Rank::Manifest && is_silent(key)) || (redefined && key.ends_with("ion.sha256"));
-            if x != y && !unknown && !silent {
+            let unsaid = [a, b].into_iter().flat_map(|record| upgrade::unsaid(&record.format));
+            let unsaid = unsaid.into_iter().any(|name| key.strip_prefix("benchmark.") == Some(name));
+            let silent =
+                (rank == Rank::Manifest && (is_silent(key) || unsaid)) || (redefined && key.ends_with("ion.sha256"));
+            // That only one run has a variant is said once.
+            let other_variant = key.starts_with("ran.") && (x.is_none() || y.is_none());
+            if x != y && !unknown && !silent && !other_variant {
                 changes.push(Change { rank, key: key.clone(), a: x.cloned(), b: y.cloned() });
             }
         }
@@ -60,6 +69,7 @@ pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
     };
     compare(Rank::Manifest, |record| serde_json::to_value(&record.settings).unwrap_or_default());
     compare(Rank::Inputs, inputs);
+    compare(Rank::Network, made);
     compare(Rank::Versions, versions);
     compare(Rank::Machine, machine);
     changes.sort_by(|x, y| (x.rank, table(x), &x.key).cmp(&(y.rank, table(y), &y.key)));
@@ -75,9 +85,30 @@ fn inputs(record: &Record) -> Value {
     let inputs = &record.inputs;
     json!({
         "model": { "sha256": inputs.model.sha256 },
-        "dataset": { "sha256": inputs.dataset.sha256 },
+        "dataset": { "sha256": inputs.dataset.sha256, "classes": inputs.dataset.classes.join(", ") },
+        "samples": { "in_both_subsets": inputs.shared_samples },
         "calibration": { "sha256": inputs.calibration.sha256 },
         "evaluation": { "sha256": inputs.evaluation.sha256 },
+    })
+}
+
+/// What was made of the network and what ran it, beyond what the manifest asked for.
+fn made(record: &Record) -> Value {
+    let network = &record.network;
+    let engines = record.variants.iter().map(|variant| {
+        let facts = json!({ "backend": variant.backend, "device": variant.device, "engine": variant.engine });
+        (variant.name.clone(), facts)
+    });
+    let patches = network.patches.iter().map(|patch| serde_json::to_string(patch).unwrap_or_default());
+    json!({
+        "ran": engines.collect::<serde_json::Map<_, _>>(),
+        "patches": Digest::of(patches.collect::<Vec<_>>().join("\n").as_bytes()),
+        "fp32_modules": network.fp32_modules,
+        "int8_modules": network.int8_modules,
+        "float_operators": network.float_operators,
+        "dead_observers": record.quantization.dead_observers.join(", "),
+        "excepted_layers": record.quantization.overridden.join(", "),
+        "layer_order": Digest::of(network.layers.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join("\n").as_bytes()),
     })
 }
 
@@ -169,7 +200,7 @@ pub(super) fn against_speed(changes: &[Change]) -> Option<String> {
             Rank::Machine => SPEED_KEYS.contains(&key) || key.starts_with("environment."),
             Rank::Manifest => key.starts_with("compute."),
             Rank::Versions => key == "libtorch",
-            Rank::Inputs => false,
+            Rank::Inputs | Rank::Network => false,
         }
     };
     let keys: Vec<&str> = changes.iter().filter(telling).map(|change| change.key.as_str()).collect();

@@ -21,6 +21,10 @@ pub struct State {
     pub quantized: bool,
     pub scale: Option<f64>,
     pub zero_point: Option<i32>,
+    pub observer: Option<String>,
+    /// What was seen of its output.
+    pub min: Option<f32>,
+    pub max: Option<f32>,
     /// The range chosen for its output.
     pub low: Option<f32>,
     pub high: Option<f32>,
@@ -35,6 +39,9 @@ impl State {
             quantized: layer.float_because.is_none(),
             scale: layer.output.map(|output| output.scale),
             zero_point: layer.output.map(|output| output.zero_point),
+            observer: layer.observed.as_ref().map(|observed| observed.observer.clone()),
+            min: layer.observed.as_ref().map(|observed| observed.min),
+            max: layer.observed.as_ref().map(|observed| observed.max),
             low: layer.observed.as_ref().map(|observed| observed.low),
             high: layer.observed.as_ref().map(|observed| observed.high),
             sqnr_db: layer.weight.as_ref().and_then(|weight| weight.sqnr_db),

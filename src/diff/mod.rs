@@ -108,7 +108,10 @@ impl Diff {
     /// anew may stand apart by chance.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.causes.is_empty() && self.layers.is_empty() && !self.results_differ()
+        self.causes.is_empty()
+            && self.layers.is_empty()
+            && !self.results_differ()
+            && self.variants.iter().all(VariantDiff::is_same)
     }
 
     /// Whether the results differ by more than chance: judgements, answers, accuracy, speed, sizes.

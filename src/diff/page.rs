@@ -103,7 +103,8 @@ fn head(diff: &Diff) -> Section {
         let (a, b) = (&diff.a.format, &diff.b.format);
         lines.push(format!("records of formats {a} and {b}: what the older does not know is not compared"));
     }
-    let results_shown = diff.variants.iter().any(|v| v.differs() || v.quantities.iter().any(Quantity::is_apart));
+    let results_shown =
+        diff.variants.iter().any(|v| v.differs() || !v.is_same() || v.quantities.iter().any(Quantity::is_apart));
     if !results_shown {
         lines.extend(diff.no_pairs_because.as_ref().map(|why| format!("Answers are not paired: {why}.")));
     }
@@ -113,6 +114,8 @@ fn head(diff: &Diff) -> Section {
         "No difference"
     } else if diff.results_differ() {
         "The results differ"
+    } else if diff.causes.is_empty() && diff.layers.is_empty() {
+        "The same classes; margins or reasons differ"
     } else {
         "The results are the same; what they were made with differs"
     };
@@ -147,6 +150,7 @@ fn causes(changes: &[Change]) -> Option<Section> {
         let rank = match change.rank {
             Rank::Manifest => "manifest",
             Rank::Inputs => "inputs",
+            Rank::Network => "network",
             Rank::Versions => "versions",
             Rank::Machine => "machine",
         };
@@ -172,9 +176,16 @@ fn results(diff: &Diff) -> Option<Section> {
         let (a, b) = (first(missing(&variant.status_a)), first(missing(&variant.status_b)));
         if a != b {
             rows.push(row([&variant.name, "status", &a, &b, "", "≠"]));
+        } else if variant.status_a != variant.status_b {
+            let (a, b) = (missing(&variant.status_a), missing(&variant.status_b));
+            rows.push(row([&variant.name, "reason", &a, &b, "", "≠"]));
         }
         if variant.same_artefact == Some(false) {
             rows.push(row([&variant.name, "artefact", "", "", "other bytes", "≠"]));
+        }
+        if let Some(pairs) = variant.pairs.as_ref().filter(|pairs| pairs.other_margins > 0) {
+            let change = format!("{} of {} in the same class", pairs.other_margins, pairs.counts.n());
+            rows.push(row([&variant.name, "margins", "", "", &change, "≠"]));
         }
         let apart = variant.quantities.iter().filter(|quantity| quantity.is_apart());
         rows.extend(apart.map(|quantity| quantity_row(&variant.name, quantity)));
@@ -264,8 +275,11 @@ fn layer_row(change: &LayerChange) -> Vec<String> {
     };
     let number = |value: Option<f64>| value.map_or_else(|| ABSENT.to_owned(), |value| format!("{value:.6}"));
     let form = |state: &State| format!("{} in {}", state.operator, if state.quantized { "INT8" } else { "float" });
+    let observer = |state: &Option<State>| state.as_ref().and_then(|state| state.observer.clone());
+    let same_observer = observer(&change.a) == observer(&change.b);
     let range = |state: &State| match state.low.zip(state.high) {
-        Some((low, high)) => format!("{low:.4} to {high:.4}"),
+        Some((low, high)) if same_observer => format!("{low:.4} to {high:.4}"),
+        Some((low, high)) => format!("{low:.4} to {high:.4} ({})", state.observer.as_deref().unwrap_or(ABSENT)),
         None => ABSENT.to_owned(),
     };
     let sqnr = |state: &State| state.sqnr_db.map_or_else(|| ABSENT.to_owned(), |db| format!("{db:.2} dB"));

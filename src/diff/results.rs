@@ -1,5 +1,7 @@
 //! What each variant came to in both runs.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::Side;
@@ -88,6 +90,12 @@ impl VariantDiff {
             || self.pairs.as_ref().is_some_and(|pairs| !pairs.flips.is_empty())
     }
 
+    /// Whether it answers every sample with the same margin, or is absent for the same reason.
+    #[must_use]
+    pub fn is_same(&self) -> bool {
+        self.status_a == self.status_b && self.pairs.as_ref().is_none_or(|pairs| pairs.other_margins == 0)
+    }
+
     #[must_use]
     pub fn quantity(&self, name: &str) -> Option<&Quantity> {
         self.quantities.iter().find(|quantity| quantity.name == name)
@@ -99,7 +107,19 @@ pub(super) fn against_pairs(a: &Side, b: &Side) -> Option<String> {
     let (Some(left), Some(right)) = (&a.answers, &b.answers) else {
         return Some("a record alone has no predictions; name the runs' folders".to_owned());
     };
-    (left.samples != right.samples).then(|| "they were judged on other samples, or in another order".to_owned())
+    if left.samples == right.samples {
+        return None;
+    }
+    let known: BTreeSet<&str> = left.samples.iter().map(|sample| sample.id.as_str()).collect();
+    let shared = right.samples.iter().filter(|sample| known.contains(sample.id.as_str())).count();
+    if shared == 0 {
+        return Some("they were judged on other samples".to_owned());
+    }
+    let (a, b) = (left.samples.len(), right.samples.len());
+    Some(format!(
+        "A was judged on {a} samples and B on {b}, of which {shared} are the same or in another order; \
+         the interval takes them for independent and is wider than it need be"
+    ))
 }
 
 pub(super) fn between(a: &Side, b: &Side, times: Times, pairs: bool) -> Vec<VariantDiff> {
@@ -208,6 +228,7 @@ fn ratio_of(name: String, a: Estimate, b: Estimate, times: Times) -> Quantity {
         _ if a == b => Standing::Same,
         (Some(change), Some(floor)) => match effect(change, floor) {
             Effect::NoDifference => Standing::NoDifference,
+            Effect::Undecided => Standing::NotComparable,
             Effect::Faster | Effect::Slower if times.shared => Standing::NotComparable,
             Effect::Faster | Effect::Slower => Standing::Differs,
         },

@@ -9,6 +9,7 @@ use crate::base::explain::{Cause, Explain};
 use crate::base::files::{self, FileError};
 use crate::base::finding::Verdict;
 use crate::record::format::VariantResult;
+use crate::record::store;
 
 /// What a list says of a run; the rest of its record is skipped unread.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -51,6 +52,8 @@ pub enum UnknownRun {
     File(#[from] FileError),
     #[error("`{name}` is no run: neither a path, nor an experiment or a run in `{}`", results.display())]
     None { name: String, results: PathBuf },
+    #[error("the latest run of `{name}` may be `{}`, and its record cannot be read: {reason}", run.display())]
+    Unreadable { name: String, run: PathBuf, reason: String },
     #[error("`{name}` could be {}", among.join(", "))]
     Many { name: String, among: Vec<String> },
 }
@@ -64,6 +67,9 @@ impl Explain for UnknownRun {
         Some(match self {
             Self::File(error) => return error.next_step(),
             Self::None { .. } => "`requant list` shows the runs there are; `--results DIR` looks elsewhere".into(),
+            Self::Unreadable { .. } => {
+                "name the run that you mean; `requant verify` says what became of that one".into()
+            }
             Self::Many { .. } => "write more of it".into(),
         })
     }
@@ -78,8 +84,9 @@ fn runs_in(home: &Path) -> Result<Vec<String>, FileError> {
     Ok(names.into_iter().filter(|name| !name.starts_with(HIDDEN) && is_run(&home.join(name))).collect())
 }
 
+/// A run that lost its record is still one: whoever reads it is told so.
 fn is_run(folder: &Path) -> bool {
-    folder.join("record.json").is_file()
+    folder.join("record.json").is_file() || folder.join("SHA256SUMS").is_file()
 }
 
 /// None where nothing has been run yet.
@@ -108,6 +115,14 @@ fn listed(experiment: &str, home: &Path, name: String) -> Listed {
     let folder = home.join(&name);
     let summary = files::read(&folder.join("record.json")).map_err(|error| error.to_string());
     let summary = summary.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
+    let known = |summary: Summary| {
+        if store::reads(&summary.format) {
+            Ok(summary)
+        } else {
+            Err(format!("format {} is not one that this requant reads", summary.format))
+        }
+    };
+    let summary = summary.and_then(known);
     Listed { experiment: experiment.to_owned(), name, folder, summary }
 }
 
@@ -126,7 +141,7 @@ pub fn find(results: &Path, name: &str) -> Result<PathBuf, UnknownRun> {
     let is_home = |home: &Path| home.is_dir() && runs_in(home).is_ok_and(|runs| !runs.is_empty());
     let homes = [path.to_owned(), results.join(name)];
     if let Some(home) = homes.iter().find(|home| is_home(home)) {
-        return latest(home).ok_or_else(|| unknown(results, name));
+        return latest(home, name);
     }
     if is_run(&results.join(name)) {
         return Ok(results.join(name));
@@ -155,10 +170,23 @@ fn unknown(results: &Path, name: &str) -> UnknownRun {
     UnknownRun::None { name: name.to_owned(), results: results.to_owned() }
 }
 
-/// The run that began last.
-fn latest(home: &Path) -> Option<PathBuf> {
-    let runs = runs_in(home).ok()?.into_iter().map(|name| listed("", home, name));
-    runs.filter(|run| run.summary.is_ok()).max_by(|a, b| age(a).cmp(&age(b))).map(|run| run.folder)
+/// The run of `home` that began last. One that cannot be read may be it, unless its name, which begins
+/// with its time, says otherwise.
+fn latest(home: &Path, name: &str) -> Result<PathBuf, UnknownRun> {
+    let runs: Vec<Listed> = runs_in(home)?.into_iter().map(|run| listed("", home, run)).collect();
+    let readable = runs.iter().filter(|run| run.summary.is_ok()).max_by(|a, b| age(a).cmp(&age(b)));
+    let id = |run: &Listed| run.summary.as_ref().map_or_else(|_| run.name.clone(), |summary| summary.run.id.clone());
+    let known = readable.map(id);
+    for run in &runs {
+        if let Err(reason) = &run.summary
+            && known.as_ref().is_none_or(|known| run.name > *known)
+        {
+            let (name, run, reason) = (name.to_owned(), run.folder.clone(), reason.clone());
+            return Err(UnknownRun::Unreadable { name, run, reason });
+        }
+    }
+    let none = || UnknownRun::None { name: name.to_owned(), results: home.to_owned() };
+    readable.map(|run| run.folder.clone()).ok_or_else(none)
 }
 
 #[cfg(test)]
@@ -169,7 +197,7 @@ mod tests {
         let folder = results.join(run);
         files::create_dir_all(&folder).unwrap();
         let record = format!(
-            r#"{{"format":"2.1","run":{{"id":"x","started":"{started}"}},"network":{{"layers":[1]}},
+            r#"{{"format":"2.1","run":{{"id":"2026-5","started":"{started}"}},"network":{{"layers":[1]}},
                 "verdict":"pass","variants":[],"host":{{"cpu":"c","cores":2}}}}"#
         );
         files::write(&folder.join("record.json"), record.as_bytes()).unwrap();
@@ -197,6 +225,9 @@ mod tests {
         files::write(&results.join("a/2026-9/record.json"), b"{").unwrap();
         let names: Vec<String> = list(results).unwrap().into_iter().map(|run| run.name).collect();
         assert_eq!(names, ["2026-7", "2026-9-2", "2026-9", "reference"]);
-        assert_eq!(means("a").unwrap(), Path::new("a/2026-9-2"), "one that cannot be read is not meant");
+        let error = means("a").unwrap_err().to_string();
+        assert!(error.contains("may be") && error.contains("2026-9"), "one that cannot be read may be meant: {error}");
+        files::write(&results.join("a/2026-9-2/record.json"), b"{\"format\":\"3.0\"").unwrap();
+        assert!(list(results).unwrap()[1].summary.is_err());
     }
 }

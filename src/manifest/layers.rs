@@ -83,19 +83,19 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<Resolved, Failure> {
 
 /// As [`load`], of a manifest's bytes; `path` is where it lies or would lie.
 pub fn load_bytes(path: &Path, bytes: Vec<u8>, overrides: &Overrides) -> Result<Resolved, Failure> {
-    resolve(path, bytes, Some(overrides))
+    resolve(path, path, bytes, Some(overrides))
 }
 
 /// Reads the `resolved.toml` of a run, which says everything: no project file, environment or command
-/// line adds to it. `path` is where the run's manifest lies or would lie.
-pub fn restore(path: &Path, bytes: Vec<u8>) -> Result<Resolved, Failure> {
-    resolve(path, bytes, None)
+/// line adds to it. `path` is where the run's manifest lies or would lie, `named` the file that was read.
+pub fn restore(path: &Path, named: &Path, bytes: Vec<u8>) -> Result<Resolved, Failure> {
+    resolve(path, named, bytes, None)
 }
 
 /// Without `overrides`, the text and the defaults alone.
-fn resolve(path: &Path, bytes: Vec<u8>, overrides: Option<&Overrides>) -> Result<Resolved, Failure> {
-    let text = text(path, bytes)?;
-    let Gathered { mut layers, syntax, mut problems } = gather(path, &text, overrides)?;
+fn resolve(path: &Path, named: &Path, bytes: Vec<u8>, overrides: Option<&Overrides>) -> Result<Resolved, Failure> {
+    let text = text(named, bytes)?;
+    let Gathered { mut layers, syntax, mut problems } = gather(path, named, &text, overrides)?;
     if let Some(problem) = foreign_schema(&layers) {
         return Err(problem.into());
     }
@@ -183,7 +183,7 @@ struct Gathered {
     problems: Vec<Diagnostic>,
 }
 
-fn gather(path: &Path, text: &str, overrides: Option<&Overrides>) -> Result<Gathered, Failure> {
+fn gather(path: &Path, named: &Path, text: &str, overrides: Option<&Overrides>) -> Result<Gathered, Failure> {
     let home = path.parent().unwrap_or(Path::new("")).to_owned();
     let (default, _) = Source::file(Layer::Default, "default".into(), DEFAULTS);
     let mut layers = Layers { sources: vec![default], folders: vec![home.clone()] };
@@ -198,7 +198,7 @@ fn gather(path: &Path, text: &str, overrides: Option<&Overrides>) -> Result<Gath
         add(project.parent().unwrap_or(&home), source);
         syntax.extend(found);
     }
-    let (source, found) = Source::file(Layer::Manifest, path.display().to_string(), text);
+    let (source, found) = Source::file(Layer::Manifest, named.display().to_string(), text);
     add(&home, source);
     syntax.extend(found);
     let none = Overrides::default();

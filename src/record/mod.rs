@@ -7,6 +7,6 @@ pub mod host;
 pub mod provenance;
 pub mod store;
 pub mod tables;
-mod upgrade;
+pub mod upgrade;
 
 pub use format::Record;

@@ -9,16 +9,32 @@ use super::format::FORMAT;
 /// of none.
 #[must_use]
 pub(super) fn upgrade(mut record: Value) -> Option<Value> {
-    let major = |text: &str| text.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    let found = major(record.get("format")?.as_str()?)?;
-    let present = major(FORMAT)?;
-    if found == 0 || found > present {
+    let format = record.get("format")?.as_str()?;
+    if !is_known(format) {
         return None;
     }
-    if found < 2 {
+    if major(format) < Some(2) {
         from_1(&mut record);
     }
     Some(record)
+}
+
+/// Whether records of this format can be brought to the present one.
+pub(super) fn is_known(format: &str) -> bool {
+    major(format).is_some_and(|found| found > 0 && Some(found) <= major(FORMAT))
+}
+
+fn major(format: &str) -> Option<u32> {
+    format.split('.').next()?.parse().ok()
+}
+
+/// Settings of `[benchmark]` that a record of this format does not have: [`upgrade`] fills in what its
+/// requant did, which no manifest said.
+#[must_use]
+pub fn unsaid(format: &str) -> &'static [&'static str] {
+    const SINCE_2: [&str; 6] =
+        ["processes", "min_seconds", "max_warmup", "noise_floor", "max_seconds", "timeout_seconds"];
+    if major(format) < Some(2) { &SINCE_2 } else { &[] }
 }
 
 /// 1.x measured each variant in one process, without a noise floor, and knew one peak of memory.
