@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one door to the file system")]
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::explain::{Cause, Explain};
@@ -83,6 +83,18 @@ pub fn read_at_most(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     get().map_err(|e| FileError::new("read", path, e))
 }
 
+/// `length` bytes of a file from `start` on; an error where it ends before.
+pub fn read_range(path: &Path, start: u64, length: usize) -> Result<Vec<u8>, FileError> {
+    let mut file = open(path)?;
+    let mut content = vec![0; length];
+    let mut get = || -> io::Result<()> {
+        file.seek(io::SeekFrom::Start(start))?;
+        file.read_exact(&mut content)
+    };
+    get().map_err(|e| FileError::new("read", path, e))?;
+    Ok(content)
+}
+
 pub fn read_text(path: &Path) -> Result<String, FileError> {
     let bytes = read(path)?;
     String::from_utf8(bytes).map_err(|e| FileError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, e)))
@@ -145,6 +157,19 @@ pub fn list(path: &Path) -> Result<Vec<String>, FileError> {
         Ok(names)
     };
     collect().map_err(|e| FileError::new("list", path, e))
+}
+
+/// Every symbolic link below a folder, as [`walk`] names files; none is followed.
+pub fn links(root: &Path) -> Result<Vec<String>, FileError> {
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.map_err(|error| FileError::new("list", root, error.into()))?;
+        if entry.path_is_symlink() && entry.depth() > 0 {
+            found.push(entry.path().strip_prefix(root).unwrap_or(entry.path()).to_string_lossy().into_owned());
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Every file below a folder as `/`-separated relative paths, sorted by their bytes. Links are

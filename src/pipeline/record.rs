@@ -1,11 +1,15 @@
-//! Writes what the run found: the record, the settings, the tables.
+//! Writes what the run found: the settings, the tables, and the record that has their digests.
+
+use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::diagnose::Diagnosed;
 use super::evaluate::Answers;
 use super::prepare::Prepared;
+use crate::base::digest::Digest;
 use crate::base::explain::Failure;
+use crate::base::files::FileError;
 use crate::record::Record;
 use crate::record::store::Draft;
 use crate::record::tables;
@@ -17,38 +21,52 @@ pub(super) struct Recorded {
 }
 
 pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
-    let Diagnosed { record, benchmarked } = diagnosed;
+    let Diagnosed { mut record, benchmarked } = diagnosed;
     let evaluated = benchmarked.evaluated;
     let prepared = evaluated.quantized.calibrated.prepared;
-    let draft = &prepared.draft;
-    draft.put("manifest.toml", prepared.resolved.text.as_bytes())?;
-    draft.put("resolved.toml", prepared.resolved.written_out.as_bytes())?;
-    draft.put("record.json", &record.written().map_err(|error| bug(&error))?)?;
-    draft.put("metrics.csv", &tables::metrics(&record))?;
-    draft.put("layers.csv", &tables::layers(&record))?;
+    let mut files = Files { draft: &prepared.draft, digests: BTreeMap::new() };
+    files.put("manifest.toml", prepared.resolved.text.as_bytes())?;
+    files.put("resolved.toml", prepared.resolved.written_out.as_bytes())?;
+    files.put("metrics.csv", &tables::metrics(&record))?;
+    files.put("layers.csv", &tables::layers(&record))?;
     let data = &prepared.inputs.data;
     for (name, chosen) in [("calibration", &data.calibration), ("evaluation", &data.evaluation)] {
-        draft.put(&format!("subsets/{name}.txt"), chosen.listing().as_bytes())?;
-        draft.put(&format!("subsets/{name}.sha256"), chosen.sums().as_bytes())?;
+        files.put(&format!("subsets/{name}.txt"), chosen.listing().as_bytes())?;
+        files.put(&format!("subsets/{name}.sha256"), chosen.sums().as_bytes())?;
     }
 
     let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
     let mut answered = Vec::new();
     for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(evaluated.answers) {
         if let Answers::Given { predictions, logits, classes, .. } = answers {
-            put_logits(draft, &variant.name, &logits, classes)?;
+            put_logits(&mut files, &variant.name, &logits, classes)?;
             answered.push(predictions);
         }
     }
-    draft.put("predictions.csv", &tables::predictions(&record.inputs.dataset.classes, &samples, &answered))?;
+    files.put("predictions.csv", &tables::predictions(&record.inputs.dataset.classes, &samples, &answered))?;
 
     let names = prepared.resolved.manifest.variant.iter().map(|variant| variant.name.clone());
     let timings = benchmarked.measurements.into_iter().map(|m| m.unwrap_or_default().timings);
-    draft.put("latency.csv", &tables::latency(&names.zip(timings).collect::<Vec<_>>()))?;
+    files.put("latency.csv", &tables::latency(&names.zip(timings).collect::<Vec<_>>()))?;
+    record.files = files.digests;
+    prepared.draft.put("record.json", &record.written().map_err(|error| bug(&error))?)?;
     Ok(Recorded { record, prepared })
 }
 
-fn put_logits(draft: &Draft, variant: &str, logits: &[f32], classes: usize) -> Result<(), Failure> {
+/// The files of a draft and their digests.
+struct Files<'a> {
+    draft: &'a Draft,
+    digests: BTreeMap<String, Digest>,
+}
+
+impl Files<'_> {
+    fn put(&mut self, name: &str, content: &[u8]) -> Result<(), FileError> {
+        self.digests.insert(name.to_owned(), Digest::of(content));
+        self.draft.put(name, content)
+    }
+}
+
+fn put_logits(files: &mut Files<'_>, variant: &str, logits: &[f32], classes: usize) -> Result<(), Failure> {
     if logits.is_empty() || classes == 0 {
         return Ok(());
     }
@@ -56,7 +74,7 @@ fn put_logits(draft: &Draft, variant: &str, logits: &[f32], classes: usize) -> R
     let shape = vec![logits.len() / classes, classes];
     let view = TensorView::new(Dtype::F32, shape, &bytes).map_err(|error| bug(&error))?;
     let file = safetensors::serialize([("logits", view)], None).map_err(|error| bug(&error))?;
-    Ok(draft.put(&format!("logits/{variant}.safetensors"), &file)?)
+    Ok(files.put(&format!("logits/{variant}.safetensors"), &file)?)
 }
 
 fn bug(error: &dyn std::fmt::Display) -> Failure {

@@ -1,6 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
+//! - `2.2`: `files`; of a commit `untracked`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -24,7 +25,7 @@ use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 
 /// Major and minor version of the format. Additions raise the minor, anything else the major.
-pub const FORMAT: &str = "2.1";
+pub const FORMAT: &str = "2.2";
 
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,10 @@ pub struct Record {
     pub conditions: Option<Conditions>,
     /// Every setting, defaults included.
     pub settings: Manifest,
+    /// Of every other file of the run, but for the artefacts (see [`Measured::artefact`]), the report, which
+    /// states this record's digest, and `SHA256SUMS`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

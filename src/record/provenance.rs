@@ -25,8 +25,12 @@ pub struct Provenance {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     pub id: String,
-    /// Digest of `git diff HEAD`, where tracked files differ from the commit.
+    /// Digest of what `git diff HEAD` prints of the whole repository under git's own settings, where tracked
+    /// files differ from the commit.
     pub patch: Option<Digest>,
+    /// Files that are neither part of the commit nor ignored; with them or a patch the tree is dirty.
+    #[serde(default)]
+    pub untracked: Option<usize>,
     /// Whether the manifest itself is part of the commit, as it is.
     pub manifest_committed: bool,
 }
@@ -45,26 +49,31 @@ pub fn collect(manifest: &Path) -> Provenance {
     }
 }
 
-/// Of an absolute path, alone or after `=`, the last part.
+/// Of an absolute path, alone or after any `=`, the last part.
 fn without_folders(argument: &str) -> String {
-    let (key, value) = argument.split_once('=').map_or(("", argument), |(_, value)| {
-        let key = &argument[..argument.len() - value.len()];
-        (key, value)
-    });
-    let path = Path::new(value);
-    let shown = if path.is_absolute() { path.file_name().unwrap_or_default().to_string_lossy() } else { value.into() };
-    format!("{key}{shown}")
+    let part = |part: &str| {
+        let path = Path::new(part.trim_matches('"'));
+        let shown = path.is_absolute().then(|| path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        shown.unwrap_or_else(|| part.to_owned())
+    };
+    argument.split('=').map(part).collect::<Vec<_>>().join("=")
 }
 
 fn commit(manifest: &Path) -> Option<Commit> {
     let folder = manifest.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = manifest.file_name()?.to_str()?;
     let id = String::from_utf8(git(folder, &["rev-parse", "HEAD"])?).ok()?.trim().to_owned();
-    let changes = git(folder, &["diff", "--binary", "--no-ext-diff", "--no-textconv", "HEAD"])?;
+    // Settings of the user or the repository would change what the digest covers.
+    let plain = ["--binary", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color", "--unified=3"];
+    let fixed = ["--src-prefix=a/", "--dst-prefix=b/", "--diff-algorithm=myers", "--no-renames", "--full-index"];
+    let changes = git(folder, &[&["diff"], &plain[..], &fixed, &["HEAD"]].concat())?;
+    let top = String::from_utf8(git(folder, &["rev-parse", "--show-toplevel"])?).ok()?;
+    let others = git(Path::new(top.trim_end_matches('\n')), &["ls-files", "--others", "--exclude-standard", "-z"])?;
     let of_manifest = git(folder, &["status", "--porcelain", "--", name])?;
     Some(Commit {
         id,
         patch: (!changes.is_empty()).then(|| Digest::of(&changes)),
+        untracked: Some(others.split(|byte| *byte == 0).filter(|name| !name.is_empty()).count()),
         manifest_committed: of_manifest.is_empty(),
     })
 }
@@ -87,6 +96,8 @@ mod tests {
         assert_eq!(without_folders("experiments/m.toml"), "experiments/m.toml");
         assert_eq!(without_folders("--results=/scratch/runs"), "--results=runs");
         assert_eq!(without_folders("model.path=a=b"), "model.path=a=b");
+        assert_eq!(without_folders("--set=model.path=/home/me/m.onnx"), "--set=model.path=m.onnx");
+        assert_eq!(without_folders("model.path=\"/home/me/m.onnx\""), "model.path=m.onnx");
     }
 
     #[test]
@@ -107,5 +118,12 @@ mod tests {
         let stray = folder.path().join("stray.toml");
         files::write(&stray, b"c").unwrap();
         assert!(!commit(&stray).unwrap().manifest_committed);
+        assert_eq!((clean.untracked, commit(&stray).unwrap().untracked), (Some(0), Some(1)));
+        for setting in ["diff.relative", "diff.noprefix", "diff.mnemonicPrefix"] {
+            run(&["config", setting, "true"]);
+        }
+        files::create_dir_all(&folder.path().join("below")).unwrap();
+        let from_below = commit(&folder.path().join("below/none.toml")).unwrap();
+        assert_eq!(from_below.patch, dirty.patch, "git's settings change no digest");
     }
 }

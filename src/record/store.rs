@@ -4,6 +4,8 @@
 //! results/<experiment>/<run-id>/        a complete run
 //! results/<experiment>/.draft-<…>/      a run in progress, or one that was killed
 //! ```
+//!
+//! A draft's name says which process owns it, so that there is no moment in which it has no owner.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,8 +20,8 @@ use crate::base::files::{self, FileError};
 /// How drafts are recognized, also long after.
 const DRAFT_PREFIX: &str = ".draft-";
 
-/// Names the process that owns a draft.
-const OWNER_FILE: &str = ".owner";
+/// Stands before and after the owner in a draft's name; no run's id has it.
+const OWNED_BY: char = '~';
 
 /// A run folder in the making. Dropping it removes it, so an error or an interrupt leaves nothing.
 pub struct Draft {
@@ -33,9 +35,9 @@ impl Draft {
     pub fn begin(results: &Path, experiment: &str, id: String) -> Result<Self, FileError> {
         let home = results.join(experiment);
         files::create_dir_all(&home)?;
-        let folder = tempfile::Builder::new().prefix(&format!("{DRAFT_PREFIX}{id}-")).tempdir_in(&home);
+        let name = format!("{DRAFT_PREFIX}{id}{OWNED_BY}{}{OWNED_BY}", owner());
+        let folder = tempfile::Builder::new().prefix(&name).tempdir_in(&home);
         let folder = folder.map_err(|e| FileError::new("create a run folder in", &home, e))?;
-        files::write(&folder.path().join(OWNER_FILE), owner().as_bytes())?;
         Ok(Self { folder, home, id })
     }
 
@@ -60,8 +62,6 @@ impl Draft {
 
     /// Seals the folder with `SHA256SUMS` and renames it into its final place.
     pub fn finish(self) -> Result<PathBuf, FileError> {
-        let owner = self.path().join(OWNER_FILE);
-        fs::remove_file(&owner).map_err(|e| FileError::new("remove", &owner, e))?;
         let mut sums = String::new();
         for name in files::walk(self.path())? {
             let path = self.path().join(&name);
@@ -109,17 +109,18 @@ pub fn abandoned(results: &Path, experiment: &str) -> Vec<PathBuf> {
     drafts.filter(|draft| !owner_lives(draft)).collect()
 }
 
-/// This process, as no other process of this or another machine: `PID START HOST`.
+/// This process, as no other process of this or another machine: `PID-START-HOST`.
 fn owner() -> String {
     let pid = std::process::id().to_string();
-    format!("{pid} {} {}", start_of(&pid).unwrap_or_default(), host())
+    format!("{pid}-{}-{}", start_of(&pid).unwrap_or_default(), host())
 }
 
 /// A shared folder may hold drafts of other machines, whose processes cannot be seen from here: those
 /// are taken to live.
 fn owner_lives(draft: &Path) -> bool {
-    let owner = files::read_text(&draft.join(OWNER_FILE)).unwrap_or_default();
-    let mut words = owner.split(' ');
+    let name = draft.file_name().unwrap_or_default().to_string_lossy();
+    let owner = name.split(OWNED_BY).nth(1).unwrap_or_default();
+    let mut words = owner.split('-');
     let (pid, start, owner_host) = (words.next().unwrap_or_default(), words.next(), words.next());
     if owner_host.is_some_and(|name| name != host()) {
         return true;
@@ -137,8 +138,9 @@ fn start_of(pid: &str) -> Option<String> {
     rest.split_whitespace().nth(19).map(str::to_owned)
 }
 
+/// Stands for this machine's name, which may hold anything.
 fn host() -> String {
-    files::read_text(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default().trim().to_owned()
+    Digest::of(&files::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default()).short()
 }
 
 /// A record that cannot be read.
@@ -180,6 +182,12 @@ pub fn read(path: &Path) -> Result<Record, RecordError> {
     serde_json::from_value(value).map_err(form)
 }
 
+/// Whether a record of this format can be read.
+#[must_use]
+pub fn reads(format: &str) -> bool {
+    super::upgrade::is_known(format)
+}
+
 /// Where the manifest of a run lies or would lie: where the run's inputs are, seen from the working
 /// folder or from a folder above the run. `None` where the model is in neither.
 #[must_use]
@@ -212,20 +220,20 @@ mod tests {
     #[test]
     fn a_killed_run_is_recognized() {
         let results = tempfile::tempdir().unwrap();
-        let draft = results.path().join("e").join(format!("{DRAFT_PREFIX}old"));
-        files::create_dir_all(&draft).unwrap();
         let own = owner();
-        let (pid, rest) = own.split_once(' ').unwrap();
-        let (start, host) = rest.split_once(' ').unwrap();
+        let (pid, rest) = own.split_once('-').unwrap();
+        let (start, host) = rest.split_once('-').unwrap();
         for (owner, is_dead) in [
             ("4194399".to_owned(), true),
-            (format!("4194399 1 {host}"), true),
-            (format!("{pid} {start}0 {host}"), true),
+            (format!("4194399-1-{host}"), true),
+            (format!("{pid}-{start}0-{host}"), true),
             (own.clone(), false),
-            (format!("4194399 1 not-{host}"), false),
+            (format!("4194399-1-not{host}"), false),
         ] {
-            files::write(&draft.join(OWNER_FILE), owner.as_bytes()).unwrap();
+            let draft = results.path().join("e").join(format!("{DRAFT_PREFIX}old~{owner}~x"));
+            files::create_dir_all(&draft).unwrap();
             assert_eq!(abandoned(results.path(), "e") == [draft.clone()], is_dead, "{owner}");
+            files::remove_dir_all(&draft).unwrap();
         }
     }
 }

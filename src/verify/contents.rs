@@ -16,8 +16,31 @@ use crate::report;
 use crate::stats::paired::PairedCounts;
 use crate::stats::proportion;
 
+/// What every run leaves beside its record. (Older runs may lack what their format did not know.)
+const REQUIRED: [&str; 9] = [
+    "report.md",
+    "manifest.toml",
+    "resolved.toml",
+    "metrics.csv",
+    "layers.csv",
+    "predictions.csv",
+    "latency.csv",
+    "subsets/calibration.txt",
+    "subsets/evaluation.txt",
+];
+
+/// Files that the record has no digests of.
+const UNDIGESTED: [&str; 3] = ["record.json", "report.md", "SHA256SUMS"];
+
 pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     let run = Run { folder, record };
+    run.presence(found);
+    if knows_files(&record.format) {
+        found.group("every file is the one that the record has the digest of", |found| run.files(found));
+        run.seal(found);
+    } else if !record.files.is_empty() {
+        found.problem("record.json", format!("format {} has no `files`: the format was changed", record.format));
+    }
     let own_words = record.format == FORMAT && record.requant == env!("CARGO_PKG_VERSION");
     if own_words {
         found.group("the record has the form that this requant gives it", |found| run.form(found));
@@ -42,20 +65,69 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     found.group("the artefacts are those of the record", |found| run.artefacts(found));
 }
 
+/// Since format 2.2 the record has the digests of the files beside it, and the report that of the record.
+fn knows_files(format: &str) -> bool {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    let mut parts = format.split('.');
+    (number(parts.next()), number(parts.next())) >= (2, 2)
+}
+
 struct Run<'a> {
     folder: &'a Path,
     record: &'a Record,
 }
 
 impl Run<'_> {
-    /// The text of a file; one that cannot be read is a problem that the digests name.
-    fn text(&self, name: &str) -> Option<String> {
-        files::read_text(&self.folder.join(name)).ok()
+    /// The text of a file; a missing one has been named already, one that is no text is a problem here.
+    fn text(&self, name: &str, found: &mut Verified) -> Option<String> {
+        let bytes = files::read(&self.folder.join(name)).ok()?;
+        let text = String::from_utf8(bytes);
+        text.map_err(|_| found.problem(name, "it is not text in UTF-8")).ok()
+    }
+
+    fn presence(&self, found: &mut Verified) {
+        for name in REQUIRED.iter().filter(|name| !self.folder.join(name).is_file()) {
+            found.problem(name, "it is missing, and every run has it");
+        }
+    }
+
+    /// The files beside the record, by the digests that the record has.
+    fn files(&self, found: &mut Verified) {
+        for (name, digest) in &self.record.files {
+            match files::read(&self.folder.join(name)).map(|bytes| Digest::of(&bytes)) {
+                Ok(is) if is == *digest => {}
+                Ok(_) => found.problem(name, "it is not the file that the record has the digest of"),
+                Err(_) if REQUIRED.contains(&name.as_str()) => {}
+                Err(_) => found.problem(name, "it is missing, and the record has its digest"),
+            }
+        }
+        let known = |name: &String| {
+            self.record.files.contains_key(name)
+                || UNDIGESTED.contains(&name.as_str())
+                || self.record.variants.iter().filter_map(VariantResult::measured).any(|m| m.artefact.path == *name)
+        };
+        for name in files::walk(self.folder).unwrap_or_default().iter().filter(|name| !known(name)) {
+            found.problem(name, "the record does not know it");
+        }
+    }
+
+    /// The built-in report, of whichever requant, states the digest of the record that it was made from.
+    fn seal(&self, found: &mut Verified) {
+        if self.record.settings.report.template.is_some() {
+            return;
+        }
+        found.group("the report states the digest of this record", |found| {
+            let record = files::read(&self.folder.join("record.json")).unwrap_or_default();
+            let digest = Digest::of(&record).to_string();
+            if self.text("report.md", found).is_some_and(|report| !report.contains(&digest)) {
+                found.problem("record.json", "report.md was made from another record: it states another digest");
+            }
+        });
     }
 
     fn same(&self, name: &str, should: &[u8], found: &mut Verified) {
         let should = String::from_utf8_lossy(should);
-        if let Some(different) = self.text(name).and_then(|is| first_difference(&is, &should)) {
+        if let Some(different) = self.text(name, found).and_then(|is| first_difference(&is, &should)) {
             found.problem(name, different);
         }
     }
@@ -92,7 +164,11 @@ impl Run<'_> {
     fn report(&self, found: &mut Verified) {
         let built_in = self.record.inputs.template == Some(Digest::of(report::BUILT_IN.as_bytes()));
         if !built_in {
-            return found.skipped.push("report.md: it was made with another template".to_owned());
+            let whose = match self.record.settings.report.template {
+                Some(_) => "a template of one's own",
+                None => "another requant's template",
+            };
+            return found.skipped.push(format!("report.md word by word: it was made with {whose}"));
         }
         found.group("the report follows from the record, byte for byte", |found| {
             match report::render(self.record, report::BUILT_IN) {
@@ -103,7 +179,7 @@ impl Run<'_> {
     }
 
     fn settings(&self, found: &mut Verified) {
-        let Some(text) = self.text("manifest.toml") else { return };
+        let Some(text) = self.text("manifest.toml", found) else { return };
         if Digest::of(text.as_bytes()) != self.record.run.manifest {
             found.problem("manifest.toml", "it is not the manifest that the record has the digest of");
         }
@@ -111,8 +187,9 @@ impl Run<'_> {
         if self.record.format != FORMAT {
             return;
         }
-        let Some(text) = self.text("resolved.toml") else { return };
-        match manifest::restore(&self.folder.join("resolved.toml"), text.into_bytes()) {
+        let Some(text) = self.text("resolved.toml", found) else { return };
+        let path = self.folder.join("resolved.toml");
+        match manifest::restore(&path, &path, text.into_bytes()) {
             Ok(resolved) => {
                 if resolved.digest() != self.record.run.resolved {
                     found.problem("resolved.toml", "its values are not those that the record has the digest of");
@@ -136,11 +213,11 @@ impl Run<'_> {
 
     fn subset(&self, name: &str, head: &str, facts: &SubsetFacts, found: &mut Verified) {
         let (listing, sums) = (format!("subsets/{name}.txt"), format!("subsets/{name}.sha256"));
-        let Some(ids) = self.text(&listing) else { return };
+        let Some(ids) = self.text(&listing, found) else { return };
         if ids.lines().count() != facts.samples {
             found.problem(&listing, format!("it has {} samples, the record {}", ids.lines().count(), facts.samples));
         }
-        let Some(sums_text) = self.text(&sums) else { return };
+        let Some(sums_text) = self.text(&sums, found) else { return };
         if Digest::of_parts([head.as_bytes(), sums_text.as_bytes()]) != facts.sha256 {
             found.problem(&sums, format!("it does not give the digest that the record has of the {name} subset"));
         }
@@ -157,7 +234,7 @@ impl Run<'_> {
             Ok(answers) => answers,
             Err(error) => return found.problem(FILE, error.to_string()),
         };
-        if let Some(ids) = self.text("subsets/evaluation.txt") {
+        if let Some(ids) = self.text("subsets/evaluation.txt", found) {
             let answered: String = answers.samples.iter().flat_map(|sample| [sample.id.as_str(), "\n"]).collect();
             if let Some(different) = first_difference(&answered, &ids) {
                 found.problem(FILE, format!("its samples are not those of the evaluation subset: {different}"));
@@ -170,7 +247,17 @@ impl Run<'_> {
         if !answers.samples.is_empty() && per_class != self.record.inputs.evaluation.per_class {
             found.problem(FILE, "its labels are not as many of each class as the record has");
         }
-        let baseline = self.record.baseline().map(|variant| variant.name.as_str());
+        let baseline = self.record.baseline().filter(|variant| variant.measured().is_some());
+        let baseline = baseline.map(|variant| variant.name.as_str());
+        for answered in &answers.variants {
+            let name = &answered.name;
+            if !self.record.variants.iter().any(|variant| variant.name == *name && variant.measured().is_some()) {
+                found.problem(FILE, format!("it has answers of `{name}`, which did not run"));
+            }
+            if answered.answers.iter().any(|answer| !answer.margin.is_finite() || answer.margin < 0.0) {
+                found.problem(FILE, format!("a margin of `{name}` is no margin"));
+            }
+        }
         for variant in &self.record.variants {
             accuracy(variant, &answers, baseline, found);
         }
@@ -182,8 +269,13 @@ impl Run<'_> {
             Ok(timings) => timings,
             Err(reason) => return found.problem(FILE, reason),
         };
+        for name in timings.keys() {
+            if !self.record.variants.iter().any(|variant| variant.name == *name) {
+                found.problem(FILE, format!("it has times of `{name}`, which is no variant"));
+            }
+        }
         let of = |name: &str| timings.get(name).map_or(&[][..], Vec::as_slice);
-        let baseline = self.record.baseline();
+        let baseline = self.record.baseline().filter(|variant| variant.measured().is_some());
         for variant in &self.record.variants {
             let Some(measured) = variant.measured() else { continue };
             let theirs = baseline.filter(|_| !variant.baseline).map(|baseline| of(&baseline.name));
@@ -196,9 +288,14 @@ impl Run<'_> {
     }
 
     fn artefacts(&self, found: &mut Verified) {
-        let sums = self.text("SHA256SUMS").unwrap_or_default();
-        for measured in self.record.variants.iter().filter_map(VariantResult::measured) {
-            let facts = &measured.artefact;
+        let sums = self.text("SHA256SUMS", found).unwrap_or_default();
+        let known = || self.record.variants.iter().filter_map(VariantResult::measured).map(|m| &m.artefact);
+        for (_, name) in sums.lines().filter_map(|line| line.split_once("  ")) {
+            if name.starts_with("artefacts/") && !known().any(|facts| facts.path == name) {
+                found.problem("SHA256SUMS", format!("it names `{name}`, which the record does not know"));
+            }
+        }
+        for facts in known() {
             if !sums.lines().any(|line| line == format!("{}  {}", facts.sha256, facts.path)) {
                 found.problem("SHA256SUMS", format!("it has not the record's digest of `{}`", facts.path));
             }

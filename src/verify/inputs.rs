@@ -15,8 +15,9 @@ pub(super) fn check(folder: &Path, record: &Record, meter: &dyn Meter, found: &m
         let model = record.settings.model.path.display();
         return found.skipped.push(format!("the inputs: `{model}` is not at hand"));
     };
-    let Ok(settings) = files::read(&folder.join("resolved.toml")) else { return };
-    let resolved = match manifest::restore(&place, settings) {
+    let path = folder.join("resolved.toml");
+    let Ok(settings) = files::read(&path) else { return };
+    let resolved = match manifest::restore(&place, &path, settings) {
         Ok(resolved) => resolved,
         Err(failure) => return found.problem("resolved.toml", failure.to_string()),
     };

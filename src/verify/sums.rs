@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use super::Verified;
+use super::{Verified, first_difference};
 use crate::base::digest::Digest;
 use crate::base::files;
 use crate::base::units::counted;
@@ -18,8 +18,13 @@ pub(super) fn check(folder: &Path, found: &mut Verified) {
         Ok(text) => text,
         Err(error) => return found.problem(SUMS, error.to_string()),
     };
-    let listed = listed(&text, found);
     let before = found.problems.len();
+    let listed = listed(&text, found);
+    let written: Vec<String> = listed.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();
+    let written = written.concat();
+    if let Some(different) = first_difference(&text, &written).filter(|_| found.problems.len() == before) {
+        found.problem(SUMS, different);
+    }
     let mut present = 0;
     let mut absent = 0;
     for (name, expected) in &listed {

@@ -55,7 +55,7 @@ fn an_interrupt_in_a_short_stage_leaves_nothing_or_a_whole_run() {
 fn a_killed_run_is_reported_by_the_next() {
     let bench = Bench::new();
     bench.digits(&[]);
-    bench.put("results/digits/.draft-20200101T000000Z-dead-x/.owner", b"4194399");
+    bench.put("results/digits/.draft-20200101T000000Z-dead~4194399~x/record.json", b"{");
     let ended = bench.run(&["run", "digits.toml"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("note: an earlier run was killed and left"), "{ended:?}");

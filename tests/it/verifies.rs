@@ -93,7 +93,7 @@ fn a_file_that_came_or_went_is_found_and_named() {
 
 /// A value changed by someone who also corrects `SHA256SUMS`: file, what is replaced, and what must
 /// be said.
-const FORGERIES: [(&str, &str, &str, &str); 27] = [
+const FORGERIES: [(&str, &str, &str, &str); 36] = [
     ("metrics.csv", "797,789,", "797,790,", "metrics.csv: line 2"),
     ("metrics.csv", "1719539", "1719538", "metrics.csv: line 3"),
     ("layers.csv", ",histogram,", ",min-max,", "layers.csv: line"),
@@ -110,7 +110,21 @@ const FORGERIES: [(&str, &str, &str, &str); 27] = [
     ("record.json", "\"only_first\": 2", "\"only_first\": 3", "predictions.csv: `int8_fbgemm_cpu` compares"),
     ("record.json", "\"dead_observers\": []", "\"dead_observers\": [\"x\"]", "record.json: "),
     ("record.json", "\"cpu\": \"AMD", "\"cpu\": \"Intel", "report.md: line"),
-    ("record.json", "\"format\": \"2.1\"", "\"format\":  \"2.1\"", "record.json: line 2"),
+    ("record.json", "\"format\": \"2.2\"", "\"format\":  \"2.2\"", "record.json: line 2"),
+    ("record.json", "\"format\": \"2.2\"", "\"format\": \"2.1\"", "record.json: format 2.1 has no `files`"),
+    (
+        "record.json",
+        "\"format\": \"2.2\"",
+        "\"format\": \"2.7\"",
+        "record.json: report.md was made from another record",
+    ),
+    ("record.json", "\"requant\": \"0.1.0\"", "\"requant\": \"0.1.1\"", "record.json: report.md was made from another"),
+    ("record.json", "\"template\": \"", "\"template\": \"0\"", "record.json"),
+    ("resolved.toml", "# default", "# environment", "resolved.toml: it is not the file that the record has"),
+    ("predictions.csv", ",fp32_cpu,0,1", ",fp32_cpu,0,9", "predictions.csv: it is not the file that the record has"),
+    ("predictions.csv", "margin", "probability", "predictions.csv"),
+    ("predictions.csv", "\n", "\r\n", "predictions.csv: it is not the file that the record has"),
+    ("latency.csv", "nanoseconds", "milliseconds", "latency.csv: it is not the file that the record has"),
     ("record.json", "\"noise_floor\": 0.03", "\"noise_floor\": 0.01", "record.json: `settings` are not"),
     ("record.json", "\"samples\": 512", "\"samples\": 511", "subsets/calibration.txt: it has 512 samples"),
     ("record.json", "\"bytes\": 1719539", "\"bytes\": 171953", "metrics.csv: line 3"),
@@ -143,6 +157,45 @@ fn a_changed_value_is_found_though_its_digest_was_corrected() {
         assert!(!ended.stderr.contains("and SHA256SUMS has"), "{name} {to}: {}", ended.stderr);
         bench.put(&path, whole.as_bytes());
     }
+}
+
+/// Taken away together with its line, no text, a link, a line too many: sealed all the same.
+#[test]
+fn what_sealing_again_does_not_hide() {
+    let bench = copy();
+    let sums = format!("{RUN}/SHA256SUMS");
+    let sealed = files::read_text(&bench.path(&sums)).unwrap();
+    let told = |what: &str, told: &str| {
+        let ended = bench.run(&["verify", RUN]);
+        assert_eq!(ended.code, Some(5), "{what}: {ended:?}");
+        assert!(ended.stderr.contains(told), "{what}: {}", ended.stderr);
+    };
+    for name in ["report.md", "metrics.csv", "manifest.toml", "subsets/evaluation.txt", "subsets/calibration.sha256"] {
+        let path = bench.path(&format!("{RUN}/{name}"));
+        let whole = files::read(&path).unwrap();
+        files::remove(&path).unwrap();
+        let without: String = sealed.split_inclusive('\n').filter(|line| !line.trim_end().ends_with(name)).collect();
+        bench.put(&sums, without.as_bytes());
+        told(name, &format!("{name}: it is missing"));
+        bench.put(&sums, sealed.as_bytes());
+        files::write(&path, &[b"\xff", whole.as_slice()].concat()).unwrap();
+        seal(&bench);
+        told(name, &format!("{name}: it is not"));
+        files::remove(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        told(name, &format!("{name}: it is a link"));
+        files::remove(&path).unwrap();
+        files::write(&path, &whole).unwrap();
+        bench.put(&sums, sealed.as_bytes());
+    }
+    bench.put(&sums, sealed.replace('\n', "\r\n").as_bytes());
+    told("line ends", "SHA256SUMS");
+    let more = format!("{}  artefacts/never.pt\n{sealed}", Digest::of(b""));
+    bench.put(&sums, more.as_bytes());
+    told("an artefact", "artefacts/never.pt");
+    bench.put(&sums, sealed.as_bytes());
+    files::remove(&bench.path(&format!("{RUN}/record.json"))).unwrap();
+    told("the record", "record.json: it is missing");
 }
 
 #[test]
