@@ -83,7 +83,7 @@ fn speedup(measured: &Measured, limit: f64) -> (Verdict, String) {
     );
     if speedup.n < FEWEST_ROUNDS {
         let rounds = units::counted(speedup.n, "round");
-        return (Verdict::Inconclusive, format!("{because}; {rounds} give no interval, {FEWEST_ROUNDS} would"));
+        return (Verdict::Inconclusive, format!("{because}; only {rounds}, and an interval needs {FEWEST_ROUNDS}"));
     }
     if (1..FEWEST_PROCESSES).contains(&latency.processes) {
         let processes = units::counted(latency.processes, "process");

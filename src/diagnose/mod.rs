@@ -2,6 +2,7 @@
 
 mod backends;
 mod calibration;
+mod channels;
 pub mod goals;
 mod health;
 mod modules;
@@ -13,9 +14,10 @@ use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 7] = [
+const CHECKS: [fn(&Record) -> Finding; 8] = [
     observers::check,
     calibration::check,
+    channels::check,
     modules::check,
     runtime::check,
     backends::check,

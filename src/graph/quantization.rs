@@ -21,6 +21,8 @@ pub struct QParams {
 pub enum FloatReason {
     /// The manifest says `precision = "fp32"` for it.
     Manifest,
+    /// The recipe keeps it in float.
+    Recipe,
     /// requant has no INT8 form of the operator.
     NoKernel,
     /// The operator keeps its input's parameters, and its input is in float.
@@ -34,6 +36,7 @@ impl FloatReason {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Manifest => "manifest",
+            Self::Recipe => "recipe",
             Self::NoKernel => "no-kernel",
             Self::FloatInput => "float-input",
             Self::NotComputed => "not-computed",

@@ -115,6 +115,23 @@ choice!(
         Minmax = "minmax",
         /// As `fx-default`, with the central 99.99 % of each activation.
         Percentile = "percentile",
+        /// Chooses observer and steps by measuring candidates on the calibration samples.
+        Robust = "robust",
+    }
+);
+choice!(
+    /// What a recipe does beyond observing and rounding, in the order in which it is done.
+    Step {
+        /// Evens out channels of one tensor by powers of two, which leaves the float network's function the same to the bit.
+        Equalize = "equalize",
+        /// Keeps the first convolution and its activation in float: all later layers inherit what it loses.
+        FloatStem = "float-stem",
+        /// Integers only for dense convolutions and linear layers; what lies between them stays in float. More exact than `float-stem`, and slower at batch 1.
+        ProductsOnly = "products-only",
+        /// 8-bit activations, and weights scaled so that no pair of products leaves 16 bits on CPUs without VNNI.
+        BoundWeights = "bound-weights",
+        /// Moves each integer layer's bias by what its channels' means lost, every layer on clean inputs.
+        BiasCorrection = "bias-correction",
     }
 );
 choice!(

@@ -15,7 +15,7 @@ mod structure;
 
 pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, MemoryFormat,
-    Precision, Recipe, Strategy,
+    Precision, Recipe, Step, Strategy,
 };
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
@@ -177,6 +177,10 @@ pub struct Subset {
 #[serde(deny_unknown_fields)]
 pub struct Quantize {
     pub recipe: Recipe,
+    /// Steps that replace the recipe's own; `robust` chooses its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("uniqueItems" = true))]
+    pub steps: Option<Vec<Step>>,
     /// Exceptions to the recipe; a later one wins over an earlier one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layer: Vec<LayerOverride>,

@@ -14,7 +14,7 @@ use super::missing::is_within;
 use super::structure::is_file_name;
 use super::{
     Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, MemoryFormat, Model, Precision,
-    Quantize, RecordOptions, ReportOptions, Strategy, Subset, Variant,
+    Quantize, Recipe, RecordOptions, ReportOptions, Strategy, Subset, Variant,
 };
 use crate::base::explain::{Cause, Diagnostic};
 
@@ -299,6 +299,10 @@ fn rows(variants: &[Variant]) -> Vec<Problem> {
 
 fn exceptions(quantize: &Quantize) -> Vec<Problem> {
     let mut found = Vec::new();
+    if quantize.steps.is_some() && quantize.recipe == Recipe::Robust {
+        let message = "cannot be given to `robust`, which chooses its own";
+        found.push(problem("quantize.steps", message, "remove it, or name another recipe"));
+    }
     for (position, layer) in quantize.layer.iter().enumerate() {
         let key = |name: &str| format!("quantize.layer.{position}.{name}");
         if let Err(error) = globset::Glob::new(&layer.r#match) {

@@ -1,47 +1,110 @@
-//! Runs the instrumented float network over the calibration subset and feeds the observers.
+//! Runs the float network over the calibration subset and settles how it is quantized: as the recipe
+//! says, or, for `robust`, as measuring candidates on that subset shows.
 
+use super::Surroundings;
 use super::prepare::Prepared;
-use super::{Surroundings, stream};
-use crate::backend::{self, Request};
+use super::workbench::{Attempt, Workbench};
+use crate::backend::Availability;
 use crate::base::explain::Failure;
-use crate::codec::torchscript::{self, Variant};
-use crate::manifest::Precision;
-use crate::quantize::{Calibration, Calibrator, Plan};
+use crate::codec::torchscript;
+use crate::manifest::{Precision, Recipe, Step, Variant};
+use crate::quantize::Scheme;
+use crate::quantize::observer::ObserverKind;
+use crate::record::format::{Evidence, SpaceFacts, Trial};
 
-/// A prepared run with its observations.
+/// A prepared run with its quantization settled.
 pub(super) struct Calibrated {
     pub prepared: Prepared,
-    pub plan: Plan,
-    pub calibration: Calibration,
+    pub attempt: Attempt,
+    /// What was tried, in order; empty where the recipe leaves nothing to try.
+    pub trials: Vec<Trial>,
+    /// What each integer node loses, by node; empty where nothing is quantized here.
+    pub evidence: Vec<Option<Evidence>>,
+    pub spaces: Vec<SpaceFacts>,
 }
 
 pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result<Calibrated, Failure> {
-    let plan =
-        Plan::new(&prepared.inputs.model.graph, prepared.resolved.manifest.quantize.recipe, &prepared.inputs.rules);
+    let settings = &prepared.resolved.manifest.quantize;
     let wants_int8 = prepared.resolved.manifest.variant.iter().any(|variant| variant.precision == Precision::Int8);
-    let mut calibrator = Calibrator::new(&plan);
-    if wants_int8 && !plan.taps().is_empty() {
-        observe(&prepared, &plan, &mut calibrator, around)?;
+    let scheme = Scheme::of(settings);
+    let mut bench = Workbench::new(&prepared, around, settings.recipe == Recipe::Robust);
+    if !wants_int8 {
+        let attempt = bench.plan_alone(&scheme);
+        return Ok(Calibrated { attempt, trials: Vec::new(), evidence: Vec::new(), spaces: Vec::new(), prepared });
     }
-    let calibration = calibrator.finish();
-    Ok(Calibrated { prepared, plan, calibration })
+    let (attempt, trials) = match (settings.recipe, judge(&prepared)) {
+        (Recipe::Robust, Some(judge)) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
+        _ => (bench.carry_out(&scheme)?, Vec::new()),
+    };
+    let (evidence, spaces) = match judge(&prepared) {
+        Some(_) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?),
+        None => (Vec::new(), Vec::new()),
+    };
+    Ok(Calibrated { attempt, trials, evidence, spaces, prepared })
 }
 
-fn observe(
-    prepared: &Prepared,
-    plan: &Plan,
-    calibrator: &mut Calibrator,
-    around: &Surroundings<'_>,
-) -> Result<(), Failure> {
-    let archive = torchscript::write(&prepared.inputs.model.graph, Variant::Taps(&plan.taps()))
-        .map_err(|error| archive_bug(&error))?;
-    let mut session = backend::open(Request::REFERENCE, &archive)?;
-    drop(archive);
-    let size = prepared.resolved.manifest.calibration.batch_size;
-    stream::each_batch(prepared, &prepared.inputs.data.calibration, size, around, |input| {
-        calibrator.observe(&session.run(input)?);
+/// The variant whose kernels candidates are measured with: the first in INT8 that can run here.
+fn judge(prepared: &Prepared) -> Option<&Variant> {
+    let variants = prepared.resolved.manifest.variant.iter().zip(&prepared.inputs.availability);
+    let ready = |(variant, availability): &(&Variant, &Availability)| {
+        variant.precision == Precision::Int8 && matches!(availability, Availability::Ready { .. })
+    };
+    variants.into_iter().find(ready).map(|(variant, _)| variant)
+}
+
+/// A walk from one scheme to better ones. It sees calibration samples alone, and no labels: what counts is
+/// how closely the quantized network follows the float one.
+struct Search<'a, 'b> {
+    bench: &'a mut Workbench<'b>,
+    judge: &'a Variant,
+    trials: Vec<Trial>,
+}
+
+impl Search<'_, '_> {
+    /// The best attempt found. One choice is changed at a time, and kept where it helps.
+    fn run(mut self, start: &Scheme) -> Result<(Attempt, Vec<Trial>), Failure> {
+        // For the reader: what PyTorch's default comes to by the same measure.
+        self.attempt(&Scheme { observer: ObserverKind::Histogram, steps: Vec::new() })?;
+        let mut best = self.attempt(start)?;
+        for observer in [ObserverKind::Minmax, ObserverKind::Percentile] {
+            let candidate = Scheme { observer, ..best.1.scheme.clone() };
+            self.keep_better(&mut best, &candidate)?;
+        }
+        for step in [Step::BiasCorrection, Step::Equalize, Step::BoundWeights] {
+            let candidate = best.1.scheme.toggled(step);
+            self.keep_better(&mut best, &candidate)?;
+        }
+        let (_, chosen) = best;
+        for trial in &mut self.trials {
+            trial.chosen = trial.observer == chosen.scheme.observer.word() && trial.steps == chosen.scheme.steps;
+        }
+        Ok((chosen, self.trials))
+    }
+
+    fn keep_better(&mut self, best: &mut (f64, Attempt), candidate: &Scheme) -> Result<(), Failure> {
+        let other = self.attempt(candidate)?;
+        if other.0 > best.0 {
+            *best = other;
+        }
         Ok(())
-    })
+    }
+
+    /// Carries a scheme out; its score falls as its class probabilities leave the float network's.
+    fn attempt(&mut self, scheme: &Scheme) -> Result<(f64, Attempt), Failure> {
+        let attempt = self.bench.carry_out(scheme)?;
+        let followed = self.bench.followed(&attempt, self.judge)?;
+        let score = -followed.divergence;
+        self.trials.push(Trial {
+            observer: scheme.observer.word().to_owned(),
+            steps: scheme.steps.clone(),
+            divergence: followed.divergence,
+            sqnr_db: followed.sqnr_db,
+            agreeing: followed.agreeing,
+            samples: followed.samples,
+            chosen: false,
+        });
+        Ok((score, attempt))
+    }
 }
 
 /// An archive of our own that cannot be written is our own fault.

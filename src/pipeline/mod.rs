@@ -12,6 +12,7 @@ mod record;
 mod render;
 mod serve;
 mod stream;
+mod workbench;
 
 pub use event::{Event, Events, Stage};
 pub use serve::{Task, Wrap, serve, serve_wrapped};

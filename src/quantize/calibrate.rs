@@ -6,10 +6,11 @@ use rayon::prelude::*;
 
 use super::observer::{Observed, Observer, ObserverKind};
 use super::plan::Plan;
+use super::scheme::Scheme;
 use super::{qparams, weights};
 use crate::graph::quantization::{Placement, QParams, Quantization};
 use crate::graph::{Graph, NodeId};
-use crate::manifest::Recipe;
+use crate::manifest::Step;
 use crate::tensor::Tensor;
 
 /// Output range of PyTorch's fixed-range operators (sigmoid and its kin): 1/256, zero point 0.
@@ -62,6 +63,30 @@ impl Calibrator {
     }
 }
 
+/// The largest absolute value of each channel of a tensor.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChannelReach(pub Vec<f32>);
+
+impl ChannelReach {
+    /// Takes in a batch whose second dimension is the channel.
+    pub fn observe(&mut self, batch: &Tensor) {
+        let &[images, channels, ..] = batch.shape() else { return };
+        let Some(values) = batch.as_f32() else { return };
+        let size = values.len().checked_div(images * channels).unwrap_or(0).max(1);
+        self.0.resize(channels, 0.0);
+        for (at, plane) in values.chunks(size).enumerate() {
+            // Lanes let the compiler vectorize; a maximum does not depend on the order.
+            let mut lanes = [0.0_f32; 8];
+            let (blocks, tail) = plane.as_chunks::<8>();
+            for block in blocks {
+                (0..8).for_each(|lane| lanes[lane] = lanes[lane].max(block[lane].abs()));
+            }
+            let widest = tail.iter().map(|x| x.abs()).chain(lanes).fold(0.0, f32::max);
+            self.0[at % channels] = self.0[at % channels].max(widest);
+        }
+    }
+}
+
 /// A tensor that must be quantized but was never seen.
 #[derive(Debug, thiserror::Error)]
 #[error("`{layer}` was never observed with a finite value, so it has no range")]
@@ -73,7 +98,7 @@ pub struct Unobserved {
 pub fn quantize(
     graph: &Graph,
     plan: &Plan,
-    recipe: Recipe,
+    scheme: &Scheme,
     calibration: &Calibration,
 ) -> Result<Quantization, Unobserved> {
     let parameters = |id: NodeId| -> Result<Option<QParams>, Unobserved> {
@@ -82,13 +107,14 @@ pub fn quantize(
             return Ok(Some(FIXED));
         }
         let seen = calibration.observed[slot].ok_or_else(|| Unobserved { layer: graph.node(id).name.clone() })?;
-        Ok(Some(qparams::affine(seen.low, seen.high, recipe.activation_range())))
+        Ok(Some(qparams::affine(seen.low, seen.high, scheme.activation_range())))
     };
     let activations = graph.ids().map(parameters).collect::<Result<_, _>>()?;
+    let bounded = scheme.has(Step::BoundWeights);
     let layers: BTreeMap<_, _> = graph
         .ids()
         .filter(|id| plan.placement[id.0] == Placement::Int8)
-        .filter_map(|id| Some((id, weights::per_channel(&graph.node(id).op.weights()?.weight)?)))
+        .filter_map(|id| Some((id, weights::per_channel(&graph.node(id).op.weights()?.weight, bounded)?)))
         .collect();
     Ok(Quantization { placement: plan.placement.clone(), activations, weights: layers })
 }

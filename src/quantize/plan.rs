@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::observer::ObserverKind;
+use super::scheme::Scheme;
 use crate::graph::quantization::{FloatReason, Placement};
 use crate::graph::{Graph, NodeId, Op};
-use crate::manifest::Recipe;
+use crate::manifest::Step;
 
 /// What the manifest says about one node, after its patterns were matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -69,15 +70,15 @@ fn kind(op: &Op) -> Kind {
 impl Plan {
     /// Plans a whole graph; `rules` has one entry per node.
     #[must_use]
-    pub fn new(graph: &Graph, recipe: Recipe, rules: &[LayerRule]) -> Self {
-        let placement = place(graph, rules);
+    pub fn new(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Self {
+        let placement = place(graph, scheme, rules);
         let mut plan = Self { observer_of: vec![None; graph.nodes.len()], observers: Vec::new(), placement };
         for (id, node) in graph.iter() {
             if plan.placement[id.0] == Placement::Int8 {
                 for &input in &node.inputs {
-                    plan.watch(input, || rules[input.0].observer.unwrap_or(recipe.activation_observer()));
+                    plan.watch(input, || rules[input.0].observer.unwrap_or(scheme.observer));
                 }
-                plan.watch_output(graph, id, rules[id.0].observer.unwrap_or(recipe.activation_observer()));
+                plan.watch_output(graph, id, rules[id.0].observer.unwrap_or(scheme.observer));
             }
         }
         plan.order_members();
@@ -145,7 +146,40 @@ impl Plan {
     }
 }
 
-fn place(graph: &Graph, rules: &[LayerRule]) -> Vec<Placement> {
+/// Images of so few channels leave a convolution little to multiply.
+const FEW_CHANNELS: usize = 4;
+
+/// Dense products of more than a few channels: where integers save time, and where the errors of many
+/// roundings average out. Depthwise convolutions are faster in FP32 on x86 (docs/performance.md).
+fn is_product(op: &Op) -> bool {
+    match op {
+        Op::Conv { weights, geometry, .. } => {
+            geometry.groups == 1 && weights.weight.shape().get(1).is_some_and(|&inputs| inputs > FEW_CHANNELS)
+        }
+        Op::Linear { .. } => true,
+        _ => false,
+    }
+}
+
+/// The convolutions that read the image, and the activations that alone read them.
+fn stem(graph: &Graph) -> Vec<NodeId> {
+    let users = graph.users();
+    let reads_image = |id: NodeId| graph.node(id).inputs.iter().all(|input| graph.node(*input).op == Op::Input);
+    let first = graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Conv { .. }) && reads_image(id));
+    let with_activation = |id: NodeId| {
+        let activation = match users[id.0].as_slice() {
+            [user] if matches!(graph.node(*user).op, Op::HardSwish | Op::Relu | Op::Clip { .. }) => Some(*user),
+            _ => None,
+        };
+        std::iter::once(id).chain(activation)
+    };
+    first.flat_map(with_activation).collect()
+}
+
+fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> {
+    let products_only = scheme.has(Step::ProductsOnly);
+    let stem = if scheme.has(Step::FloatStem) { stem(graph) } else { Vec::new() };
+
     let mut placement: Vec<Placement> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {
         let on_integers = |input: &NodeId| placement[input.0] == Placement::Int8;
@@ -153,6 +187,10 @@ fn place(graph: &Graph, rules: &[LayerRule]) -> Vec<Placement> {
         placement.push(match kind(&node.op) {
             Kind::Float(reason) => Placement::Float(reason),
             _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),
+            Kind::Compute | Kind::FixedRange if products_only && !is_product(&node.op) => {
+                Placement::Float(FloatReason::Recipe)
+            }
+            _ if stem.contains(&id) => Placement::Float(FloatReason::Recipe),
             _ if constant_operand => Placement::Float(FloatReason::NoKernel),
             Kind::Compute => Placement::Int8,
             Kind::FixedRange | Kind::SharesInput | Kind::SharesAll => {

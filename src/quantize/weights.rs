@@ -5,20 +5,46 @@ use super::qparams::{WEIGHT_RANGE, symmetric};
 use crate::graph::quantization::IntWeight;
 use crate::tensor::{Data, Tensor};
 
-/// Quantizes a float weight whose first dimension is the output channel; `None` unless `f32`.
+/// Quantizes a float weight whose first dimension is the output channel; `None` unless `f32`. Where
+/// `bounded`, a channel's scale is large enough that no pair of products with 8-bit activations leaves 16
+/// bits.
 #[must_use]
-pub fn per_channel(weight: &Tensor) -> Option<IntWeight> {
+pub fn per_channel(weight: &Tensor, bounded: bool) -> Option<IntWeight> {
     weight.as_f32()?;
     let mut values = Vec::with_capacity(weight.data().len());
     let mut scales = Vec::new();
+    // A convolution's kernel is multiplied pixel by pixel, each with all its channels.
+    let taps: usize = weight.shape().iter().skip(2).product();
     for row in weight.f32_rows() {
         let (low, high) = row.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)));
-        let scale = symmetric(low, high, WEIGHT_RANGE);
+        let mut scale = symmetric(low, high, WEIGHT_RANGE);
+        while bounded && saturates(row, taps, scale) {
+            scale *= WIDENING;
+        }
         values.extend(row.iter().map(|&w| quantize(w, scale)));
         scales.push(f64::from(scale));
     }
     let values = Tensor::new(weight.shape().to_vec(), Data::I8(values)).ok()?;
     Some(IntWeight { values, scales })
+}
+
+/// Steps in which a scale is raised until nothing saturates.
+const WIDENING: f32 = 1.01;
+
+/// Whether two neighbouring products can leave 16 bits. On CPUs without VNNI, kernels add the products of
+/// two neighbouring 8-bit activations, 0 to 255, with their weights in a saturating 16-bit register
+/// (`vpmaddubsw`): the worst is 255 times the sum of two weights of one sign. Neighbours follow each other
+/// in the order of multiplication, channels innermost.
+fn saturates(row: &[f32], taps: usize, scale: f32) -> bool {
+    const LARGEST: i32 = i16::MAX as i32 / 255;
+    let taps = taps.max(1);
+    let channels = row.len() / taps;
+    let at = |position: usize| i32::from(quantize(row[position % channels * taps + position / channels], scale));
+    (0..row.len()).step_by(2).any(|first| {
+        let pair = [at(first), if first + 1 < row.len() { at(first + 1) } else { 0 }];
+        let sum = |keep: fn(i32) -> i32| pair.into_iter().map(keep).sum::<i32>();
+        sum(|w| w.max(0)) > LARGEST || sum(|w| w.min(0)) < -LARGEST
+    })
 }
 
 /// Multiplies by the reciprocal, as FBGEMM does: dividing would round some halves the other way.
@@ -52,8 +78,26 @@ mod tests {
     #[test]
     fn each_channel_uses_its_whole_range() {
         let weight = Tensor::f32(vec![2, 2], vec![0.5, -1.0, 100.0, 0.0]).unwrap();
-        let quantized = per_channel(&weight).unwrap();
+        let quantized = per_channel(&weight, false).unwrap();
         assert_eq!(quantized.values.data(), &Data::I8(vec![64, -127, 127, 0]));
         assert!(sqnr_db(&weight, &quantized).unwrap() > 30.0);
+    }
+
+    #[test]
+    fn bounded_weights_cannot_leave_sixteen_bits() {
+        let rows = vec![1.0, 0.9, -1.0, 1.0, 0.0, 0.5, -0.8, -0.7];
+        let bounded = per_channel(&Tensor::f32(vec![2, 4], rows).unwrap(), true).unwrap();
+        let Data::I8(values) = bounded.values.data() else { panic!("integers") };
+        for pair in values.chunks(2) {
+            let products = pair.iter().map(|&w| 255 * i32::from(w));
+            assert!(i16::try_from(products.clone().filter(|p| *p > 0).sum::<i32>()).is_ok(), "{values:?}");
+            assert!(i16::try_from(products.filter(|p| *p < 0).sum::<i32>()).is_ok(), "{values:?}");
+        }
+        // Opposite signs cannot add up, so a channel without close neighbours keeps its scale.
+        let free = Tensor::f32(vec![1, 2], vec![-1.0, 1.0]).unwrap();
+        assert_eq!(per_channel(&free, true), per_channel(&free, false));
+        // [out, in, height, width]: neighbours are channels of one pixel, not pixels of one channel.
+        let kernel = Tensor::f32(vec![1, 2, 1, 2], vec![1.0, 1.0, 0.0, 0.0]).unwrap();
+        assert_eq!(per_channel(&kernel, true), per_channel(&kernel, false));
     }
 }

@@ -1,7 +1,8 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.2`: `files`; of a commit `untracked`.
+//! - `2.2`: `files`; of a commit `untracked`; of a latency `processes`; of a layer `evidence`; of a quantization
+//!   observer, steps and trials.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -18,7 +19,7 @@ use crate::base::digest::Digest;
 use crate::base::finding::{Finding, Verdict};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::{FloatReason, QParams};
-use crate::manifest::{Device, Engine, Manifest, MemoryFormat, Override, Precision};
+use crate::manifest::{Device, Engine, Manifest, MemoryFormat, Override, Precision, Step};
 use crate::measure::conditions::Conditions;
 use crate::measure::summary::Latency;
 use crate::stats::Estimate;
@@ -158,6 +159,9 @@ pub struct Layer {
     /// What was seen of its output, or of the tensors that share its observer.
     pub observed: Option<ObservedFacts>,
     pub weight: Option<WeightFacts>,
+    /// Absent where it does not compute in integers.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -189,6 +193,57 @@ pub struct QuantizationFacts {
     pub dead_observers: Vec<String>,
     /// Layers that the manifest excepts from the recipe.
     pub overridden: Vec<String>,
+    /// Of every activation that no exception changes.
+    #[serde(default)]
+    pub observer: Option<String>,
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What the recipe tried before it settled on these, on the calibration samples.
+    #[serde(default)]
+    pub trials: Vec<Trial>,
+    /// The most unequal first.
+    #[serde(default)]
+    pub spaces: Vec<SpaceFacts>,
+}
+
+/// Tensors whose channels belong together, such as those of a residual stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpaceFacts {
+    /// The first of them.
+    pub layer: String,
+    pub tensors: usize,
+    pub channels: usize,
+    /// How unequal the channels are as they are quantized: the binary logarithm between the first and the last
+    /// decile of the factors that would even them out.
+    pub spread_log2: f64,
+}
+
+/// A candidate that was carried out and compared with the float network, on calibration samples alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    pub observer: String,
+    pub steps: Vec<Step>,
+    /// Mean Kullback-Leibler divergence of the class probabilities (softmax of the logits) from the float
+    /// network's, in nats: what candidates are ranked by.
+    pub divergence: f64,
+    /// Signal to quantization noise of the logits, in dB.
+    pub sqnr_db: Option<f64>,
+    /// Samples put into the float network's class.
+    pub agreeing: usize,
+    pub samples: usize,
+    pub chosen: bool,
+}
+
+/// What an integer node makes of the float network's output, in dB of signal to quantization noise; absent
+/// where there is no signal or no noise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// With inputs of the float network, rounded: the node's own loss.
+    pub local_sqnr_db: Option<f64>,
+    /// In the running quantized network: with what earlier nodes lost.
+    pub cumulative_sqnr_db: Option<f64>,
+    /// Calibration samples behind both.
+    pub samples: usize,
 }
 
 /// What came of one variant.

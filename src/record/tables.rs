@@ -116,7 +116,7 @@ pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
 /// `layers.csv`: every node of the quantized network.
 #[must_use]
 pub fn layers(record: &Record) -> Vec<u8> {
-    const HEADER: [&str; 13] = [
+    const HEADER: [&str; 15] = [
         "layer",
         "operator",
         "quantized",
@@ -130,12 +130,15 @@ pub fn layers(record: &Record) -> Vec<u8> {
         "high",
         "weight_shape",
         "weight_sqnr_db",
+        "local_sqnr_db",
+        "cumulative_sqnr_db",
     ];
     let rows = record.network.layers.iter().map(|layer| {
         let seen = layer.observed.as_ref();
         let observed =
             |pick: fn(&super::format::ObservedFacts) -> f32| seen.map(|o| format!("{}", pick(o))).unwrap_or_default();
         let weight = layer.weight.as_ref();
+        let evidence = layer.evidence.as_ref();
         [
             layer.name.clone(),
             layer.operator.clone(),
@@ -150,6 +153,8 @@ pub fn layers(record: &Record) -> Vec<u8> {
             observed(|o| o.high),
             weight.map(|w| w.shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")).unwrap_or_default(),
             weight.and_then(|w| w.sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
+            evidence.and_then(|e| e.local_sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
+            evidence.and_then(|e| e.cumulative_sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
         ]
     });
     table(&HEADER, rows)

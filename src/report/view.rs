@@ -1,16 +1,18 @@
 //! What a page needs, as text: every value formatted, every absence given its reason.
 
+mod layers;
 pub(super) mod text;
 
 use serde::Serialize;
 
-use crate::base::finding::Finding;
+use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Measured, Outcome, VariantResult};
-use text::{interval, modules};
+use layers::{LayerSummary, TrialRow};
+use text::interval;
 
 /// The whole report, ready to be placed.
 #[derive(Debug, Serialize)]
@@ -27,6 +29,10 @@ pub(super) struct View<'a> {
     matrices: Vec<Matrix>,
     latency: Vec<LatencyRow<'a>>,
     findings: Vec<FindingRow<'a>>,
+    /// The same, those that ask for something first.
+    ranked: Vec<FindingRow<'a>>,
+    /// What the recipe tried; empty where it leaves nothing to try.
+    trials: Vec<TrialRow>,
     inputs: Inputs,
     layers: LayerSummary,
     host: HostView,
@@ -131,26 +137,6 @@ struct Inputs {
 }
 
 #[derive(Debug, Serialize)]
-struct LayerSummary {
-    fp32: Vec<(String, usize)>,
-    fp32_total: usize,
-    int8: Vec<(String, usize)>,
-    int8_total: usize,
-    float: Vec<(String, usize)>,
-    float_total: usize,
-    patches: Vec<(String, usize)>,
-    /// The layers whose integer weights are furthest from their float weights.
-    noisiest: Vec<NoisyLayer>,
-}
-
-#[derive(Debug, Serialize)]
-struct NoisyLayer {
-    name: String,
-    operator: String,
-    sqnr: String,
-}
-
-#[derive(Debug, Serialize)]
 struct HostView {
     isa: String,
     memory: String,
@@ -173,13 +159,34 @@ impl<'a> View<'a> {
             compared: record.variants.iter().filter_map(|variant| ComparedRow::of(record, variant)).collect(),
             matrices: matrices(record),
             latency: record.variants.iter().flat_map(|variant| latency_rows(record, variant)).collect(),
-            findings: record.findings.iter().map(|f| FindingRow { finding: f, verdict: f.verdict.word() }).collect(),
+            findings: record.findings.iter().map(FindingRow::of).collect(),
+            ranked: ranked(&record.findings),
+            trials: record.quantization.trials.iter().map(TrialRow::of).collect(),
             inputs: Inputs::of(record),
             layers: LayerSummary::of(record),
             host: HostView::of(record),
             conclusions: text::conclusions(record),
         }
     }
+}
+
+impl<'a> FindingRow<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self { finding, verdict: finding.verdict.word() }
+    }
+}
+
+/// Failures first, then doubts, then warnings; each in the order of the checks.
+fn ranked(findings: &[Finding]) -> Vec<FindingRow<'_>> {
+    let rank = |finding: &&Finding| match finding.verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Pass if !finding.is_clean() => 2,
+        Verdict::Pass => 3,
+    };
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(rank);
+    sorted.into_iter().map(FindingRow::of).collect()
 }
 
 impl<'a> GoalRow<'a> {
@@ -361,47 +368,6 @@ impl Inputs {
             classes: inputs.dataset.classes.join(", "),
         }
     }
-}
-
-impl LayerSummary {
-    fn of(record: &Record) -> Self {
-        let network = &record.network;
-        let mut patches: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
-        for patch in &network.patches {
-            *patches.entry(patch.pass.clone()).or_default() += 1;
-        }
-        Self {
-            fp32: modules(&network.fp32_modules),
-            fp32_total: network.fp32_modules.values().sum(),
-            int8: modules(&network.int8_modules),
-            int8_total: network.int8_modules.values().sum(),
-            float: modules(&network.float_operators),
-            float_total: network.float_operators.values().sum(),
-            patches: modules(&patches),
-            noisiest: noisiest(record),
-        }
-    }
-}
-
-fn noisiest(record: &Record) -> Vec<NoisyLayer> {
-    const SHOWN: usize = 5;
-    let mut layers: Vec<_> = record
-        .network
-        .layers
-        .iter()
-        .filter(|layer| layer.float_because.is_none())
-        .filter_map(|layer| Some((layer.weight.as_ref()?.sqnr_db?, layer)))
-        .collect();
-    layers.sort_by(|a, b| a.0.total_cmp(&b.0));
-    layers
-        .into_iter()
-        .take(SHOWN)
-        .map(|(db, layer)| NoisyLayer {
-            name: layer.name.clone(),
-            operator: layer.operator.clone(),
-            sqnr: format!("{db:.1} dB"),
-        })
-        .collect()
 }
 
 impl HostView {

@@ -47,6 +47,9 @@ mod probing;
 /// The archives load and compute the same in Python's PyTorch.
 #[cfg(feature = "torch")]
 mod python;
+/// A collapse, its cause and its cure; what each step of a recipe changes.
+#[cfg(feature = "torch")]
+mod repairs;
 /// Past runs again, runs side by side, and runs that were killed.
 #[cfg(feature = "torch")]
 mod reruns;

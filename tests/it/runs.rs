@@ -119,7 +119,7 @@ fn two_rounds_decide_no_speedup() {
     bench.digits(&[("max_accuracy_drop = 1.0", "min_speedup = 0.001")]);
     let ended = bench.run(&["run", "digits.toml"]);
     assert_eq!(ended.code, Some(3), "{ended:?}");
-    assert!(ended.stdout.contains("2 rounds give no interval, 5 would"), "{ended:?}");
+    assert!(ended.stdout.contains("only 2 rounds, and an interval needs 5"), "{ended:?}");
 }
 
 #[test]

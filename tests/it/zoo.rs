@@ -4,7 +4,8 @@ use requant::codec::{onnx, torchscript};
 use requant::graph::Graph;
 use requant::graph::pass;
 use requant::manifest::{Compute, Engine, Isa, Precision};
-use requant::quantize::{Calibrator, LayerRule, Plan, Recipe, calibrate};
+use requant::quantize::observer::ObserverKind;
+use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
 use safetensors::SafeTensors;
 
@@ -65,11 +66,11 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
 
 fn int8_logits(graph: &Graph, input: &Tensor) -> Tensor {
     let request = |precision, engine| Request { precision, engine, ..Request::REFERENCE };
-    let plan = Plan::new(graph, Recipe::FxDefault, &vec![LayerRule::default(); graph.nodes.len()]);
+    let plan = Plan::new(graph, &fx(), &vec![LayerRule::default(); graph.nodes.len()]);
     let tapped = torchscript::write(graph, torchscript::Variant::Taps(&plan.taps())).unwrap();
     let mut calibrator = Calibrator::new(&plan);
     calibrator.observe(&backend::open(request(Precision::Fp32, None), &tapped).unwrap().run(input).unwrap());
-    let quantization = calibrate::quantize(graph, &plan, Recipe::FxDefault, &calibrator.finish()).unwrap();
+    let quantization = calibrate::quantize(graph, &plan, &fx(), &calibrator.finish()).unwrap();
     let archive = torchscript::write(graph, torchscript::Variant::Int8(&quantization)).unwrap();
     backend::open(request(Precision::Int8, Some(Engine::Fbgemm)), &archive).unwrap().run(input).unwrap().remove(0)
 }
@@ -81,4 +82,9 @@ fn sqnr(wanted: &Tensor, found: &Tensor) -> f64 {
         (signal + f64::from(x).powi(2), noise + f64::from(x - y).powi(2))
     });
     10.0 * (signal / noise).log10()
+}
+
+/// `fx-default`.
+fn fx() -> Scheme {
+    Scheme { observer: ObserverKind::Histogram, steps: Vec::new() }
 }

@@ -24,6 +24,25 @@ pub enum Variant<'a> {
     Taps(&'a [NodeId]),
     /// The quantized network: `forward(x: Tensor) -> Tensor`.
     Int8(&'a Quantization),
+    /// The quantized network beside a float one of the same nodes, comparing each node that computes in
+    /// integers: `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in execution order. Each holds
+    /// the sum of squares of the float output, that of the difference, and the difference's mean in
+    /// each channel, float minus integer.
+    Beside {
+        quantization: &'a Quantization,
+        reference: &'a Graph,
+        /// What the integer nodes are given.
+        inputs: Inputs,
+    },
+}
+
+/// What a node that is compared computes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    /// The float network's tensors, rounded: the error is the node's own.
+    Clean,
+    /// What the quantized network has come to: errors of earlier nodes add up.
+    Running,
 }
 
 /// The bytes of a TorchScript archive for `graph`.

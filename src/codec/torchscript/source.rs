@@ -7,9 +7,9 @@ mod call;
 
 use std::fmt::Write as _;
 
-use super::Variant;
+use super::{Inputs, Variant};
 use crate::graph::op::Weights;
-use crate::graph::quantization::{IntWeight, QParams};
+use crate::graph::quantization::{FloatReason, IntWeight, Placement, QParams, Quantization};
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
@@ -77,21 +77,37 @@ impl<'a> Emitter<'a> {
     }
 
     fn body(&mut self) {
+        if let Variant::Beside { reference, .. } = self.variant {
+            self.reference(reference);
+        }
+        if matches!(self.variant, Variant::Beside { inputs: Inputs::Clean, .. }) {
+            let compared: Vec<NodeId> = self.graph.ids().filter(|&id| self.int8(id)).collect();
+            return compared.into_iter().for_each(|id| self.clean_node(id));
+        }
         for (id, node) in self.graph.iter() {
             match &node.op {
                 Op::Input => self.has_float[id.0] = true,
+                // Written together with the convolution before it.
+                _ if self.has_float[id.0] => {}
                 _ if self.int8(id) => self.int8_node(id),
                 _ => self.float_node(id),
             }
         }
     }
 
+    fn quantization(&self) -> Option<&'a Quantization> {
+        match self.variant {
+            Variant::Int8(quantization) | Variant::Beside { quantization, .. } => Some(quantization),
+            Variant::Float | Variant::Taps(_) => None,
+        }
+    }
+
     fn int8(&self, id: NodeId) -> bool {
-        matches!(self.variant, Variant::Int8(quantization) if quantization.is_int8(id))
+        self.quantization().is_some_and(|quantization| quantization.is_int8(id))
     }
 
     fn qparams(&self, id: NodeId) -> QParams {
-        let Variant::Int8(quantization) = self.variant else { unreachable!("only an INT8 module has parameters") };
+        let Some(quantization) = self.quantization() else { unreachable!("only an INT8 module has parameters") };
         quantization.activations[id.0].expect("the plan gives every integer tensor parameters")
     }
 
@@ -113,10 +129,10 @@ impl<'a> Emitter<'a> {
         format!("n{}_{plain}_{part}", id.0)
     }
 
-    fn float_weights(&mut self, id: NodeId, weights: &Weights) -> (String, String) {
-        let weight_name = self.attribute_name(id, "weight");
+    fn float_weights(&mut self, id: NodeId, weights: &Weights, side: &str) -> (String, String) {
+        let weight_name = format!("{side}{}", self.attribute_name(id, "weight"));
         let weight = self.tensor(&weight_name, (*weights.weight).clone());
-        let bias_name = self.attribute_name(id, "bias");
+        let bias_name = format!("{side}{}", self.attribute_name(id, "bias"));
         let bias = weights.bias.as_ref().map(|bias| self.tensor(&bias_name, (**bias).clone()));
         (weight, bias.unwrap_or_else(|| "None".into()))
     }
@@ -181,17 +197,97 @@ impl<'a> Emitter<'a> {
     }
 
     fn float_node(&mut self, id: NodeId) {
+        if let (Some(quantization), Op::Conv { .. }) = (self.quantization(), &self.graph.node(id).op)
+            && quantization.placement[id.0] == Placement::Float(FloatReason::Recipe)
+        {
+            return self.fused_node(id, quantization);
+        }
+        let inputs: Vec<String> = self.graph.node(id).inputs.iter().map(|&input| self.float(input)).collect();
+        let call = self.float_call(self.graph, id, &inputs, "");
+        self.has_float[id.0] = true;
+        let _ = writeln!(self.forward, "    v{} = {call}", id.0);
+    }
+
+    /// A convolution that the recipe keeps in float amid integers, with the activation that alone reads it, as
+    /// one call of oneDNN: two passes over its output less, and in the layout that integers need.
+    fn fused_node(&mut self, id: NodeId, quantization: &Quantization) {
         let node = self.graph.node(id);
-        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.float(input)).collect();
-        let call = match &node.op {
+        let Op::Conv { weights, geometry, relu } = &node.op else { return };
+        let users: Vec<NodeId> =
+            self.graph.iter().filter(|(_, user)| user.inputs.contains(&id)).map(|(user, _)| user).collect();
+        let (last, activation) = match users.as_slice() {
+            _ if *relu => (id, "relu"),
+            [user]
+                if self.graph.node(*user).op == Op::HardSwish
+                    && quantization.placement[user.0] == Placement::Float(FloatReason::Recipe) =>
+            {
+                (*user, "hardswish")
+            }
+            _ => (id, "none"),
+        };
+        let input = self.float(node.inputs[0]);
+        let (weight, bias) = self.float_weights(id, weights, "");
+        let call = call::fused_conv(&input, &weight, &bias, geometry, activation);
+        self.has_float[last.0] = true;
+        let _ = writeln!(self.forward, "    v{} = {call}", last.0);
+    }
+
+    /// The float network that the other is compared with: `f7` is its node 7.
+    fn reference(&mut self, graph: &Graph) {
+        for (id, node) in graph.iter() {
+            let inputs: Vec<String> = node.inputs.iter().map(|input| format!("f{}", input.0)).collect();
+            let call =
+                if node.op == Op::Input { "x".to_owned() } else { self.float_call(graph, id, &inputs, "reference_") };
+            let _ = writeln!(self.forward, "    f{} = {call}", id.0);
+        }
+    }
+
+    /// An integer node on the float network's tensors.
+    fn clean_node(&mut self, id: NodeId) {
+        let mut inputs = Vec::new();
+        for (place, &input) in self.graph.node(id).inputs.iter().enumerate() {
+            let QParams { scale, zero_point } = self.qparams(input);
+            let name = format!("c{}_{place}", id.0);
+            let _ = writeln!(
+                self.forward,
+                "    {name} = torch.quantize_per_tensor(f{}, {scale:?}, {zero_point}, {QUINT8})",
+                input.0
+            );
+            inputs.push(name);
+        }
+        let call = self.int8_call(id, &inputs);
+        let _ = writeln!(self.forward, "    v{} = torch.dequantize({call})", id.0);
+        self.has_float[id.0] = true;
+    }
+
+    /// What [`Variant::Beside`] tells of a node.
+    fn comparison(&mut self, id: NodeId) -> String {
+        let own = self.float(id);
+        let n = id.0;
+        let dims: Vec<usize> = (0..self.graph.node(id).shape.len()).filter(|dim| *dim != 1).collect();
+        let _ = writeln!(self.forward, "    d{n} = torch.sub(f{n}, {own})");
+        let square = |x: &str| format!("torch.reshape(torch.sum(torch.mul({x}, {x})), [1])");
+        format!(
+            "torch.cat([{}, {}, torch.mean(d{n}, {dims:?})], 0)",
+            square(&format!("f{n}")),
+            square(&format!("d{n}"))
+        )
+    }
+
+    /// A node in float, its attributes named after the `side` it is on.
+    fn float_call(&mut self, graph: &Graph, id: NodeId, inputs: &[String], side: &str) -> String {
+        let node = graph.node(id);
+        match &node.op {
             Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
-                let (weight, bias) = self.float_weights(id, weights);
+                let (weight, bias) = self.float_weights(id, weights, side);
                 call::float_layer(&node.op, &inputs[0], &weight, &bias)
             }
             Op::BatchNorm(norm) => {
                 let parts =
                     [(&norm.gamma, "gamma"), (&norm.beta, "beta"), (&norm.mean, "mean"), (&norm.variance, "variance")];
-                let names = parts.map(|(tensor, part)| self.tensor(&self.attribute_name(id, part), (**tensor).clone()));
+                let name = |part: &str| format!("{side}{}", self.attribute_name(id, part));
+                let named = parts.map(|(tensor, part)| (name(part), tensor));
+                let names = named.map(|(name, tensor)| self.tensor(&name, (**tensor).clone()));
                 format!(
                     "torch.batch_norm({}, {}, False, 0.1, {:?}, True)",
                     inputs[0],
@@ -199,18 +295,24 @@ impl<'a> Emitter<'a> {
                     f64::from(norm.epsilon)
                 )
             }
-            Op::Constant(tensor) => self.tensor(&self.attribute_name(id, "value"), (**tensor).clone()),
-            op => call::plain(op, &node.shape, &inputs),
-        };
-        self.has_float[id.0] = true;
-        let _ = writeln!(self.forward, "    v{} = {call}", id.0);
+            Op::Constant(tensor) => {
+                let name = format!("{side}{}", self.attribute_name(id, "value"));
+                self.tensor(&name, (**tensor).clone())
+            }
+            op => call::plain(op, &node.shape, inputs),
+        }
     }
 
     fn int8_node(&mut self, id: NodeId) {
+        let inputs: Vec<String> = self.graph.node(id).inputs.iter().map(|&input| self.int(input)).collect();
+        let call = self.int8_call(id, &inputs);
+        self.has_int[id.0] = true;
+        let _ = writeln!(self.forward, "    q{} = {call}", id.0);
+    }
+
+    fn int8_call(&mut self, id: NodeId, inputs: &[String]) -> String {
         let node = self.graph.node(id);
-        let Variant::Int8(quantization) = self.variant else { return };
-        let inputs: Vec<String> = node.inputs.iter().map(|&input| self.int(input)).collect();
-        let call = match (&node.op, quantization.weights.get(&id)) {
+        match (&node.op, self.quantization().and_then(|quantization| quantization.weights.get(&id))) {
             (Op::Conv { weights, .. }, Some(int)) => {
                 let packed = self.packed(id, Packed::Conv, weights, int);
                 call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
@@ -219,16 +321,19 @@ impl<'a> Emitter<'a> {
                 let packed = self.packed(id, Packed::Linear, weights, int);
                 call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
             }
-            (op, _) => call::int8_plain(op, &node.shape, &inputs, self.qparams(id)),
-        };
-        self.has_int[id.0] = true;
-        let _ = writeln!(self.forward, "    q{} = {call}", id.0);
+            (op, _) => call::int8_plain(op, &node.shape, inputs, self.qparams(id)),
+        }
     }
 
     fn finish(mut self) -> Module {
         let (result, kind) = match self.variant {
             Variant::Taps(taps) => {
                 let values: Vec<String> = taps.iter().map(|&tap| self.float(tap)).collect();
+                (format!("[{}]", values.join(", ")), "List[Tensor]")
+            }
+            Variant::Beside { .. } => {
+                let compared: Vec<NodeId> = self.graph.ids().filter(|&id| self.int8(id)).collect();
+                let values: Vec<String> = compared.into_iter().map(|id| self.comparison(id)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
             Variant::Float | Variant::Int8(_) => (self.float(self.graph.output), "Tensor"),

@@ -7,16 +7,18 @@ use crate::graph::{NodeId, Op};
 use crate::manifest::Choice as _;
 use crate::pipeline::calibrate::Calibrated;
 use crate::pipeline::quantize::Quantized;
+use crate::pipeline::workbench::Attempt;
 use crate::quantize::observer::{Observed, ObserverKind};
 use crate::quantize::weights;
 use crate::record::format::{Layer, Network, ObservedFacts, QuantizationFacts, WeightFacts};
 
 pub(super) fn network(quantized: &Quantized) -> Network {
     let prepared = &quantized.calibrated.prepared;
+    let attempt = &quantized.calibrated.attempt;
     let mut int8_modules = BTreeMap::new();
     let mut float_operators = BTreeMap::new();
-    if quantized.quantization.is_some() {
-        for (node, placement) in prepared.inputs.model.graph.nodes.iter().zip(&quantized.calibrated.plan.placement) {
+    if attempt.quantization.is_some() {
+        for (node, placement) in attempt.graph.nodes.iter().zip(&attempt.plan.placement) {
             let kind = node.op.torch_name().to_owned();
             match placement {
                 // Pooling keeps its class; PyTorch counts only modules it swaps for INT8 ones.
@@ -30,8 +32,8 @@ pub(super) fn network(quantized: &Quantized) -> Network {
         fp32_modules: prepared.inputs.model.fp32_modules.clone(),
         int8_modules,
         float_operators,
-        patches: prepared.inputs.model.patches.clone(),
-        layers: prepared.inputs.model.graph.ids().map(|id| layer(quantized, id)).collect(),
+        patches: [&prepared.inputs.model.patches[..], &attempt.patches].concat(),
+        layers: attempt.graph.ids().map(|id| layer(quantized, id)).collect(),
     }
 }
 
@@ -41,15 +43,15 @@ const fn swapped(op: &Op) -> bool {
 }
 
 fn layer(quantized: &Quantized, id: NodeId) -> Layer {
-    let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
-    let node = prepared.inputs.model.graph.node(id);
+    let Calibrated { attempt, evidence, .. } = &quantized.calibrated;
+    let Attempt { graph, plan, calibration, quantization, .. } = attempt;
+    let node = graph.node(id);
     let slot = plan.observer_of[id.0];
     let observed =
         slot.and_then(|slot| calibration.observed[slot].map(|seen| observed_facts(plan.observers[slot].kind, &seen)));
     let weight = node.op.weights().map(|float| WeightFacts {
         shape: float.weight.shape().to_vec(),
-        sqnr_db: quantized
-            .quantization
+        sqnr_db: quantization
             .as_ref()
             .and_then(|q| q.weights.get(&id))
             .and_then(|int| weights::sqnr_db(&float.weight, int)),
@@ -61,7 +63,8 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
             Placement::Int8 => None,
             Placement::Float(reason) => Some(reason),
         },
-        output: quantized.quantization.as_ref().and_then(|q| q.activations[id.0]),
+        output: quantization.as_ref().and_then(|q| q.activations[id.0]),
+        evidence: evidence.get(id.0).cloned().flatten(),
         observed,
         weight,
     }
@@ -69,17 +72,12 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
 
 fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {
     let Observed { min, max, low, high, values, not_finite } = *seen;
-    let observer = match kind {
-        ObserverKind::Histogram => "histogram",
-        ObserverKind::Minmax => "minmax",
-        ObserverKind::Percentile => "percentile",
-        ObserverKind::Fixed => "fixed",
-    };
-    ObservedFacts { observer: observer.to_owned(), min, max, low, high, values, not_finite }
+    ObservedFacts { observer: kind.word().to_owned(), min, max, low, high, values, not_finite }
 }
 
 pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
-    let Calibrated { prepared, plan, calibration } = &quantized.calibrated;
+    let Calibrated { prepared, attempt, trials, spaces, .. } = &quantized.calibrated;
+    let Attempt { scheme, plan, calibration, quantization, .. } = attempt;
     let watching =
         |slot: &crate::quantize::plan::ObserverSlot| slot.kind != ObserverKind::Fixed && !slot.members.is_empty();
     let dead = |observed: &Option<Observed>| observed.is_none_or(|seen| seen.min >= seen.max);
@@ -87,13 +85,17 @@ pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
         .observers
         .iter()
         .zip(&calibration.observed)
-        .filter(|(slot, observed)| quantized.quantization.is_some() && watching(slot) && dead(observed))
+        .filter(|(slot, observed)| quantization.is_some() && watching(slot) && dead(observed))
         .filter_map(|(slot, _)| slot.members.first())
         .map(|id| prepared.inputs.model.graph.node(*id).name.clone());
     let excepted = |id: &NodeId| prepared.inputs.rules[id.0] != crate::quantize::LayerRule::default();
     QuantizationFacts {
         recipe: prepared.resolved.manifest.quantize.recipe.word().to_owned(),
-        description: prepared.resolved.manifest.quantize.recipe.describe().to_owned(),
+        description: scheme.describe(),
+        observer: Some(scheme.observer.word().to_owned()),
+        steps: scheme.steps.clone(),
+        trials: trials.clone(),
+        spaces: spaces.clone(),
         calibration_batches: calibration.batches,
         observers: plan.observers.iter().filter(|slot| watching(slot)).count(),
         dead_observers: dead_observers.collect(),

@@ -26,6 +26,19 @@ pub enum ObserverKind {
     Fixed,
 }
 
+impl ObserverKind {
+    /// As records name it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Histogram => "histogram",
+            Self::Minmax => "minmax",
+            Self::Percentile => "percentile",
+            Self::Fixed => "fixed",
+        }
+    }
+}
+
 impl From<LayerObserver> for ObserverKind {
     fn from(named: LayerObserver) -> Self {
         match named {

@@ -36,6 +36,18 @@ pub(super) fn float_layer(op: &Op, x: &str, weight: &str, bias: &str) -> String 
     }
 }
 
+/// A float convolution with its activation in one call of oneDNN, on channels-last images.
+pub(super) fn fused_conv(x: &str, weight: &str, bias: &str, g: &ConvGeometry, activation: &str) -> String {
+    format!(
+        "ops.mkldnn._convolution_pointwise(torch.contiguous({x}, memory_format=2), {weight}, {bias}, {}, {}, {}, {}, \
+         \"{activation}\", annotate(List[Optional[number]], []), \"\")",
+        list(&g.padding),
+        list(&g.stride),
+        list(&g.dilation),
+        g.groups
+    )
+}
+
 /// An INT8 convolution or linear layer.
 pub(super) fn int8_layer(op: &Op, x: &str, packed: &str, q: QParams) -> String {
     let function = match op {

@@ -1,0 +1,24 @@
+//! Bias correction: what quantization moves a channel's mean by is taken out of the layer's bias (Nagel
+//! et al., 2019, section 4.2, with measured means).
+
+use std::collections::BTreeMap;
+
+use super::equalize::edit;
+use crate::graph::{Graph, NodeId};
+
+/// The graph with each layer's bias moved by what its channels' means lost, float minus integer.
+#[must_use]
+pub fn corrected(graph: &Graph, lost: &BTreeMap<NodeId, Vec<f64>>) -> Graph {
+    let mut graph = graph.clone();
+    for (&id, means) in lost {
+        edit(&mut graph, id, |weights| {
+            let values = weights.weight.as_f32().unwrap_or(&[]).to_vec();
+            let old = weights.bias.as_ref().and_then(|bias| bias.as_f32());
+            let old = old.map_or_else(|| vec![0.0; means.len()], <[f32]>::to_vec);
+            #[expect(clippy::cast_possible_truncation, reason = "a bias is f32")]
+            let moved = |(bias, lost): (f32, &f64)| (f64::from(bias) + lost) as f32;
+            (values, Some(old.into_iter().zip(means).map(moved).collect()))
+        });
+    }
+    graph
+}

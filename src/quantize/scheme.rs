@@ -1,0 +1,94 @@
+//! Everything that decides how a network is quantized: what a recipe stands for, or what was chosen
+//! for it.
+
+use serde::{Deserialize, Serialize};
+
+use super::observer::ObserverKind;
+use super::qparams::Range;
+use crate::manifest::{Choice as _, Quantize, Recipe, Step};
+
+/// The choices of a quantization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scheme {
+    /// Of every activation that no layer rule changes.
+    pub observer: ObserverKind,
+    /// In the order in which they are taken.
+    pub steps: Vec<Step>,
+}
+
+impl Scheme {
+    /// What a manifest asks for; of [`Recipe::Robust`], where the search begins.
+    #[must_use]
+    pub fn of(settings: &Quantize) -> Self {
+        let recipe = settings.recipe;
+        let steps = settings.steps.clone().unwrap_or_else(|| recipe.steps().to_vec());
+        Self { observer: recipe.activation_observer(), steps: in_order(steps) }
+    }
+
+    #[must_use]
+    pub fn has(&self, step: Step) -> bool {
+        self.steps.contains(&step)
+    }
+
+    /// The same with one step more or one less.
+    #[must_use]
+    pub fn toggled(&self, step: Step) -> Self {
+        let mut steps = self.steps.clone();
+        if self.has(step) {
+            steps.retain(|own| *own != step);
+        } else {
+            steps.push(step);
+        }
+        Self { observer: self.observer, steps: in_order(steps) }
+    }
+
+    /// The integers of an activation. FBGEMM adds pairs of products in 16 bits on CPUs without VNNI: with
+    /// 8-bit activations and weights those saturate, which is why PyTorch reduces activations to 7
+    /// bits. Where weights are bounded instead, activations have all 8.
+    #[must_use]
+    pub fn activation_range(&self) -> Range {
+        Range { min: 0, max: if self.has(Step::BoundWeights) { 255 } else { 127 } }
+    }
+
+    /// One sentence for reports.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let observer = match self.observer {
+            ObserverKind::Histogram => "histogram observer (2 048 bins, L2 search)",
+            ObserverKind::Percentile => "99.99 % percentile observer",
+            ObserverKind::Minmax | ObserverKind::Fixed => "min/max observer",
+        };
+        let bits = if self.has(Step::BoundWeights) { 8 } else { 7 };
+        let steps: Vec<&str> = self.steps.iter().map(|step| step.word()).collect();
+        let steps = if steps.is_empty() { String::new() } else { format!("; steps: {}", steps.join(", ")) };
+        format!("{observer}, unsigned {bits}-bit affine activations; per-channel symmetric 8-bit weights{steps}")
+    }
+}
+
+/// Each once, in the order in which steps are taken.
+fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.sort_unstable();
+    steps.dedup();
+    steps
+}
+
+impl Recipe {
+    /// The observer of every activation that no layer rule changes.
+    #[must_use]
+    pub const fn activation_observer(self) -> ObserverKind {
+        match self {
+            Self::FxDefault | Self::Robust => ObserverKind::Histogram,
+            Self::Minmax => ObserverKind::Minmax,
+            Self::Percentile => ObserverKind::Percentile,
+        }
+    }
+
+    /// The steps of a recipe, or those that its search begins with.
+    #[must_use]
+    pub const fn steps(self) -> &'static [Step] {
+        match self {
+            Self::FxDefault | Self::Minmax | Self::Percentile => &[],
+            Self::Robust => &[Step::Equalize, Step::FloatStem, Step::BoundWeights, Step::BiasCorrection],
+        }
+    }
+}
