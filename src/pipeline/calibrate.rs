@@ -10,7 +10,7 @@ use crate::codec::torchscript;
 use crate::manifest::{Precision, Recipe, Step, Variant};
 use crate::quantize::Scheme;
 use crate::quantize::observer::ObserverKind;
-use crate::record::format::{Evidence, SpaceFacts, Trial};
+use crate::record::format::{Evidence, Parts, SpaceFacts, Trial};
 
 /// A prepared run with its quantization settled.
 pub(super) struct Calibrated {
@@ -21,6 +21,7 @@ pub(super) struct Calibrated {
     /// What each integer node loses, by node; empty where nothing is quantized here.
     pub evidence: Vec<Option<Evidence>>,
     pub spaces: Vec<SpaceFacts>,
+    pub parts: Option<Parts>,
 }
 
 pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result<Calibrated, Failure> {
@@ -30,17 +31,24 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
     let mut bench = Workbench::new(&prepared, around, settings.recipe == Recipe::Robust);
     if !wants_int8 {
         let attempt = bench.plan_alone(&scheme);
-        return Ok(Calibrated { attempt, trials: Vec::new(), evidence: Vec::new(), spaces: Vec::new(), prepared });
+        return Ok(Calibrated {
+            attempt,
+            trials: Vec::new(),
+            evidence: Vec::new(),
+            spaces: Vec::new(),
+            parts: None,
+            prepared,
+        });
     }
     let (attempt, trials) = match (settings.recipe, judge(&prepared)) {
         (Recipe::Robust, Some(judge)) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
         _ => (bench.carry_out(&scheme)?, Vec::new()),
     };
-    let (evidence, spaces) = match judge(&prepared) {
-        Some(_) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?),
-        None => (Vec::new(), Vec::new()),
+    let (evidence, spaces, parts) = match judge(&prepared) {
+        Some(judge) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?, bench.parts(&attempt, judge)?),
+        None => (Vec::new(), Vec::new(), None),
     };
-    Ok(Calibrated { attempt, trials, evidence, spaces, prepared })
+    Ok(Calibrated { attempt, trials, evidence, spaces, parts, prepared })
 }
 
 /// The variant whose kernels candidates are measured with: the first in INT8 that can run here.
@@ -97,10 +105,7 @@ impl Search<'_, '_> {
         self.trials.push(Trial {
             observer: scheme.observer.word().to_owned(),
             steps: scheme.steps.clone(),
-            divergence: followed.divergence,
-            sqnr_db: followed.sqnr_db,
-            agreeing: followed.agreeing,
-            samples: followed.samples,
+            followed,
             chosen: false,
         });
         Ok((score, attempt))

@@ -23,12 +23,18 @@ pub(super) struct Recorded {
 pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     let Diagnosed { mut record, benchmarked } = diagnosed;
     let evaluated = benchmarked.evaluated;
-    let prepared = evaluated.quantized.calibrated.prepared;
+    let prepared = &evaluated.quantized.calibrated.prepared;
     let mut files = Files { draft: &prepared.draft, digests: BTreeMap::new() };
     files.put("manifest.toml", prepared.resolved.text.as_bytes())?;
     files.put("resolved.toml", prepared.resolved.written_out.as_bytes())?;
     files.put("metrics.csv", &tables::metrics(&record))?;
     files.put("layers.csv", &tables::layers(&record))?;
+    let attempt = &evaluated.quantized.calibrated.attempt;
+    if let Some(quantization) = &attempt.quantization {
+        let weights = quantization.weights.iter();
+        let scales = weights.map(|(id, int)| (attempt.graph.node(*id).name.as_str(), int.scales.as_slice()));
+        files.put("scales.csv", &tables::scales(scales))?;
+    }
     let data = &prepared.inputs.data;
     for (name, chosen) in [("calibration", &data.calibration), ("evaluation", &data.evaluation)] {
         files.put(&format!("subsets/{name}.txt"), chosen.listing().as_bytes())?;
@@ -37,10 +43,10 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
 
     let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
     let mut answered = Vec::new();
-    for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(evaluated.answers) {
+    for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(&evaluated.answers) {
         if let Answers::Given { predictions, logits, classes, .. } = answers {
-            put_logits(&mut files, &variant.name, &logits, classes)?;
-            answered.push(predictions);
+            put_logits(&mut files, &variant.name, logits, *classes)?;
+            answered.push(predictions.clone());
         }
     }
     files.put("predictions.csv", &tables::predictions(&record.inputs.dataset.classes, &samples, &answered))?;
@@ -50,7 +56,7 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     files.put("latency.csv", &tables::latency(&names.zip(timings).collect::<Vec<_>>()))?;
     record.files = files.digests;
     prepared.draft.put("record.json", &record.written().map_err(|error| bug(&error))?)?;
-    Ok(Recorded { record, prepared })
+    Ok(Recorded { record, prepared: evaluated.quantized.calibrated.prepared })
 }
 
 /// The files of a draft and their digests.

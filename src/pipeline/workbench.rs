@@ -14,7 +14,7 @@ use crate::graph::{Graph, NodeId};
 use crate::manifest::{Step, Variant};
 use crate::quantize::calibrate::{self as parameters, ChannelReach};
 use crate::quantize::{Calibration, Calibrator, Plan, Scheme, bias, equalize};
-use crate::record::format::{Evidence, SpaceFacts};
+use crate::record::format::{Evidence, Followed, Parts, SpaceFacts};
 use crate::tensor::Tensor;
 
 /// A scheme carried out.
@@ -29,17 +29,6 @@ pub(super) struct Attempt {
     pub calibration: Calibration,
     /// Absent where nothing was asked to be quantized.
     pub quantization: Option<Quantization>,
-}
-
-/// How closely a quantized network follows the float one on the calibration samples.
-pub(super) struct Followed {
-    /// Mean Kullback-Leibler divergence of the class probabilities, in nats.
-    pub divergence: f64,
-    /// Of the logits; `None` where they are the same.
-    pub sqnr_db: Option<f64>,
-    /// Samples put into the same class.
-    pub agreeing: usize,
-    pub samples: usize,
 }
 
 /// Preprocessed samples are kept for the next attempt up to so many bytes; beyond, each attempt reads them
@@ -211,17 +200,42 @@ impl<'a> Workbench<'a> {
         };
         let should = match self.float_logits.take() {
             Some(known) => known,
-            None => self.logits(open(Request::REFERENCE, self.graph(), torchscript::Variant::Float)?)?,
+            None => self.logits(Request::REFERENCE, self.graph(), torchscript::Variant::Float, usize::MAX)?,
         };
-        let is = self.logits(open(Request::from(judge), &attempt.graph, torchscript::Variant::Int8(quantization))?)?;
+        let int8 = torchscript::Variant::Int8(quantization);
+        let is = self.logits(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
         let followed = follow(&should, &is);
         self.float_logits = Some(should);
         Ok(followed)
     }
 
-    fn logits(&mut self, mut session: Box<dyn Session>) -> Result<Vec<Tensor>, Failure> {
+    /// The network with only a part of what quantization does to it, in turn.
+    pub(super) fn parts(&mut self, attempt: &Attempt, judge: &Variant) -> Result<Option<Parts>, Failure> {
+        use torchscript::Variant::{Float, Int8, Rounded};
+        let Some(quantization) = &attempt.quantization else { return Ok(None) };
+        let rounded = parameters::with_integer_weights(&attempt.graph, quantization);
+        let should = self.logits(Request::REFERENCE, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
+        let mut follows = |request, graph: &Graph, variant: torchscript::Variant<'_>| -> Result<Followed, Failure> {
+            Ok(follow(&should, &self.logits(request, graph, variant, EVIDENCE_SAMPLES)?))
+        };
+        Ok(Some(Parts {
+            weights: follows(Request::REFERENCE, &rounded, Float)?,
+            activations: follows(Request::REFERENCE, &attempt.reference, Rounded(quantization))?,
+            both: follows(Request::REFERENCE, &rounded, Rounded(quantization))?,
+            kernels: follows(Request::from(judge), &attempt.graph, Int8(quantization))?,
+        }))
+    }
+
+    fn logits(
+        &mut self,
+        request: Request,
+        graph: &Graph,
+        variant: torchscript::Variant<'_>,
+        samples: usize,
+    ) -> Result<Vec<Tensor>, Failure> {
+        let mut session = open(request, graph, variant)?;
         let mut all = Vec::new();
-        self.each_batch(|input| {
+        self.first_batches(samples, |input| {
             all.extend(session.run(input)?);
             Ok(())
         })?;

@@ -94,6 +94,19 @@ pub struct Unobserved {
     pub layer: String,
 }
 
+/// The graph with the values that its integer weights stand for.
+#[must_use]
+pub fn with_integer_weights(graph: &Graph, quantization: &Quantization) -> Graph {
+    let mut graph = graph.clone();
+    for (&id, quantized) in &quantization.weights {
+        super::equalize::edit(&mut graph, id, |weights| {
+            let bias = weights.bias.as_ref().and_then(|bias| bias.as_f32()).map(<[f32]>::to_vec);
+            (weights::dequantized(quantized), bias)
+        });
+    }
+    graph
+}
+
 /// Parameters of every integer tensor and the integer weights of every integer layer.
 pub fn quantize(
     graph: &Graph,

@@ -54,6 +54,16 @@ fn quantize(value: f32, scale: f32) -> i8 {
     scaled.clamp(WEIGHT_RANGE.min as f32, WEIGHT_RANGE.max as f32) as i8
 }
 
+/// The float values that integer weights stand for, in the float weight's shape.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "scales were f32")]
+pub fn dequantized(quantized: &IntWeight) -> Vec<f32> {
+    let Data::I8(integers) = quantized.values.data() else { return Vec::new() };
+    let per_row = integers.len() / quantized.scales.len().max(1);
+    let rows = integers.chunks(per_row.max(1)).zip(&quantized.scales);
+    rows.flat_map(|(row, scale)| row.iter().map(move |&q| f32::from(q) * *scale as f32)).collect()
+}
+
 /// Signal-to-quantization-noise ratio of a weight in decibels, `10·log₁₀(Σw² / Σ(w − ŵ)²)`;
 /// `None` where there is no signal or no noise.
 #[must_use]

@@ -204,6 +204,35 @@ pub struct QuantizationFacts {
     /// The most unequal first.
     #[serde(default)]
     pub spaces: Vec<SpaceFacts>,
+    /// Absent where nothing was quantized here.
+    #[serde(default)]
+    pub parts: Option<Parts>,
+}
+
+/// The network taken apart: what each part of quantization makes of the float network's answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Integer weights, float activations.
+    pub weights: Followed,
+    /// Float weights, rounded activations.
+    pub activations: Followed,
+    /// Both, in float arithmetic.
+    pub both: Followed,
+    /// Both, in the kernels: what is beyond `both` is theirs.
+    pub kernels: Followed,
+}
+
+/// How closely a network follows the float one, on calibration samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Mean Kullback-Leibler divergence of the class probabilities (softmax of the logits) from the float
+    /// network's, in nats.
+    pub divergence: f64,
+    /// Signal to quantization noise of the logits, in dB; absent where they are the same.
+    pub sqnr_db: Option<f64>,
+    /// Samples put into the float network's class.
+    pub agreeing: usize,
+    pub samples: usize,
 }
 
 /// Tensors whose channels belong together, such as those of a residual stream.
@@ -223,14 +252,8 @@ pub struct SpaceFacts {
 pub struct Trial {
     pub observer: String,
     pub steps: Vec<Step>,
-    /// Mean Kullback-Leibler divergence of the class probabilities (softmax of the logits) from the float
-    /// network's, in nats: what candidates are ranked by.
-    pub divergence: f64,
-    /// Signal to quantization noise of the logits, in dB.
-    pub sqnr_db: Option<f64>,
-    /// Samples put into the float network's class.
-    pub agreeing: usize,
-    pub samples: usize,
+    /// Candidates are ranked by their divergence.
+    pub followed: Followed,
     pub chosen: bool,
 }
 

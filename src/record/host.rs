@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::files;
 
 /// Vector extensions that change INT8 results or speed, as Linux spells them.
-const TELLING_FLAGS: [&str; 7] = ["avx2", "avx512f", "avx512vl", "avx512_vnni", "avx_vnni", "amx_int8", "avx512_bf16"];
+const TELLING_FLAGS: [&str; 9] =
+    ["avx2", "avx512f", "avx512vl", "avx512_vnni", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16", "avx512_bf16"];
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -19,6 +20,9 @@ pub struct Host {
     pub kernel: String,
     /// Whether the CPU says that it runs under a hypervisor.
     pub virtual_machine: bool,
+    /// What the machine's firmware calls itself, which names most hypervisors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
     /// Frequency governor of the first core, where the kernel tells.
     pub governor: Option<String>,
     /// Caches of the first core, such as `L1d 32K`.
@@ -50,6 +54,7 @@ pub fn facts() -> Host {
         os: read("/etc/os-release").as_deref().and_then(pretty_name).unwrap_or_else(|| std::env::consts::OS.to_owned()),
         kernel: read("/proc/sys/kernel/osrelease").map(|s| s.trim().to_owned()).unwrap_or_default(),
         virtual_machine: has("hypervisor"),
+        product: read("/sys/class/dmi/id/product_name").map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()),
         governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").map(|s| s.trim().to_owned()),
         caches: caches(Path::new("/sys/devices/system/cpu/cpu0/cache")),
         gpus: gpus(Path::new("/proc/driver/nvidia/gpus")),

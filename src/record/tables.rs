@@ -113,6 +113,17 @@ pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
     table(&["variant", "round", "batch", "iteration", "nanoseconds", "process"], rows)
 }
 
+/// `scales.csv`: the scale of every output channel of every integer layer, as exact decimals; weights have zero
+/// point 0. Activations' parameters are in `layers.csv`.
+#[must_use]
+pub fn scales<'a>(layers: impl IntoIterator<Item = (&'a str, &'a [f64])>) -> Vec<u8> {
+    let rows = layers.into_iter().flat_map(|(layer, scales)| {
+        let row = move |(channel, scale): (usize, &f64)| [layer.to_owned(), channel.to_string(), scale.to_string()];
+        scales.iter().enumerate().map(row)
+    });
+    table(&["layer", "channel", "scale"], rows)
+}
+
 /// `layers.csv`: every node of the quantized network.
 #[must_use]
 pub fn layers(record: &Record) -> Vec<u8> {

@@ -24,6 +24,9 @@ pub enum Variant<'a> {
     Taps(&'a [NodeId]),
     /// The quantized network: `forward(x: Tensor) -> Tensor`.
     Int8(&'a Quantization),
+    /// The float network with every tensor that is an integer in the quantized one rounded to it:
+    /// `forward(x: Tensor) -> Tensor`.
+    Rounded(&'a Quantization),
     /// The quantized network beside a float one of the same nodes, comparing each node that computes in
     /// integers: `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in execution order. Each holds
     /// the sum of squares of the float output, that of the difference, and the difference's mean in

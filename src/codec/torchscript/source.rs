@@ -87,18 +87,32 @@ impl<'a> Emitter<'a> {
         for (id, node) in self.graph.iter() {
             match &node.op {
                 Op::Input => self.has_float[id.0] = true,
+                _ if matches!(self.variant, Variant::Rounded(_)) => self.float_node(id),
                 // Written together with the convolution before it.
                 _ if self.has_float[id.0] => {}
                 _ if self.int8(id) => self.int8_node(id),
                 _ => self.float_node(id),
             }
+            self.round(id);
+        }
+    }
+
+    /// In a network that is rounded, the node's output as its integers would have it.
+    fn round(&mut self, id: NodeId) {
+        let Variant::Rounded(quantization) = self.variant else { return };
+        if let Some(QParams { scale, zero_point }) = quantization.activations[id.0] {
+            let own = self.float(id);
+            let _ = writeln!(
+                self.forward,
+                "    {own} = torch.fake_quantize_per_tensor_affine({own}, {scale:?}, {zero_point}, 0, 255)"
+            );
         }
     }
 
     fn quantization(&self) -> Option<&'a Quantization> {
         match self.variant {
             Variant::Int8(quantization) | Variant::Beside { quantization, .. } => Some(quantization),
-            Variant::Float | Variant::Taps(_) => None,
+            Variant::Float | Variant::Taps(_) | Variant::Rounded(_) => None,
         }
     }
 
@@ -336,7 +350,7 @@ impl<'a> Emitter<'a> {
                 let values: Vec<String> = compared.into_iter().map(|id| self.comparison(id)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Float | Variant::Int8(_) => (self.float(self.graph.output), "Tensor"),
+            Variant::Float | Variant::Rounded(_) | Variant::Int8(_) => (self.float(self.graph.output), "Tensor"),
         };
         let state = format!("Tuple[{}]", vec!["Tensor"; self.tensors.len()].join(", "));
         let saved = self.saved.join(", ");

@@ -76,7 +76,7 @@ fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {
 }
 
 pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
-    let Calibrated { prepared, attempt, trials, spaces, .. } = &quantized.calibrated;
+    let Calibrated { prepared, attempt, trials, spaces, parts, .. } = &quantized.calibrated;
     let Attempt { scheme, plan, calibration, quantization, .. } = attempt;
     let watching =
         |slot: &crate::quantize::plan::ObserverSlot| slot.kind != ObserverKind::Fixed && !slot.members.is_empty();
@@ -96,6 +96,7 @@ pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
         steps: scheme.steps.clone(),
         trials: trials.clone(),
         spaces: spaces.clone(),
+        parts: parts.clone(),
         calibration_batches: calibration.batches,
         observers: plan.observers.iter().filter(|slot| watching(slot)).count(),
         dead_observers: dead_observers.collect(),

@@ -6,7 +6,7 @@ use super::text::modules;
 use crate::base::units::{self, ABSENT};
 use crate::manifest::Choice as _;
 use crate::record::Record;
-use crate::record::format::{Layer, Trial};
+use crate::record::format::{Followed, Layer, Trial};
 
 #[derive(Debug, Serialize)]
 pub(super) struct LayerSummary {
@@ -21,6 +21,8 @@ pub(super) struct LayerSummary {
     losing: Vec<LosingLayer>,
     /// Calibration samples behind the measured losses; zero where none was measured.
     evidence_samples: usize,
+    /// Empty where nothing was quantized here.
+    parts: Vec<PartRow>,
 }
 
 #[derive(Debug, Serialize)]
@@ -36,10 +38,21 @@ struct LosingLayer {
 #[derive(Debug, Serialize)]
 pub(super) struct TrialRow {
     scheme: String,
+    follows: FollowedCells,
+    chosen: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct FollowedCells {
     divergence: String,
     sqnr: String,
     agreeing: String,
-    chosen: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct PartRow {
+    name: &'static str,
+    follows: FollowedCells,
 }
 
 impl LayerSummary {
@@ -60,6 +73,7 @@ impl LayerSummary {
             patches: modules(&patches),
             losing: losing(&network.layers),
             evidence_samples: evidence.map(|evidence| evidence.samples).max().unwrap_or(0),
+            parts: parts(record),
         }
     }
 }
@@ -94,10 +108,31 @@ impl TrialRow {
         let steps = if steps.is_empty() { "no steps".to_owned() } else { steps.join(", ") };
         Self {
             scheme: format!("{} observer; {steps}", trial.observer),
-            divergence: format!("{:.5}", trial.divergence),
-            sqnr: trial.sqnr_db.map_or_else(|| ABSENT.to_owned(), |db| format!("{db:.2} dB")),
-            agreeing: units::percent(trial.agreeing as f64 / trial.samples.max(1) as f64),
+            follows: FollowedCells::of(&trial.followed),
             chosen: if trial.chosen { "chosen" } else { "" },
         }
     }
+}
+
+impl FollowedCells {
+    fn of(followed: &Followed) -> Self {
+        Self {
+            divergence: format!("{:.5}", followed.divergence),
+            sqnr: followed.sqnr_db.map_or_else(|| ABSENT.to_owned(), |db| format!("{db:.2} dB")),
+            agreeing: units::percent(followed.agreeing as f64 / followed.samples.max(1) as f64),
+        }
+    }
+}
+
+/// The network taken apart, a row for each part.
+fn parts(record: &Record) -> Vec<PartRow> {
+    let row = |name, followed: &Followed| PartRow { name, follows: FollowedCells::of(followed) };
+    record.quantization.parts.as_ref().map_or_else(Vec::new, |parts| {
+        vec![
+            row("integer weights alone", &parts.weights),
+            row("rounded activations alone", &parts.activations),
+            row("both, in float arithmetic", &parts.both),
+            row("both, in the kernels", &parts.kernels),
+        ]
+    })
 }
