@@ -13,7 +13,13 @@ pub(super) fn clean(results: &Path) -> Result<Exit, Failure> {
     let mut removed = 0;
     for experiment in history::experiments(results)? {
         for draft in store::abandoned(results, &experiment) {
-            files::remove_dir_all(&draft)?;
+            if let Err(error) = files::remove_dir_all(&draft) {
+                // Another `clean` was faster.
+                if draft.exists() {
+                    return Err(error.into());
+                }
+                continue;
+            }
             print(&format!("removed {}\n", draft.display()));
             removed += 1;
         }

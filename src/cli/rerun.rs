@@ -43,6 +43,10 @@ pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure
 
 /// A pin of a past run is not to be changed: what it names is to be found again.
 fn not_as_then(mut failure: Failure) -> Failure {
+    if failure.diagnostics.iter().any(|diagnostic| diagnostic.cause == Cause::Integrity) {
+        // That a file which is another cannot be read either follows from it.
+        failure.diagnostics.retain(|diagnostic| diagnostic.cause == Cause::Integrity);
+    }
     let broken = failure.diagnostics.iter_mut().filter(|diagnostic| diagnostic.cause == Cause::Integrity);
     broken.for_each(|diagnostic| {
         diagnostic.next_step = Some("restore what the run used; with another input it would be another run".to_owned());
@@ -59,8 +63,17 @@ fn settings(folder: &Path, record: &crate::record::Record) -> Result<Resolved, F
             let next = "restore the model there, or link it there from where it is".to_owned();
             (format!("the inputs of the run are not at hand: there is no `{model}`"), next)
         } else {
-            let next = format!("start requant in the folder from which `{manifest}` is the manifest");
-            (format!("the inputs of the run are not at hand: `{model}` is nowhere above it"), next)
+            let expected = Path::new(manifest).with_file_name("").join(&record.settings.model.path);
+            let next = format!(
+                "start requant in the folder from which `{manifest}` is the manifest, and see that the model is there"
+            );
+            let expected = expected.display();
+            (
+                format!(
+                    "the inputs of the run are not at hand: there is no `{expected}` here, nor in a folder above the run"
+                ),
+                next,
+            )
         };
         return Err(Diagnostic::error(Cause::Input, message).next(next).into());
     };

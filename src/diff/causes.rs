@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::base::digest::Digest;
 
+use crate::manifest::Choice as _;
 use crate::record::{Record, upgrade};
 
 /// Where a difference lies; the first explains the most.
@@ -95,12 +96,18 @@ fn inputs(record: &Record) -> Value {
 /// What was made of the network and what ran it, beyond what the manifest asked for.
 fn made(record: &Record) -> Value {
     let network = &record.network;
+    let quantization = &record.quantization;
+    let steps: Vec<&str> = quantization.steps.iter().map(|step| step.word()).collect();
     let engines = record.variants.iter().map(|variant| {
         let facts = json!({ "backend": variant.backend, "device": variant.device, "engine": variant.engine });
         (variant.name.clone(), facts)
     });
     let patches = network.patches.iter().map(|patch| serde_json::to_string(patch).unwrap_or_default());
     json!({
+        "baseline": record.baseline().map(|variant| &variant.name),
+        "recipe": quantization.recipe,
+        "observer": quantization.observer,
+        "steps": steps.join(", "),
         "ran": engines.collect::<serde_json::Map<_, _>>(),
         "patches": Digest::of(patches.collect::<Vec<_>>().join("\n").as_bytes()),
         "fp32_modules": network.fp32_modules,
@@ -122,6 +129,8 @@ fn versions(record: &Record) -> Value {
         "program": record.provenance.as_ref().and_then(|provenance| provenance.binary),
         "commit": git.map(|git| &git.id),
         "changes_since_commit": git.and_then(|git| git.patch),
+        "untracked_files": git.and_then(|git| git.untracked).filter(|count| *count > 0),
+        "manifest_committed": git.map(|git| git.manifest_committed),
         "report_template": record.inputs.template,
     })
 }

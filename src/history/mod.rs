@@ -81,7 +81,11 @@ const HIDDEN: char = '.';
 /// Folders of complete runs of an experiment, sorted by name.
 fn runs_in(home: &Path) -> Result<Vec<String>, FileError> {
     let names = files::list(home)?;
-    Ok(names.into_iter().filter(|name| !name.starts_with(HIDDEN) && is_run(&home.join(name))).collect())
+    // A folder with the name of a run is one, whatever it has lost.
+    let named =
+        |name: &str| name.len() > 16 && name.as_bytes()[8] == b'T' && name.starts_with(|c: char| c.is_ascii_digit());
+    let run = |name: &String| is_run(&home.join(name)) || (named(name) && home.join(name).is_dir());
+    Ok(names.into_iter().filter(|name| !name.starts_with(HIDDEN) && run(name)).collect())
 }
 
 /// A run that lost its record is still one: whoever reads it is told so.
@@ -116,10 +120,13 @@ fn listed(experiment: &str, home: &Path, name: String) -> Listed {
     let summary = files::read(&folder.join("record.json")).map_err(|error| error.to_string());
     let summary = summary.and_then(|text| serde_json::from_slice(&text).map_err(|error| error.to_string()));
     let known = |summary: Summary| {
-        if store::reads(&summary.format) {
-            Ok(summary)
-        } else {
+        let began: String = summary.run.started.chars().filter(|c| !matches!(c, '-' | ':')).collect();
+        if !store::reads(&summary.format) {
             Err(format!("format {} is not one that this requant reads", summary.format))
+        } else if !summary.run.id.starts_with(&began) {
+            Err(format!("it began at {}, which is not in its id {}", summary.run.started, summary.run.id))
+        } else {
+            Ok(summary)
         }
     };
     let summary = summary.and_then(known);
@@ -196,38 +203,57 @@ mod tests {
     fn put(results: &Path, run: &str, started: &str) {
         let folder = results.join(run);
         files::create_dir_all(&folder).unwrap();
+        let id = started.replace(['-', ':'], "") + "-x";
         let record = format!(
-            r#"{{"format":"2.1","run":{{"id":"2026-5","started":"{started}"}},"network":{{"layers":[1]}},
+            r#"{{"format":"2.1","run":{{"id":"{id}","started":"{started}"}},"network":{{"layers":[1]}},
                 "verdict":"pass","variants":[],"host":{{"cpu":"c","cores":2}}}}"#
         );
         files::write(&folder.join("record.json"), record.as_bytes()).unwrap();
     }
 
+    const SEPTEMBER: &str = "20260901T000000Z-x";
+    const JULY: &str = "20260701T000000Z-x";
+
     #[test]
     fn a_name_means_a_run() {
         let folder = tempfile::tempdir().unwrap();
         let results = folder.path();
-        put(results, "a/2026-9", "2026-09-01T00:00:00Z");
-        put(results, "a/2026-7", "2026-07-01T00:00:00Z");
-        put(results, "a/2026-9-2", "2026-08-01T00:00:00Z");
+        put(results, &format!("a/{SEPTEMBER}"), "2026-09-01T00:00:00Z");
+        put(results, &format!("a/{JULY}"), "2026-07-01T00:00:00Z");
+        put(results, &format!("a/{SEPTEMBER}-2"), "2026-08-01T00:00:00Z");
         put(results, "b/reference", "2026-01-01T00:00:00Z");
         files::create_dir_all(&results.join("a/.draft-2027")).unwrap();
         let means = |name: &str| find(results, name).map(|path| path.strip_prefix(results).unwrap().to_owned());
-        assert_eq!(means("a").unwrap(), Path::new("a/2026-9"));
+        let in_a = |run: &str| Path::new("a").join(run);
+        assert_eq!(means("a").unwrap(), in_a(SEPTEMBER));
         assert_eq!(means("ref").unwrap(), Path::new("b/reference"));
-        assert_eq!(means("a/2026-7").unwrap(), Path::new("a/2026-7"));
-        assert_eq!(means("a/2026-9").unwrap(), Path::new("a/2026-9"));
-        assert_eq!(means("2026-9").unwrap(), Path::new("a/2026-9"), "a whole name, though another begins so");
+        assert_eq!(means("a/202607").unwrap(), in_a(JULY));
+        assert_eq!(means(SEPTEMBER).unwrap(), in_a(SEPTEMBER), "a whole name, though another begins so");
         assert!(matches!(means("2026").unwrap_err(), UnknownRun::Many { among, .. } if among.len() == 3));
         assert!(matches!(means("c").unwrap_err(), UnknownRun::None { .. }));
-        assert_eq!(find(results, results.join("a").to_str().unwrap()).unwrap(), results.join("a/2026-9"));
+        assert_eq!(find(results, results.join("a").to_str().unwrap()).unwrap(), results.join(in_a(SEPTEMBER)));
+    }
 
-        files::write(&results.join("a/2026-9/record.json"), b"{").unwrap();
-        let names: Vec<String> = list(results).unwrap().into_iter().map(|run| run.name).collect();
-        assert_eq!(names, ["2026-7", "2026-9-2", "2026-9", "reference"]);
-        let error = means("a").unwrap_err().to_string();
-        assert!(error.contains("may be") && error.contains("2026-9"), "one that cannot be read may be meant: {error}");
-        files::write(&results.join("a/2026-9-2/record.json"), b"{\"format\":\"3.0\"").unwrap();
-        assert!(list(results).unwrap()[1].summary.is_err());
+    #[test]
+    fn an_unreadable_latest_run_is_not_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path();
+        put(results, &format!("a/{JULY}"), "2026-07-01T00:00:00Z");
+        put(results, &format!("a/{SEPTEMBER}"), "2026-09-01T00:00:00Z");
+        let record = results.join("a").join(SEPTEMBER).join("record.json");
+        let sound = files::read_text(&record).unwrap();
+        let elsewhen = sound.replace("\"2026-09", "\"1026-09");
+        let other_format = sound.replace("2.1", "3.0");
+        for broken in ["{", elsewhen.as_str(), other_format.as_str()] {
+            files::write(&record, broken.as_bytes()).unwrap();
+            let names: Vec<String> = list(results).unwrap().into_iter().map(|run| run.name).collect();
+            assert_eq!(names, [JULY, SEPTEMBER], "{broken}");
+            let error = find(results, "a").unwrap_err().to_string();
+            assert!(error.contains("may be") && error.contains(SEPTEMBER), "{broken}: {error}");
+        }
+        files::remove(&record).unwrap();
+        assert!(find(results, "a").unwrap_err().to_string().contains(SEPTEMBER), "nothing is left of it but its name");
+        files::remove_dir_all(&results.join("a").join(SEPTEMBER)).unwrap();
+        assert!(find(results, "a").unwrap().ends_with(JULY));
     }
 }

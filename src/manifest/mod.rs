@@ -20,7 +20,7 @@ pub use choice::{
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
-pub use resolved::{Override, Resolved};
+pub use resolved::{Override, Resolved, relative};
 pub(crate) use rules::row_range;
 pub use schema::json_schema;
 pub use source::Layer;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -39,10 +39,14 @@ pub struct Resolved {
     digest: Digest,
     layers: Layers,
     origins: Origins,
+    /// Paths of other layers as they were given, by key; the manifest's settings have them as seen from
+    /// its own folder, where they stay true without the layer.
+    given: BTreeMap<String, PathBuf>,
 }
 
 impl Resolved {
-    pub(super) fn new(path: &Path, text: String, manifest: Manifest, layers: Layers, origins: Origins) -> Self {
+    pub(super) fn new(path: &Path, text: String, mut manifest: Manifest, layers: Layers, origins: Origins) -> Self {
+        let given = rebase(&mut manifest, path, |key| layers.folder(layers.of(&origins, key)));
         let table = Table::try_from(&manifest).expect("a manifest came from TOML and goes back to it");
         let origin = |key: &str| origin(&layers, layers.of(&origins, key), path, key);
         let mut written_out = String::from("# Every setting of this run, and the layer it came from.\n\n");
@@ -60,6 +64,7 @@ impl Resolved {
             manifest,
             layers,
             origins,
+            given,
         }
     }
 
@@ -67,7 +72,8 @@ impl Resolved {
     /// themselves, the environment and the command line relative to where they are.
     #[must_use]
     pub fn locate(&self, key: &str, relative: &Path) -> PathBuf {
-        self.layers.folder(self.layers.of(&self.origins, key)).join(relative)
+        let given = self.given.get(key).map_or(relative, PathBuf::as_path);
+        self.layers.folder(self.layers.of(&self.origins, key)).join(given)
     }
 
     /// Where a key was written; for one that was not, the nearest table above it.
@@ -81,6 +87,53 @@ impl Resolved {
     pub const fn digest(&self) -> Digest {
         self.digest
     }
+}
+
+/// Makes every path relative to the manifest's folder, whatever folder its layer means; returns those that
+/// changed as they were.
+fn rebase<'a>(manifest: &mut Manifest, path: &Path, folder: impl Fn(&str) -> &'a Path) -> BTreeMap<String, PathBuf> {
+    let home = path.parent().unwrap_or(Path::new(""));
+    let paths: [(&str, Option<&mut PathBuf>); 5] = [
+        ("model.path", Some(&mut manifest.model.path)),
+        ("dataset.path", manifest.dataset.path.as_mut()),
+        ("calibration.list", manifest.calibration.list.as_mut()),
+        ("evaluation.list", manifest.evaluation.list.as_mut()),
+        ("report.template", manifest.report.template.as_mut()),
+    ];
+    let mut given = BTreeMap::new();
+    for (key, path) in paths.into_iter().filter_map(|(key, path)| Some((key, path?))) {
+        let folder = folder(key);
+        if folder != home && path.is_relative() {
+            let seen =
+                absolute(home).zip(absolute(&folder.join(&*path))).map(|(home, target)| relative(&home, &target));
+            given.insert(key.to_owned(), std::mem::replace(path, seen.unwrap_or_else(|| path.clone())));
+        }
+    }
+    given
+}
+
+/// Without `.` and `..`, which a path from elsewhere could not climb over.
+fn absolute(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(if path.as_os_str().is_empty() { Path::new(".") } else { path }).ok()?;
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+    }
+    Some(plain)
+}
+
+/// `target` as seen from `home`, both absolute.
+#[must_use]
+pub fn relative(home: &Path, target: &Path) -> PathBuf {
+    let (home, target): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (home.components().collect(), target.components().collect());
+    let shared = home.iter().zip(&target).take_while(|(a, b)| a == b).count();
+    let up = std::iter::repeat_n(Component::ParentDir, home.len() - shared);
+    up.chain(target[shared..].iter().copied()).collect()
 }
 
 /// `manifest, digits.toml:12`; files are named relative to the manifest's folder.

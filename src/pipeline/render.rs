@@ -4,7 +4,19 @@ use super::Finished;
 use super::record::Recorded;
 use crate::base::explain::{Diagnostic, Failure};
 use crate::base::interrupt;
+use crate::record::Record;
 use crate::report;
+
+/// A report that does not state the digest of its record, as one of one's own may not, gets it as a comment.
+fn sealed(text: String, record: &Record) -> String {
+    match record.digest().map(|digest| digest.to_string()) {
+        Some(digest) if !text.contains(&digest) => {
+            let end = if text.ends_with('\n') { "" } else { "\n" };
+            format!("{text}{end}<!-- record.json has SHA-256 {digest} -->\n")
+        }
+        _ => text,
+    }
+}
 
 pub(super) fn render(recorded: Recorded) -> Result<Finished, Failure> {
     let Recorded { prepared, record } = recorded;
@@ -13,7 +25,7 @@ pub(super) fn render(recorded: Recorded) -> Result<Finished, Failure> {
         Ok(text) => (text, None),
         Err(error) => (report::render(&record, report::BUILT_IN)?, Some(error)),
     };
-    prepared.draft.put("report.md", text.as_bytes())?;
+    prepared.draft.put("report.md", sealed(text, &record).as_bytes())?;
     interrupt::check()?;
     let folder = prepared.draft.finish()?;
     match failed {

@@ -65,23 +65,36 @@ fn commit(manifest: &Path) -> Option<Commit> {
     let id = String::from_utf8(git(folder, &["rev-parse", "HEAD"])?).ok()?.trim().to_owned();
     // Settings of the user or the repository would change what the digest covers.
     let plain = ["--binary", "--no-ext-diff", "--no-textconv", "--no-relative", "--no-color", "--unified=3"];
-    let fixed = ["--src-prefix=a/", "--dst-prefix=b/", "--diff-algorithm=myers", "--no-renames", "--full-index"];
+    let fixed = [
+        "--src-prefix=a/",
+        "--dst-prefix=b/",
+        "--diff-algorithm=myers",
+        "--no-renames",
+        "--full-index",
+        "--inter-hunk-context=0",
+        "-O/dev/null",
+    ];
     let changes = git(folder, &[&["diff"], &plain[..], &fixed, &["HEAD"]].concat())?;
     let top = String::from_utf8(git(folder, &["rev-parse", "--show-toplevel"])?).ok()?;
     let others = git(Path::new(top.trim_end_matches('\n')), &["ls-files", "--others", "--exclude-standard", "-z"])?;
-    let of_manifest = git(folder, &["status", "--porcelain", "--", name])?;
+    let tracked = git(folder, &["ls-files", "--error-unmatch", "--", name]).is_some();
+    let unchanged = git(folder, &["diff", "--quiet", "--no-ext-diff", "--no-textconv", "HEAD", "--", name]).is_some();
     Some(Commit {
         id,
         patch: (!changes.is_empty()).then(|| Digest::of(&changes)),
         untracked: Some(others.split(|byte| *byte == 0).filter(|name| !name.is_empty()).count()),
-        manifest_committed: of_manifest.is_empty(),
+        manifest_committed: tracked && unchanged,
     })
 }
 
 /// What git prints, where it succeeds. Nothing that a repository's own settings name is started.
 fn git(folder: &Path, arguments: &[&str]) -> Option<Vec<u8>> {
     let mut command = Command::new("git");
-    command.arg("-C").arg(folder).args(["-c", "core.fsmonitor=false", "--no-optional-locks"]).args(arguments);
+    command
+        .arg("-C")
+        .arg(folder)
+        .args(["-c", "core.fsmonitor=false", "-c", "diff.suppressBlankEmpty=false", "--no-optional-locks"])
+        .args(arguments);
     let output = command.env("LC_ALL", "C").output().ok()?;
     output.status.success().then_some(output.stdout)
 }

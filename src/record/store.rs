@@ -138,9 +138,12 @@ fn start_of(pid: &str) -> Option<String> {
     rest.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Stands for this machine's name, which may hold anything.
+/// Stands for the machine's name, which may hold anything, and for the container in which process numbers mean
+/// what they do here.
 fn host() -> String {
-    Digest::of(&files::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default()).short()
+    let name = files::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
+    let numbers = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    Digest::of_parts([name.as_slice(), numbers.as_os_str().as_encoded_bytes()]).short()
 }
 
 /// A record that cannot be read.

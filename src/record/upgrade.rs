@@ -24,8 +24,12 @@ pub(super) fn is_known(format: &str) -> bool {
     major(format).is_some_and(|found| found > 0 && Some(found) <= major(FORMAT))
 }
 
+/// Of a format that is written `MAJOR.MINOR` and no other way.
 fn major(format: &str) -> Option<u32> {
-    format.split('.').next()?.parse().ok()
+    let (major, minor) = format.split_once('.')?;
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| number.to_string() == text);
+    number(minor)?;
+    number(major)
 }
 
 /// Settings of `[benchmark]` that a record of this format does not have: [`upgrade`] fills in what its

@@ -1,12 +1,12 @@
 //! The manifest as a person would have written it.
 
 use std::fmt::Write as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use super::Wish;
 use super::data::{Choice, Found, Side};
 use crate::inspect::ModelInputs;
-use crate::manifest::{Choice as _, DatasetFormat};
+use crate::manifest::{Choice as _, DatasetFormat, relative};
 
 /// What most ImageNet-trained models expect, per channel.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -122,15 +122,6 @@ fn path(wish: &Wish<'_>, target: &Path) -> String {
         _ => target.to_owned(),
     };
     quoted(&relative.to_string_lossy())
-}
-
-/// `target` as seen from `home`, both absolute.
-fn relative(home: &Path, target: &Path) -> PathBuf {
-    let (home, target): (Vec<Component<'_>>, Vec<Component<'_>>) =
-        (home.components().collect(), target.components().collect());
-    let shared = home.iter().zip(&target).take_while(|(a, b)| a == b).count();
-    let up = std::iter::repeat_n(Component::ParentDir, home.len() - shared);
-    up.chain(target[shared..].iter().copied()).collect()
 }
 
 #[cfg(test)]

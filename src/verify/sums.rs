@@ -77,7 +77,7 @@ fn listed(text: &str, found: &mut Verified) -> BTreeMap<String, Digest> {
     listed
 }
 
-fn stays_inside(name: &str) -> bool {
+pub(super) fn stays_inside(name: &str) -> bool {
     !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 

@@ -122,3 +122,34 @@ fn a_killed_run_leaves_the_others_and_can_be_cleaned_up() {
     assert_eq!(files::list(&bench.path("results/digits")).unwrap(), ["old"]);
     assert_eq!(contents(&bench.path("results/digits/old")), before);
 }
+
+/// A path that the command line gives means the working folder, also when the run is looked at again.
+#[test]
+fn paths_of_the_command_line_stay_true() {
+    let bench = Bench::new();
+    bench.digits(&[]);
+    let model = files::read(&bench.path("models/digits-mobilenet_v3_small.onnx")).unwrap();
+    bench.put("below/digits.toml", &files::read(&bench.path("digits.toml")).unwrap());
+    bench.put("else/m.onnx", &model);
+    bench.put("mine.tera", b"{{ record.settings.name }}\n");
+    let ended = bench.run(&[
+        "run",
+        "below/digits.toml",
+        "--set",
+        "model.path=else/m.onnx",
+        "--set",
+        "report.template=mine.tera",
+    ]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let verified = bench.run(&["verify", "digits"]);
+    assert!(verified.code == Some(0) && verified.stdout.contains("on the disk are those of the run"), "{verified:?}");
+    let again = bench.run(&["rerun", "digits", "--to", "accuracy"]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    // Another model, readable or not, is told as what it is.
+    for broken in [[model.as_slice(), b"\0"].concat(), Vec::new()] {
+        bench.put("else/m.onnx", &broken);
+        let ended = bench.run(&["rerun", "digits"]);
+        assert_eq!(ended.code, Some(5), "{ended:?}");
+        assert!(ended.stderr.contains("restore what the run used"), "{ended:?}");
+    }
+}

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use requant::base::digest::Digest;
 use requant::base::files;
 use requant::base::finding::Verdict;
 use requant::base::progress::Unmetered;
@@ -148,7 +149,10 @@ fn a_template_of_ones_own_makes_the_report() {
     bench.put("mine.tera", b"{{ record.settings.name }} is {{ verdict }}\n");
     assert_eq!(bench.run(&["run", "digits.toml"]).code, Some(0));
     let run = bench.only_run("digits");
-    assert_eq!(text(&run, "report.md"), "digits is PASS\n");
+    let digest = Digest::of(&files::read(&run.join("record.json")).unwrap());
+    assert_eq!(text(&run, "report.md"), format!("digits is PASS\n<!-- record.json has SHA-256 {digest} -->\n"));
+    let verified = bench.run(&["verify", &run.to_string_lossy()]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
     let again = bench.run(&["report", &run.to_string_lossy(), "--template", "mine.tera"]);
     assert_eq!((again.code, again.stdout.as_str()), (Some(0), "digits is PASS\n"));
 }

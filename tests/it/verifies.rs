@@ -93,7 +93,7 @@ fn a_file_that_came_or_went_is_found_and_named() {
 
 /// A value changed by someone who also corrects `SHA256SUMS`: file, what is replaced, and what must
 /// be said.
-const FORGERIES: [(&str, &str, &str, &str); 36] = [
+const FORGERIES: [(&str, &str, &str, &str); 38] = [
     ("metrics.csv", "797,789,", "797,790,", "metrics.csv: line 2"),
     ("metrics.csv", "1719539", "1719538", "metrics.csv: line 3"),
     ("layers.csv", ",histogram,", ",min-max,", "layers.csv: line"),
@@ -118,6 +118,8 @@ const FORGERIES: [(&str, &str, &str, &str); 36] = [
         "\"format\": \"2.7\"",
         "record.json: report.md was made from another record",
     ),
+    ("record.json", "\"format\": \"2.2\"", "\"format\": \"2.2 \"", "record.json: `results"),
+    ("record.json", "\"format\": \"2.2\"", "\"format\": \"2.02\"", "record.json: `results"),
     ("record.json", "\"requant\": \"0.1.0\"", "\"requant\": \"0.1.1\"", "record.json: report.md was made from another"),
     ("record.json", "\"template\": \"", "\"template\": \"0\"", "record.json"),
     ("resolved.toml", "# default", "# environment", "resolved.toml: it is not the file that the record has"),
@@ -193,6 +195,15 @@ fn what_sealing_again_does_not_hide() {
     let more = format!("{}  artefacts/never.pt\n{sealed}", Digest::of(b""));
     bench.put(&sums, more.as_bytes());
     told("an artefact", "artefacts/never.pt");
+    bench.put(&sums, sealed.as_bytes());
+    // A record made to look older than the digests of files, its own mention of them taken out.
+    let path = format!("{RUN}/record.json");
+    let whole = files::read_text(&bench.path(&path)).unwrap();
+    let (head, _) = whole.split_once(",\n  \"files\": {").unwrap();
+    let older = head.replace("\"format\": \"2.2\"", "\"format\": \"2.1\"").replace("AMD", "Intel") + "\n}\n";
+    bench.put(&path, older.as_bytes());
+    seal(&bench);
+    told("an older format", "record.json: report.md was made from another record");
     bench.put(&sums, sealed.as_bytes());
     files::remove(&bench.path(&format!("{RUN}/record.json"))).unwrap();
     told("the record", "record.json: it is missing");
