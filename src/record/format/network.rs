@@ -1,0 +1,144 @@
+//! The network's part of a record: what it is made of, how it was quantized, and what that cost layer by layer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::pass::AppliedPatch;
+use crate::graph::quantization::{FloatReason, QParams};
+use crate::manifest::Step;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Modules of the model as the file has it, by PyTorch's name.
+    pub fp32_modules: BTreeMap<String, usize>,
+    /// Modules that compute in integers after quantization.
+    pub int8_modules: BTreeMap<String, usize>,
+    /// Modules and functions of the rewritten graph that stay in float, inputs and constants aside.
+    pub float_operators: BTreeMap<String, usize>,
+    pub patches: Vec<AppliedPatch>,
+    /// Every node of the rewritten graph, in execution order.
+    pub layers: Vec<Layer>,
+}
+
+/// One node of the quantized network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    pub name: String,
+    pub operator: String,
+    /// Absent where it computes in integers.
+    pub float_because: Option<FloatReason>,
+    /// Parameters of its output.
+    pub output: Option<QParams>,
+    /// What was seen of its output, or of the tensors that share its observer.
+    pub observed: Option<ObservedFacts>,
+    pub weight: Option<WeightFacts>,
+    /// Absent where it does not compute in integers.
+    #[serde(default)]
+    pub evidence: Option<Evidence>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObservedFacts {
+    pub observer: String,
+    pub min: f32,
+    pub max: f32,
+    /// The range chosen.
+    pub low: f32,
+    pub high: f32,
+    pub values: u64,
+    pub not_finite: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WeightFacts {
+    pub shape: Vec<usize>,
+    /// Signal to quantization noise of the integer weights, in dB.
+    pub sqnr_db: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuantizationFacts {
+    pub recipe: String,
+    pub description: String,
+    pub calibration_batches: usize,
+    /// Tensors that needed an observer, and those whose observer saw nothing usable.
+    pub observers: usize,
+    pub dead_observers: Vec<String>,
+    /// Layers that the manifest excepts from the recipe.
+    pub overridden: Vec<String>,
+    /// Of every activation that no exception changes.
+    #[serde(default)]
+    pub observer: Option<String>,
+    #[serde(default)]
+    pub steps: Vec<Step>,
+    /// What the recipe tried before it settled on these, on the calibration samples.
+    #[serde(default)]
+    pub trials: Vec<Trial>,
+    /// The most unequal first.
+    #[serde(default)]
+    pub spaces: Vec<SpaceFacts>,
+    /// Absent where nothing was quantized here.
+    #[serde(default)]
+    pub parts: Option<Parts>,
+}
+
+/// The network taken apart: what each part of quantization makes of the float network's answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Integer weights, float activations.
+    pub weights: Followed,
+    /// Float weights, rounded activations.
+    pub activations: Followed,
+    /// Both, in float arithmetic.
+    pub both: Followed,
+    /// Both, in the kernels: what is beyond `both` is theirs.
+    pub kernels: Followed,
+}
+
+/// How closely a network follows the float one, on calibration samples.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Followed {
+    /// Mean Kullback-Leibler divergence of the class probabilities (softmax of the logits) from the float
+    /// network's, in nats.
+    pub divergence: f64,
+    /// Signal to quantization noise of the logits, in dB; absent where they are the same.
+    pub sqnr_db: Option<f64>,
+    /// Samples put into the float network's class.
+    pub agreeing: usize,
+    pub samples: usize,
+}
+
+/// Tensors whose channels belong together, such as those of a residual stream.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SpaceFacts {
+    /// The first of them.
+    pub layer: String,
+    pub tensors: usize,
+    pub channels: usize,
+    /// How unequal the channels are as they are quantized: the binary logarithm between the first and the last
+    /// decile of the factors that would even them out.
+    pub spread_log2: f64,
+}
+
+/// A candidate that was carried out and compared with the float network, on calibration samples alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    pub observer: String,
+    pub steps: Vec<Step>,
+    /// Candidates are ranked by their divergence.
+    pub followed: Followed,
+    pub chosen: bool,
+}
+
+/// What an integer node makes of the float network's output, in dB of signal to quantization noise; absent
+/// where there is no signal or no noise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// With inputs of the float network, rounded: the node's own loss.
+    pub local_sqnr_db: Option<f64>,
+    /// In the running quantized network: with what earlier nodes lost.
+    pub cumulative_sqnr_db: Option<f64>,
+    /// Calibration samples behind both.
+    pub samples: usize,
+}
