@@ -17,7 +17,15 @@ pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("channels", "Are the channels that share a scale of like width?");
     let spaces = &record.quantization.spaces;
     let Some(widest) = spaces.first() else {
-        case.note("no tensors whose channels could be rescaled".into());
+        let why =
+            if record.settings.record.evidence { "there are none to compare" } else { "`record.evidence` is off" };
+        let evidence = format!("not looked at: {why}");
+        if record.variants.iter().any(lost) && !record.settings.record.evidence {
+            // Accuracy was lost, and this may be why.
+            case.against(Verdict::Inconclusive, evidence, "set `record.evidence = true`");
+        } else {
+            case.note(evidence);
+        }
         return case.close();
     };
     let unequal: Vec<&SpaceFacts> = spaces.iter().filter(|space| space.spread_log2 >= UNEQUAL).collect();

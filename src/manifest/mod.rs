@@ -231,6 +231,11 @@ const fn yes() -> bool {
     true
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_true(value: &bool) -> bool {
+    *value
+}
+
 /// The conditions that numbers are computed under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -314,6 +319,10 @@ pub struct Goals {
 pub struct RecordOptions {
     /// Keep every logit beside the predictions.
     pub logits: bool,
+    /// Measure what each layer, and each part of the quantization, loses on the calibration samples; `true`
+    /// unless said otherwise. Costs a second or so on a small network.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub evidence: bool,
 }
 
 /// How the report looks.

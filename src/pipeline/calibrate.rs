@@ -44,7 +44,8 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
         (Recipe::Robust, Some(judge)) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
         _ => (bench.carry_out(&scheme)?, Vec::new()),
     };
-    let (evidence, spaces, parts) = match judge(&prepared) {
+    let wanted = prepared.resolved.manifest.record.evidence;
+    let (evidence, spaces, parts) = match judge(&prepared).filter(|_| wanted) {
         Some(judge) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?, bench.parts(&attempt, judge)?),
         None => (Vec::new(), Vec::new(), None),
     };
