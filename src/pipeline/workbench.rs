@@ -44,6 +44,8 @@ pub(super) struct Workbench<'a> {
     /// Whether there will be several attempts.
     keeps: bool,
     kept: Option<Vec<Tensor>>,
+    /// The first batches, as many as evidence needs: looked at several times and few.
+    first: Option<Vec<Tensor>>,
     /// Logits of the float network, once known.
     float_logits: Option<Vec<Tensor>>,
     /// By node of the model's graph, once known.
@@ -52,7 +54,7 @@ pub(super) struct Workbench<'a> {
 
 impl<'a> Workbench<'a> {
     pub(super) fn new(prepared: &'a Prepared, around: &'a Surroundings<'a>, keeps: bool) -> Self {
-        Self { prepared, around, keeps, kept: None, float_logits: None, reach: None }
+        Self { prepared, around, keeps, kept: None, first: None, float_logits: None, reach: None }
     }
 
     fn graph(&self) -> &'a Graph {
@@ -249,6 +251,9 @@ impl<'a> Workbench<'a> {
         mut body: impl FnMut(&Tensor) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut seen = 0;
+        if let Some(first) = self.first.as_ref().filter(|_| samples == EVIDENCE_SAMPLES) {
+            return first.iter().try_for_each(body);
+        }
         self.each_batch(|batch| {
             if seen >= samples {
                 return Ok(());
@@ -267,14 +272,20 @@ impl<'a> Workbench<'a> {
             });
         }
         let (mut kept, mut bytes) = (Vec::new(), 0);
+        let (mut first, mut seen) = (Vec::new(), 0);
         let size = self.prepared.resolved.manifest.calibration.batch_size;
         stream::each_batch(self.prepared, &self.prepared.inputs.data.calibration, size, self.around, |batch| {
+            if seen < EVIDENCE_SAMPLES {
+                first.push(batch.clone());
+            }
+            seen += batch.shape().first().copied().unwrap_or(0);
             bytes += batch.data().len() * size_of::<f32>();
             if self.keeps && bytes <= KEPT_BYTES {
                 kept.push(batch.clone());
             }
             body(batch)
         })?;
+        self.first = Some(first);
         self.kept = (self.keeps && bytes <= KEPT_BYTES).then_some(kept);
         Ok(())
     }
