@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::NodeId;
+use super::{Graph, NodeId, Op};
 use crate::tensor::Tensor;
 
 /// Affine quantization parameters: `real = scale · (integer − zero_point)`.
@@ -51,6 +51,26 @@ pub enum Placement {
     Float(FloatReason),
 }
 
+/// What computes a node that takes integers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kernel {
+    /// The variant's engine, which gives integers.
+    Engine,
+    /// oneDNN's operator for a convolution with the activation after it, which gives float.
+    Fused,
+}
+
+/// The activation that alone reads a convolution, where one call can compute both.
+#[must_use]
+pub fn lone_activation(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> Option<NodeId> {
+    match users[id.0].as_slice() {
+        _ if id == graph.output || matches!(graph.node(id).op, Op::Conv { relu: true, .. }) => None,
+        [user] if matches!(graph.node(*user).op, Op::HardSwish | Op::Relu | Op::Clip { .. }) => Some(*user),
+        _ => None,
+    }
+}
+
 /// Weights as 8-bit integers, symmetric, one scale per output channel or one for all.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IntWeight {
@@ -64,6 +84,8 @@ pub struct IntWeight {
 #[derive(Debug, Clone)]
 pub struct Quantization {
     pub placement: Vec<Placement>,
+    /// Of the nodes that are placed in integers.
+    pub kernels: Vec<Kernel>,
     /// Parameters of each node's output wherever it is, or is converted to, an integer tensor.
     pub activations: Vec<Option<QParams>>,
     pub weights: BTreeMap<NodeId, IntWeight>,

@@ -126,8 +126,10 @@ choice!(
         Equalize = "equalize",
         /// Keeps the first convolution and its activation in float: all later layers inherit what it loses.
         FloatStem = "float-stem",
-        /// Integers only for dense convolutions and linear layers; what lies between them stays in float. More exact than `float-stem`, and slower at batch 1.
+        /// Integers only for dense convolutions and linear layers; what lies between them stays in float.
         ProductsOnly = "products-only",
+        /// Convolutions and the activations after them in one call of oneDNN: on integers where what comes out is needed in float; in float where they are depthwise, over many pixels.
+        Fuse = "fuse",
         /// 8-bit activations, and weights scaled so that no pair of products leaves 16 bits on CPUs without VNNI.
         BoundWeights = "bound-weights",
         /// Moves each integer layer's bias by what its channels' means lost, every layer on clean inputs.

@@ -209,7 +209,9 @@ pub struct Variant {
     pub precision: Precision,
     #[serde(default)]
     pub device: Device,
-    /// INT8 kernels of the `torch` backend; `fbgemm` unless said otherwise.
+    /// Kernels of the `torch` backend on the CPU. INT8: `fbgemm` unless said otherwise. FP32: PyTorch's own
+    /// operators unless `onednn` is said, which computes a convolution and its activation in one call
+    /// with weights ordered at loading, as an inference compiler would.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
     /// The layout of the images that this variant is given. An FP32 baseline in the layout that suits

@@ -13,8 +13,8 @@ use super::layers::Layers;
 use super::missing::is_within;
 use super::structure::is_file_name;
 use super::{
-    Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Goals, Manifest, MemoryFormat, Model, Precision,
-    Quantize, Recipe, RecordOptions, ReportOptions, Strategy, Subset, Variant,
+    Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Engine, Goals, Manifest, MemoryFormat, Model,
+    Precision, Quantize, Recipe, RecordOptions, ReportOptions, Strategy, Subset, Variant,
 };
 use crate::base::explain::{Cause, Diagnostic};
 
@@ -275,8 +275,13 @@ fn rows(variants: &[Variant]) -> Vec<Problem> {
             let message = format!("is `{}`, which an earlier variant is called", variant.name);
             found.push(problem(key("name"), message, "give each variant its own name"));
         }
-        if variant.engine.is_some() && (backend, precision) != (Backend::Torch, Precision::Int8) {
-            found.push(problem(key("engine"), "only applies to INT8 of the torch backend", "remove it"));
+        if variant.engine.is_some()
+            && (backend != Backend::Torch || (precision, device) == (Precision::Fp32, Device::Cuda))
+        {
+            found.push(problem(key("engine"), "only applies to the torch backend on the CPU", "remove it"));
+        } else if precision == Precision::Fp32 && variant.engine.is_some_and(|engine| engine != Engine::Onednn) {
+            let message = "is an engine of INT8, and this variant computes in FP32";
+            found.push(problem(key("engine"), message, "remove it, or use `engine = \"onednn\"`"));
         }
         if (backend, precision, device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
             let message = "is `cuda`, and libtorch has no INT8 kernels there";

@@ -27,7 +27,10 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
         }
         let (graph, emitted) = match (variant.precision, &calibrated.attempt.quantization) {
             (Precision::Int8, Some(quantization)) => (&calibrated.attempt.graph, Variant::Int8(quantization)),
-            _ => (&prepared.inputs.model.graph, Variant::Float),
+            _ => (
+                &prepared.inputs.model.graph,
+                if variant.engine.is_some() { Variant::FusedFloat } else { Variant::Float },
+            ),
         };
         let bytes = torchscript::write(graph, emitted).map_err(|error| archive_bug(&error))?;
         let path = format!("artefacts/{}.pt", variant.name);

@@ -129,5 +129,5 @@ pub fn quantize(
         .filter(|id| plan.placement[id.0] == Placement::Int8)
         .filter_map(|id| Some((id, weights::per_channel(&graph.node(id).op.weights()?.weight, bounded)?)))
         .collect();
-    Ok(Quantization { placement: plan.placement.clone(), activations, weights: layers })
+    Ok(Quantization { placement: plan.placement.clone(), kernels: plan.kernels.clone(), activations, weights: layers })
 }

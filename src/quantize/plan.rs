@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::observer::ObserverKind;
 use super::scheme::Scheme;
-use crate::graph::quantization::{FloatReason, Placement};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::quantization::{FloatReason, Kernel, Placement, lone_activation};
+use crate::graph::{Dim, Graph, NodeId, Op};
 use crate::manifest::Step;
 
 /// What the manifest says about one node, after its patterns were matched.
@@ -27,6 +27,7 @@ pub struct ObserverSlot {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub placement: Vec<Placement>,
+    pub kernels: Vec<Kernel>,
     pub observers: Vec<ObserverSlot>,
     /// For each node, the observer of its output.
     pub observer_of: Vec<Option<usize>>,
@@ -72,13 +73,17 @@ impl Plan {
     #[must_use]
     pub fn new(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Self {
         let placement = place(graph, scheme, rules);
-        let mut plan = Self { observer_of: vec![None; graph.nodes.len()], observers: Vec::new(), placement };
+        let kernels = kernels(graph, scheme, &placement);
+        let observer_of = vec![None; graph.nodes.len()];
+        let mut plan = Self { placement, kernels, observers: Vec::new(), observer_of };
         for (id, node) in graph.iter() {
             if plan.placement[id.0] == Placement::Int8 {
                 for &input in &node.inputs {
                     plan.watch(input, || rules[input.0].observer.unwrap_or(scheme.observer));
                 }
-                plan.watch_output(graph, id, rules[id.0].observer.unwrap_or(scheme.observer));
+                if plan.kernels[id.0] == Kernel::Engine {
+                    plan.watch_output(graph, id, rules[id.0].observer.unwrap_or(scheme.observer));
+                }
             }
         }
         plan.order_members();
@@ -150,9 +155,10 @@ impl Plan {
 const FEW_CHANNELS: usize = 4;
 
 /// Dense products of more than a few channels: where integers save time, and where the errors of many
-/// roundings average out. Depthwise convolutions are faster in FP32 on x86 (docs/performance.md).
-fn is_product(op: &Op) -> bool {
-    match op {
+/// roundings average out.
+/// Depthwise convolutions are faster in FP32 on x86 (docs/performance.md).
+fn is_product(graph: &Graph, id: NodeId) -> bool {
+    match &graph.node(id).op {
         Op::Conv { weights, geometry, .. } => {
             geometry.groups == 1 && weights.weight.shape().get(1).is_some_and(|&inputs| inputs > FEW_CHANNELS)
         }
@@ -161,24 +167,54 @@ fn is_product(op: &Op) -> bool {
     }
 }
 
-/// The convolutions that read the image, and the activations that alone read them.
-fn stem(graph: &Graph) -> Vec<NodeId> {
+/// Where convolutions are fused, those with an activation whose outcome is only needed in float. One without
+/// an activation stays with the engine, which takes integers as they are.
+fn kernels(graph: &Graph, scheme: &Scheme, placement: &[Placement]) -> Vec<Kernel> {
     let users = graph.users();
-    let reads_image = |id: NodeId| graph.node(id).inputs.iter().all(|input| graph.node(*input).op == Op::Input);
-    let first = graph.ids().filter(|&id| matches!(graph.node(id).op, Op::Conv { .. }) && reads_image(id));
-    let with_activation = |id: NodeId| {
-        let activation = match users[id.0].as_slice() {
-            [user] if matches!(graph.node(*user).op, Op::HardSwish | Op::Relu | Op::Clip { .. }) => Some(*user),
-            _ => None,
-        };
-        std::iter::once(id).chain(activation)
+    let in_float = |id: NodeId| placement[id.0] != Placement::Int8;
+    let activated = |id: NodeId| match graph.node(id).op {
+        Op::Conv { relu: true, .. } => true,
+        Op::Conv { relu: false, .. } => lone_activation(graph, &users, id).is_some(),
+        _ => false,
     };
-    first.flat_map(with_activation).collect()
+    let fused = |id: NodeId| !in_float(id) && activated(id) && users[id.0].iter().all(|&user| in_float(user));
+    let kernel = |id| if scheme.has(Step::Fuse) && fused(id) { Kernel::Fused } else { Kernel::Engine };
+    graph.ids().map(kernel).collect()
+}
+
+/// The convolutions that read the image.
+fn reads_image(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    matches!(node.op, Op::Conv { .. }) && node.inputs.iter().all(|input| graph.node(*input).op == Op::Input)
+}
+
+/// From so many values of an image on, a convolution's own work outweighs what a call of oneDNN costs beside one
+/// of FBGEMM (docs/performance.md).
+const MANY_VALUES: usize = 32_768;
+
+/// Depthwise convolutions over many pixels, for which integer kernels are slower than float ones.
+fn is_large_depthwise(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    let values = |id: NodeId| graph.node(id).shape.iter().filter_map(Dim::known).product::<usize>();
+    matches!(&node.op, Op::Conv { weights, geometry, .. }
+        if geometry.groups > 1 && weights.weight.shape().get(1) == Some(&1))
+        && values(id).max(values(node.inputs[0])) >= MANY_VALUES
+}
+
+/// The nodes that a scheme keeps in float.
+fn kept_in_float(graph: &Graph, scheme: &Scheme) -> Vec<NodeId> {
+    let users = graph.users();
+    let alone = |id: &NodeId| {
+        scheme.has(Step::FloatStem) && reads_image(graph, *id)
+            || scheme.has(Step::Fuse) && is_large_depthwise(graph, *id)
+    };
+    let with_activation = |id: NodeId| std::iter::once(id).chain(lone_activation(graph, &users, id));
+    graph.ids().filter(alone).flat_map(with_activation).collect()
 }
 
 fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> {
     let products_only = scheme.has(Step::ProductsOnly);
-    let stem = if scheme.has(Step::FloatStem) { stem(graph) } else { Vec::new() };
+    let kept = kept_in_float(graph, scheme);
 
     let mut placement: Vec<Placement> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {
@@ -187,10 +223,10 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
         placement.push(match kind(&node.op) {
             Kind::Float(reason) => Placement::Float(reason),
             _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),
-            Kind::Compute | Kind::FixedRange if products_only && !is_product(&node.op) => {
+            Kind::Compute | Kind::FixedRange if products_only && !is_product(graph, id) => {
                 Placement::Float(FloatReason::Recipe)
             }
-            _ if stem.contains(&id) => Placement::Float(FloatReason::Recipe),
+            _ if kept.contains(&id) => Placement::Float(FloatReason::Recipe),
             _ if constant_operand => Placement::Float(FloatReason::NoKernel),
             Kind::Compute => Placement::Int8,
             Kind::FixedRange | Kind::SharesInput | Kind::SharesAll => {

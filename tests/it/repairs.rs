@@ -113,6 +113,22 @@ fn steps_can_be_listed_one_by_one() {
     assert!(right(&products, 1) >= 785, "{}", right(&products, 1));
 }
 
+/// Without VNNI, kernels add pairs of products in 16 bits. With bounded weights the fused ones lose what the
+/// integers lose, and the float network fused has the same answers.
+#[test]
+fn fused_kernels_compute_what_the_integers_say() {
+    let steps = "recipe = \"fx-default\"\nsteps = [\"equalize\", \"products-only\", \"fuse\", \"bound-weights\"]";
+    let onednn = "precision = \"fp32\"\nengine = \"onednn\"";
+    let (bench, record) = skewed(&[("recipe = \"fx-default\"", steps), ("precision = \"fp32\"", onednn)]);
+    assert_eq!(right(&record, 0), 789);
+    assert!(right(&record, 1) >= 785, "{}", right(&record, 1));
+    let parts = record.quantization.parts.as_ref().unwrap();
+    assert!(parts.kernels.divergence < 1.5 * parts.both.divergence, "{parts:?}");
+    let source = files::read(&bench.only_run("digits").join("artefacts/int8_fbgemm_cpu.pt")).unwrap();
+    let calls = |name: &str| source.windows(name.len()).filter(|window| *window == name.as_bytes()).count();
+    assert_eq!((calls("ops.onednn.qconv2d_pointwise("), calls("ops.mkldnn._convolution_pointwise(")), (11, 12));
+}
+
 fn logits(graph: &Graph, input: &Tensor) -> Tensor {
     let archive = torchscript::write(graph, torchscript::Variant::Float).unwrap();
     backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap().remove(0)

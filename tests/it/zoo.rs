@@ -3,7 +3,7 @@ use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::graph::Graph;
 use requant::graph::pass;
-use requant::manifest::{Compute, Engine, Isa, Precision};
+use requant::manifest::{Compute, Engine, Isa, Precision, Step};
 use requant::quantize::observer::ObserverKind;
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
@@ -45,6 +45,9 @@ fn every_zoo_model_computes_what_pytorch_computes() {
 /// The least signal to quantization noise, in dB, that INT8 logits of a random-weight network keep.
 const LEAST_SQNR: f64 = 25.0;
 
+/// The same in FP32, where operators differ in the order of their sums alone.
+const FLOAT_SQNR: f64 = 100.0;
+
 #[test]
 fn every_zoo_model_quantizes_and_runs_in_int8() {
     let Some(zoo) = lab::shared("models/zoo") else { return };
@@ -55,22 +58,33 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
         let graph = pass::run_all(onnx::read(&files::read(&path).unwrap()).unwrap().graph).unwrap().0;
         let stored = files::read(&path.with_extension("safetensors")).unwrap();
         let fixture = SafeTensors::deserialize(&stored).unwrap();
-        let found = int8_logits(&graph, &lab::floats(&fixture, "input"));
-        let db = sqnr(&lab::floats(&fixture, "logits"), &found);
-        if db < LEAST_SQNR {
-            low.push(format!("{name}: {db:.1} dB"));
+        let (input, logits) = (lab::floats(&fixture, "input"), lab::floats(&fixture, "logits"));
+        for scheme in [fx(), fused()] {
+            let db = sqnr(&logits, &int8_logits(&graph, &scheme, &input));
+            if db < LEAST_SQNR {
+                low.push(format!("{name}: {db:.1} dB with {:?}", scheme.steps));
+            }
+        }
+        let db = sqnr(&logits, &fused_float_logits(&graph, &input));
+        if db < FLOAT_SQNR {
+            low.push(format!("{name}: {db:.1} dB in fused FP32"));
         }
     }
     assert_eq!(low, Vec::<String>::new());
 }
 
-fn int8_logits(graph: &Graph, input: &Tensor) -> Tensor {
+fn fused_float_logits(graph: &Graph, input: &Tensor) -> Tensor {
+    let archive = torchscript::write(graph, torchscript::Variant::FusedFloat).unwrap();
+    backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap().remove(0)
+}
+
+fn int8_logits(graph: &Graph, scheme: &Scheme, input: &Tensor) -> Tensor {
     let request = |precision, engine| Request { precision, engine, ..Request::REFERENCE };
-    let plan = Plan::new(graph, &fx(), &vec![LayerRule::default(); graph.nodes.len()]);
+    let plan = Plan::new(graph, scheme, &vec![LayerRule::default(); graph.nodes.len()]);
     let tapped = torchscript::write(graph, torchscript::Variant::Taps(&plan.taps())).unwrap();
     let mut calibrator = Calibrator::new(&plan);
     calibrator.observe(&backend::open(request(Precision::Fp32, None), &tapped).unwrap().run(input).unwrap());
-    let quantization = calibrate::quantize(graph, &plan, &fx(), &calibrator.finish()).unwrap();
+    let quantization = calibrate::quantize(graph, &plan, scheme, &calibrator.finish()).unwrap();
     let archive = torchscript::write(graph, torchscript::Variant::Int8(&quantization)).unwrap();
     backend::open(request(Precision::Int8, Some(Engine::Fbgemm)), &archive).unwrap().run(input).unwrap().remove(0)
 }
@@ -82,6 +96,12 @@ fn sqnr(wanted: &Tensor, found: &Tensor) -> f64 {
         (signal + f64::from(x).powi(2), noise + f64::from(x - y).powi(2))
     });
     10.0 * (signal / noise).log10()
+}
+
+/// Every call of oneDNN that a scheme can bring.
+fn fused() -> Scheme {
+    let steps = vec![Step::FloatStem, Step::ProductsOnly, Step::Fuse, Step::BoundWeights];
+    Scheme { observer: ObserverKind::Histogram, steps }
 }
 
 /// `fx-default`.

@@ -19,6 +19,9 @@ use crate::graph::{Graph, NodeId};
 pub enum Variant<'a> {
     /// The float network: `forward(x: Tensor) -> Tensor`.
     Float,
+    /// The float network with each convolution and its activation as one call of oneDNN, whose weights are
+    /// brought into oneDNN's order once: `forward(x: Tensor) -> Tensor`.
+    FusedFloat,
     /// The float network that also hands out the named nodes' outputs, in the given order:
     /// `forward(x: Tensor) -> List[Tensor]`.
     Taps(&'a [NodeId]),

@@ -4,12 +4,13 @@
 //! Conversions between the two are written where a reader first needs them.
 
 mod call;
+mod fused;
 
 use std::fmt::Write as _;
 
 use super::{Inputs, Variant};
 use crate::graph::op::Weights;
-use crate::graph::quantization::{FloatReason, IntWeight, Placement, QParams, Quantization};
+use crate::graph::quantization::{IntWeight, Kernel, QParams, Quantization};
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
@@ -54,6 +55,8 @@ struct Emitter<'a> {
     forward: String,
     has_float: Vec<bool>,
     has_int: Vec<bool>,
+    has_bytes: Vec<bool>,
+    users: Vec<Vec<NodeId>>,
 }
 
 impl<'a> Emitter<'a> {
@@ -69,6 +72,8 @@ impl<'a> Emitter<'a> {
             forward: String::new(),
             has_float: vec![false; graph.nodes.len()],
             has_int: vec![false; graph.nodes.len()],
+            has_bytes: vec![false; graph.nodes.len()],
+            users: graph.users(),
         };
         if let Ok(format) = Tensor::new(vec![1], Data::I64(vec![STATE_FORMAT])) {
             emitter.tensor("state_format", format);
@@ -112,12 +117,16 @@ impl<'a> Emitter<'a> {
     fn quantization(&self) -> Option<&'a Quantization> {
         match self.variant {
             Variant::Int8(quantization) | Variant::Beside { quantization, .. } => Some(quantization),
-            Variant::Float | Variant::Taps(_) | Variant::Rounded(_) => None,
+            Variant::Float | Variant::FusedFloat | Variant::Taps(_) | Variant::Rounded(_) => None,
         }
     }
 
     fn int8(&self, id: NodeId) -> bool {
         self.quantization().is_some_and(|quantization| quantization.is_int8(id))
+    }
+
+    fn kernel(&self, id: NodeId) -> Kernel {
+        self.quantization().map_or(Kernel::Engine, |quantization| quantization.kernels[id.0])
     }
 
     fn qparams(&self, id: NodeId) -> QParams {
@@ -149,6 +158,14 @@ impl<'a> Emitter<'a> {
         let bias_name = format!("{side}{}", self.attribute_name(id, "bias"));
         let bias = weights.bias.as_ref().map(|bias| self.tensor(&bias_name, (**bias).clone()));
         (weight, bias.unwrap_or_else(|| "None".into()))
+    }
+
+    /// Adds a tensor attribute that is made of others when the archive is loaded, and is no part of the state.
+    fn derived(&mut self, id: NodeId, part: &str, expression: &str) -> String {
+        let name = self.attribute_name(id, part);
+        let _ = writeln!(self.attributes, "  {name} : Tensor");
+        let _ = writeln!(self.setstate, "    self.{name} = {expression}");
+        format!("self.{name}")
     }
 
     /// Adds the engine's packed form of a layer's integer weights, built when the archive is loaded.
@@ -211,39 +228,15 @@ impl<'a> Emitter<'a> {
     }
 
     fn float_node(&mut self, id: NodeId) {
-        if let (Some(quantization), Op::Conv { .. }) = (self.quantization(), &self.graph.node(id).op)
-            && quantization.placement[id.0] == Placement::Float(FloatReason::Recipe)
+        if let Op::Conv { weights, geometry, .. } = &self.graph.node(id).op
+            && self.fuses_float(id)
         {
-            return self.fused_node(id, quantization);
+            return self.fused_float(id, weights, geometry);
         }
         let inputs: Vec<String> = self.graph.node(id).inputs.iter().map(|&input| self.float(input)).collect();
         let call = self.float_call(self.graph, id, &inputs, "");
         self.has_float[id.0] = true;
         let _ = writeln!(self.forward, "    v{} = {call}", id.0);
-    }
-
-    /// A convolution that the recipe keeps in float amid integers, with the activation that alone reads it, as
-    /// one call of oneDNN: two passes over its output less, and in the layout that integers need.
-    fn fused_node(&mut self, id: NodeId, quantization: &Quantization) {
-        let node = self.graph.node(id);
-        let Op::Conv { weights, geometry, relu } = &node.op else { return };
-        let users: Vec<NodeId> =
-            self.graph.iter().filter(|(_, user)| user.inputs.contains(&id)).map(|(user, _)| user).collect();
-        let (last, activation) = match users.as_slice() {
-            _ if *relu => (id, "relu"),
-            [user]
-                if self.graph.node(*user).op == Op::HardSwish
-                    && quantization.placement[user.0] == Placement::Float(FloatReason::Recipe) =>
-            {
-                (*user, "hardswish")
-            }
-            _ => (id, "none"),
-        };
-        let input = self.float(node.inputs[0]);
-        let (weight, bias) = self.float_weights(id, weights, "");
-        let call = call::fused_conv(&input, &weight, &bias, geometry, activation);
-        self.has_float[last.0] = true;
-        let _ = writeln!(self.forward, "    v{} = {call}", last.0);
     }
 
     /// The float network that the other is compared with: `f7` is its node 7.
@@ -269,8 +262,14 @@ impl<'a> Emitter<'a> {
             );
             inputs.push(name);
         }
-        let call = self.int8_call(id, &inputs);
-        let _ = writeln!(self.forward, "    v{} = torch.dequantize({call})", id.0);
+        let call = match self.kernel(id) {
+            Kernel::Engine => format!("torch.dequantize({})", self.int8_call(id, &inputs)),
+            Kernel::Fused => {
+                let own = call::Activation::of(&self.graph.node(id).op);
+                self.fused_call(id, &format!("torch.int_repr({})", inputs[0]), own)
+            }
+        };
+        let _ = writeln!(self.forward, "    v{} = {call}", id.0);
         self.has_float[id.0] = true;
     }
 
@@ -318,6 +317,9 @@ impl<'a> Emitter<'a> {
     }
 
     fn int8_node(&mut self, id: NodeId) {
+        if self.kernel(id) == Kernel::Fused {
+            return self.fused_int8(id);
+        }
         let inputs: Vec<String> = self.graph.node(id).inputs.iter().map(|&input| self.int(input)).collect();
         let call = self.int8_call(id, &inputs);
         self.has_int[id.0] = true;
@@ -350,7 +352,9 @@ impl<'a> Emitter<'a> {
                 let values: Vec<String> = compared.into_iter().map(|id| self.comparison(id)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Float | Variant::Rounded(_) | Variant::Int8(_) => (self.float(self.graph.output), "Tensor"),
+            Variant::Float | Variant::FusedFloat | Variant::Rounded(_) | Variant::Int8(_) => {
+                (self.float(self.graph.output), "Tensor")
+            }
         };
         let state = format!("Tuple[{}]", vec!["Tensor"; self.tensors.len()].join(", "));
         let saved = self.saved.join(", ");

@@ -4,6 +4,9 @@ use crate::graph::op::{ConvGeometry, PoolGeometry};
 use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Op, Shape};
 
+/// `torch.float32` as TorchScript's number for it.
+const FLOAT32: u32 = 6;
+
 fn list(values: &[usize]) -> String {
     format!("{values:?}")
 }
@@ -17,6 +20,35 @@ fn pool_window(g: &PoolGeometry) -> String {
     format!("{}, {}, {}", list(&g.kernel), list(&g.stride), list(&g.padding))
 }
 
+/// An activation as oneDNN's operators take it.
+#[derive(Clone, Copy)]
+pub(super) struct Activation {
+    name: &'static str,
+    bounds: Option<(f32, f32)>,
+}
+
+impl Activation {
+    /// `None` for what is not an activation, or not one of oneDNN's.
+    pub(super) fn of(op: &Op) -> Option<Self> {
+        match *op {
+            Op::Conv { relu: true, .. } | Op::Relu => Some(Self { name: "relu", bounds: None }),
+            Op::HardSwish => Some(Self { name: "hardswish", bounds: None }),
+            Op::Clip { min, max } if min.is_finite() && max.is_finite() => {
+                Some(Self { name: "hardtanh", bounds: Some((min, max)) })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The three last arguments of oneDNN's operators.
+fn post_operation(activation: Option<&Activation>) -> String {
+    let name = activation.map_or("none", |activation| activation.name);
+    let bounds = activation.and_then(|activation| activation.bounds);
+    let bounds = bounds.map_or_else(String::new, |(min, max)| format!("{:?}, {:?}", f64::from(min), f64::from(max)));
+    format!("\"{name}\", annotate(List[Optional[number]], [{bounds}]), \"\"")
+}
+
 const fn python(flag: bool) -> &'static str {
     if flag { "True" } else { "False" }
 }
@@ -28,23 +60,84 @@ fn rectified(relu: bool, call: String) -> String {
 /// A float convolution or linear layer.
 pub(super) fn float_layer(op: &Op, x: &str, weight: &str, bias: &str) -> String {
     match op {
-        Op::Conv { geometry: g, relu, .. } => {
-            rectified(*relu, format!("torch.conv2d({x}, {weight}, {bias}{})", geometry(g)))
-        }
+        Op::Conv { geometry: g, relu, .. } => rectified(*relu, float_conv(x, weight, bias, g)),
         Op::Linear { relu, .. } => rectified(*relu, format!("torch.linear({x}, {weight}, {bias})")),
         other => unreachable!("{} has no weights", other.torch_name()),
     }
 }
 
-/// A float convolution with its activation in one call of oneDNN, on channels-last images.
-pub(super) fn fused_conv(x: &str, weight: &str, bias: &str, g: &ConvGeometry, activation: &str) -> String {
+pub(super) fn float_conv(x: &str, weight: &str, bias: &str, g: &ConvGeometry) -> String {
+    format!("torch.conv2d({x}, {weight}, {bias}{})", geometry(g))
+}
+
+/// The same values, pixel after pixel.
+pub(super) fn channels_last(x: &str) -> String {
+    format!("torch.contiguous({x}, memory_format=2)")
+}
+
+/// An activation in the place of what it is given.
+pub(super) fn activated(activation: Option<Activation>, x: String) -> String {
+    match activation {
+        None => x,
+        Some(Activation { name, bounds: Some((min, max)) }) => {
+            format!("torch.{name}_({x}, {:?}, {:?})", f64::from(min), f64::from(max))
+        }
+        Some(Activation { name, bounds: None }) => format!("torch.{name}_({x})"),
+    }
+}
+
+/// A float weight in oneDNN's order.
+pub(super) fn ordered_weight(weight: &str, g: &ConvGeometry, image: &[usize]) -> String {
     format!(
-        "ops.mkldnn._convolution_pointwise(torch.contiguous({x}, memory_format=2), {weight}, {bias}, {}, {}, {}, {}, \
-         \"{activation}\", annotate(List[Optional[number]], []), \"\")",
+        "ops.mkldnn._reorder_convolution_weight({weight}, {}, {}, {}, {}, {})",
         list(&g.padding),
         list(&g.stride),
         list(&g.dilation),
-        g.groups
+        g.groups,
+        list(image)
+    )
+}
+
+/// A float convolution with its activation in one call of oneDNN, on channels-last images.
+pub(super) fn fused_float(
+    x: &str,
+    weight: &str,
+    bias: &str,
+    g: &ConvGeometry,
+    activation: Option<Activation>,
+) -> String {
+    format!(
+        "ops.mkldnn._convolution_pointwise({}, {weight}, {bias}, {}, {}, {}, {}, {})",
+        channels_last(x),
+        list(&g.padding),
+        list(&g.stride),
+        list(&g.dilation),
+        g.groups,
+        post_operation(activation.as_ref())
+    )
+}
+
+/// Integer weights in oneDNN's order.
+pub(super) fn packed_weight(integers: &str, scales: &str, input: QParams, g: &ConvGeometry, image: &[usize]) -> String {
+    let QParams { scale, zero_point } = input;
+    format!("ops.onednn.qconv_prepack({integers}, {scales}, {scale:?}, {zero_point}{}, {})", geometry(g), list(image))
+}
+
+/// A convolution of bytes that gives float, with its activation in one call of oneDNN; `weights` are packed
+/// integers, scales, zero points and bias.
+pub(super) fn fused_int8(
+    x: &str,
+    input: QParams,
+    weights: &[&str; 4],
+    g: &ConvGeometry,
+    activation: Option<Activation>,
+) -> String {
+    let QParams { scale, zero_point } = input;
+    let [packed, scales, zeros, bias] = weights;
+    format!(
+        "ops.onednn.qconv2d_pointwise({x}, {scale:?}, {zero_point}, {packed}, {scales}, {zeros}, {bias}{}, 1., 0, {FLOAT32}, {})",
+        geometry(g),
+        post_operation(activation.as_ref())
     )
 }
 

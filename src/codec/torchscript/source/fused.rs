@@ -1,0 +1,104 @@
+//! Convolutions with the activation after them as one call of oneDNN.
+
+use std::fmt::Write as _;
+
+use super::{Emitter, call};
+use crate::codec::torchscript::Variant;
+use crate::graph::op::{ConvGeometry, Weights};
+use crate::graph::quantization::{FloatReason, IntWeight, Placement, lone_activation};
+use crate::graph::{NodeId, Op};
+use crate::tensor::{Data, Tensor};
+
+impl Emitter<'_> {
+    /// The node's output as plain bytes, which oneDNN's operators take.
+    fn bytes(&mut self, id: NodeId) -> String {
+        if !self.has_bytes[id.0] {
+            self.has_bytes[id.0] = true;
+            let int = self.int(id);
+            let _ = writeln!(self.forward, "    b{} = torch.int_repr({int})", id.0);
+        }
+        format!("b{}", id.0)
+    }
+
+    /// The shape of the node's input for one image: oneDNN chooses an order of weights by it.
+    fn one_image(&self, id: NodeId) -> Vec<usize> {
+        self.graph.node(self.graph.node(id).inputs[0]).shape.iter().map(|dim| dim.known().unwrap_or(1)).collect()
+    }
+
+    /// The node whose output the call for a convolution gives, where its activation can be part of the call.
+    /// Where nodes are compared one by one, each is a call of its own.
+    fn last_of_call(&self, id: NodeId) -> NodeId {
+        if !matches!(self.variant, Variant::Int8(_) | Variant::FusedFloat) {
+            return id;
+        }
+        let in_float = |id: &NodeId| !self.int8(*id);
+        let known = |id: &NodeId| call::Activation::of(&self.graph.node(*id).op).is_some();
+        lone_activation(self.graph, &self.users, id).filter(in_float).filter(known).unwrap_or(id)
+    }
+
+    /// Whether a convolution in float is oneDNN's: in a network that is all fused, and where something was chosen
+    /// to stay in float amid integers.
+    pub(super) fn fuses_float(&self, id: NodeId) -> bool {
+        let chosen = |placement| matches!(placement, Placement::Float(FloatReason::Recipe | FloatReason::Manifest));
+        matches!(self.variant, Variant::FusedFloat)
+            || self.quantization().is_some_and(|quantization| chosen(quantization.placement[id.0]))
+    }
+
+    /// A convolution in float, in the layout that integers need. Its weights are brought into the order of its
+    /// kernel when the archive is loaded; for single pixels, where what oneDNN orders for one image is slow
+    /// for many, that is PyTorch's own.
+    pub(super) fn fused_float(&mut self, id: NodeId, weights: &Weights, g: &ConvGeometry) {
+        let input = self.float(self.graph.node(id).inputs[0]);
+        let (weight, bias) = self.float_weights(id, weights, "");
+        let last = self.last_of_call(id);
+        let activation = call::Activation::of(&self.graph.node(last).op);
+        let call = if weights.weight.shape()[2..] == [1, 1] {
+            let ordered = self.derived(id, "ordered", &call::channels_last(&weight));
+            call::activated(activation, call::float_conv(&call::channels_last(&input), &ordered, &bias, g))
+        } else {
+            let ordered = self.derived(id, "ordered", &call::ordered_weight(&weight, g, &self.one_image(id)));
+            call::fused_float(&input, &ordered, &bias, g, activation)
+        };
+        self.has_float[last.0] = true;
+        let _ = writeln!(self.forward, "    v{} = {call}", last.0);
+    }
+
+    /// A convolution of integers that gives float.
+    pub(super) fn fused_int8(&mut self, id: NodeId) {
+        let input = self.bytes(self.graph.node(id).inputs[0]);
+        let last = self.last_of_call(id);
+        let call = self.fused_call(id, &input, call::Activation::of(&self.graph.node(last).op));
+        self.has_float[last.0] = true;
+        let _ = writeln!(self.forward, "    v{} = {call}", last.0);
+    }
+
+    /// Adds the layer's integer weights; returns the call.
+    pub(super) fn fused_call(&mut self, id: NodeId, bytes: &str, activation: Option<call::Activation>) -> String {
+        let node = self.graph.node(id);
+        let (Op::Conv { weights, geometry, .. }, Some(int)) =
+            (&node.op, self.quantization().and_then(|quantization| quantization.weights.get(&id)))
+        else {
+            unreachable!("the plan fuses convolutions with integer weights alone")
+        };
+        let input = self.qparams(node.inputs[0]);
+        let (integers, scales) = self.integers(id, int);
+        let zeros = self.derived(id, "zeros", &format!("torch.zeros([{}], dtype=4)", int.scales.len()));
+        let packed =
+            self.derived(id, "packed", &call::packed_weight(&integers, &scales, input, geometry, &self.one_image(id)));
+        let bias_name = self.attribute_name(id, "bias");
+        let bias =
+            weights.bias.as_ref().map_or_else(|| "None".into(), |bias| self.tensor(&bias_name, (**bias).clone()));
+        call::fused_int8(bytes, input, &[&packed, &scales, &zeros, &bias], geometry, activation)
+    }
+
+    /// The integers of a weight and, for each output channel, their scale in `f32`.
+    fn integers(&mut self, id: NodeId, int: &IntWeight) -> (String, String) {
+        let name = self.attribute_name(id, "integers");
+        let integers = self.tensor(&name, int.values.clone());
+        #[expect(clippy::cast_possible_truncation, reason = "scales were f32")]
+        let scales: Vec<f32> = int.scales.iter().map(|&scale| scale as f32).collect();
+        let name = self.attribute_name(id, "scales");
+        let scales = Tensor::new(vec![scales.len()], Data::F32(scales)).map(|scales| self.tensor(&name, scales));
+        (integers, scales.unwrap_or_else(|_| unreachable!("a list has the shape of its length")))
+    }
+}
