@@ -1,17 +1,14 @@
 //! Are the channels that share one scale of like width? A tensor has one scale; a channel that reaches a
 //! hundredth of its neighbours is left with a hundredth of the levels.
 
-use super::{Case, some};
+use super::{Case, lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
-use crate::record::format::{SpaceFacts, VariantResult};
+use crate::record::format::SpaceFacts;
 
 /// Binary orders of magnitude between channels: MobileNetV3-Small as it was trained on two data sets reaches
 /// 2.4 and 4.0; with its residual streams rescaled, which took 30 and 46 points of accuracy, 6.4 and 8.6.
 const UNEQUAL: f64 = 5.0;
-
-/// A loss of accuracy, a fraction, that asks for a cause.
-const LOSS: f64 = 0.01;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("channels", "Are the channels that share a scale of like width?");
@@ -45,9 +42,4 @@ pub(super) fn check(record: &Record) -> Finding {
     let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
     case.against(verdict, evidence, "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`");
     case.close()
-}
-
-fn lost(variant: &VariantResult) -> bool {
-    let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
-    comparison.is_some_and(|comparison| comparison.difference.high < -LOSS)
 }

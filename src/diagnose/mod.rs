@@ -1,23 +1,36 @@
 //! Judging a record: goals and checks. Pure, so that old runs can be judged by new checks.
 
 mod backends;
+mod baseline;
 mod calibration;
 mod channels;
 pub mod goals;
 mod health;
+mod likeness;
 mod modules;
 mod observers;
+mod ranges;
+mod resolution;
 mod runtime;
+mod saturation;
 mod timing;
+mod weights;
 
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
+use crate::record::format::VariantResult;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 8] = [
+const CHECKS: [fn(&Record) -> Finding; 14] = [
+    baseline::check,
     observers::check,
     calibration::check,
+    likeness::check,
     channels::check,
+    weights::check,
+    ranges::check,
+    saturation::check,
+    resolution::check,
     modules::check,
     runtime::check,
     backends::check,
@@ -29,6 +42,20 @@ const CHECKS: [fn(&Record) -> Finding; 8] = [
 #[must_use]
 pub fn findings(record: &Record) -> Vec<Finding> {
     CHECKS.iter().map(|check| check(record)).collect()
+}
+
+/// Failures first, then doubts, then warnings; each in the order of the checks.
+#[must_use]
+pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
+    let rank = |finding: &&Finding| match finding.verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Pass if !finding.is_clean() => 2,
+        Verdict::Pass => 3,
+    };
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(rank);
+    sorted
 }
 
 /// A finding under construction: evidence accumulates, and the worst observation decides.
@@ -68,6 +95,15 @@ impl Case {
     fn close(self) -> Finding {
         self.finding
     }
+}
+
+/// A loss of accuracy, a fraction, that asks for a cause.
+const LOSS: f64 = 0.01;
+
+/// Whether a variant surely lost more than that.
+fn lost(variant: &VariantResult) -> bool {
+    let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
+    comparison.is_some_and(|comparison| comparison.difference.high < -LOSS)
 }
 
 /// `` `a`, `b` and 3 more ``

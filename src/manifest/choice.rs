@@ -137,6 +137,15 @@ choice!(
     }
 );
 choice!(
+    /// How many weights share a scale.
+    Granularity {
+        /// Those of one output channel.
+        PerChannel = "per-channel",
+        /// All of a layer.
+        PerTensor = "per-tensor",
+    }
+);
+choice!(
     /// What chooses the range of an activation.
     LayerObserver {
         /// The range of least squared error over a histogram of 2 048 bins.

@@ -14,8 +14,8 @@ mod source;
 mod structure;
 
 pub use choice::{
-    Backend, Choice, DatasetFormat, Device, Engine, Interpolation, Isa, LayerObserver, LayerPrecision, MemoryFormat,
-    Precision, Recipe, Step, Strategy,
+    Backend, Choice, DatasetFormat, Device, Engine, Granularity, Interpolation, Isa, LayerObserver, LayerPrecision,
+    MemoryFormat, Precision, Recipe, Step, Strategy,
 };
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
@@ -181,6 +181,13 @@ pub struct Quantize {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("uniqueItems" = true))]
     pub steps: Option<Vec<Step>>,
+    /// How many weights share a scale; `per-channel` unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Granularity>,
+    /// Whether activations have 7 bits, so that kernels without VNNI cannot leave 16 bits often; 8 bits where
+    /// `bound-weights` sees to that. Named after PyTorch's `reduce_range`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reduce_range: Option<bool>,
     /// Exceptions to the recipe; a later one wins over an earlier one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layer: Vec<LayerOverride>,

@@ -1,9 +1,10 @@
 //! Runs the float network over the calibration subset and settles how it is quantized: as the recipe
 //! says, or, for `robust`, as measuring candidates on that subset shows.
 
-use super::Surroundings;
 use super::prepare::Prepared;
+use super::usage::Looks;
 use super::workbench::{Attempt, Workbench};
+use super::{Surroundings, usage};
 use crate::backend::Availability;
 use crate::base::explain::Failure;
 use crate::codec::torchscript;
@@ -22,6 +23,7 @@ pub(super) struct Calibrated {
     pub evidence: Vec<Option<Evidence>>,
     pub spaces: Vec<SpaceFacts>,
     pub parts: Option<Parts>,
+    pub looks: Looks,
 }
 
 pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result<Calibrated, Failure> {
@@ -37,6 +39,7 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
             evidence: Vec::new(),
             spaces: Vec::new(),
             parts: None,
+            looks: Looks::default(),
             prepared,
         });
     }
@@ -49,7 +52,8 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
         Some(judge) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?, bench.parts(&attempt, judge)?),
         None => (Vec::new(), Vec::new(), None),
     };
-    Ok(Calibrated { attempt, trials, evidence, spaces, parts, prepared })
+    let looks = if wanted { usage::look(&prepared, &attempt, around)? } else { Looks::default() };
+    Ok(Calibrated { attempt, trials, evidence, spaces, parts, looks, prepared })
 }
 
 /// The variant whose kernels candidates are measured with: the first in INT8 that can run here.
@@ -73,7 +77,7 @@ impl Search<'_, '_> {
     /// The best attempt found. One choice is changed at a time, and kept where it helps.
     fn run(mut self, start: &Scheme) -> Result<(Attempt, Vec<Trial>), Failure> {
         // For the reader: what PyTorch's default comes to by the same measure.
-        self.attempt(&Scheme { observer: ObserverKind::Histogram, steps: Vec::new() })?;
+        self.attempt(&Scheme { steps: Vec::new(), observer: ObserverKind::Histogram, ..start.clone() })?;
         let mut best = self.attempt(start)?;
         for observer in [ObserverKind::Minmax, ObserverKind::Percentile] {
             let candidate = Scheme { observer, ..best.1.scheme.clone() };

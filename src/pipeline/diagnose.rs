@@ -2,9 +2,11 @@
 
 mod facts;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::benchmark::{Benchmarked, Footprint, Measurement};
+use super::calibrate::Calibrated;
 use super::evaluate::{Answers, Evaluated};
 use super::prepare::Prepared;
 use crate::backend::{self, Availability};
@@ -20,7 +22,7 @@ use crate::measure::turn::Probed;
 use crate::record::Record;
 use crate::record::format::{
     Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts, TimingCheck,
-    VariantResult,
+    ValueFacts, VariantResult,
 };
 use crate::record::{host, provenance};
 use crate::stats::paired::PairedCounts;
@@ -47,7 +49,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
         verdict: Verdict::Inconclusive,
         goals: Vec::new(),
         findings: Vec::new(),
-        inputs: inputs(prepared),
+        inputs: inputs(&quantized.calibrated),
         network: facts::network(quantized),
         quantization: facts::quantization(quantized),
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
@@ -56,7 +58,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
         provenance: Some(provenance::collect(&prepared.resolved.path)),
         conditions: Some(benchmarked.conditions.clone()),
         settings: manifest.clone(),
-        files: std::collections::BTreeMap::new(),
+        files: BTreeMap::new(),
     };
     record.goals = goals::judge(&record);
     record.findings = judge::findings(&record);
@@ -84,22 +86,24 @@ fn shown_path(path: &Path) -> String {
     shown.to_string_lossy().into_owned()
 }
 
-fn inputs(prepared: &Prepared) -> Inputs {
+fn inputs(calibrated: &Calibrated) -> Inputs {
+    let Calibrated { prepared, looks, .. } = calibrated;
     let classes = prepared.inputs.data.source.classes();
-    let subset = |chosen: &Chosen, sha256: Digest| SubsetFacts {
+    let subset = |chosen: &Chosen, sha256: Digest, values: Option<ValueFacts>| SubsetFacts {
         samples: chosen.entries.len(),
         sha256,
         per_class: chosen.per_class(classes.len()),
+        values,
     };
     let DataInputs { calibration, evaluation, .. } = &prepared.inputs.data;
     let batch_size = prepared.resolved.manifest.calibration.batch_size;
-    let seen: std::collections::BTreeSet<Digest> = calibration.digests.iter().copied().collect();
+    let seen: BTreeSet<Digest> = calibration.digests.iter().copied().collect();
     Inputs {
         model: prepared.inputs.model.facts.clone(),
         dataset: DatasetFacts { sha256: prepared.inputs.data.sha256, classes: classes.to_vec() },
-        calibration: subset(calibration, calibration.digest_in_batches(batch_size)),
+        calibration: subset(calibration, calibration.digest_in_batches(batch_size), looks.calibration.clone()),
         template: Digest::of(prepared.inputs.template.as_bytes()).into(),
-        evaluation: subset(evaluation, evaluation.digest()),
+        evaluation: subset(evaluation, evaluation.digest(), looks.evaluation.clone()),
         shared_samples: evaluation.digests.iter().filter(|digest| seen.contains(*digest)).count(),
     }
 }
@@ -154,6 +158,7 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
     Outcome::Measured(Box::new(Measured {
         artefact: artefact.clone(),
         correct,
+        correct_if_relabelled: relabelled(evaluated, index),
         accuracy,
         against_baseline: compared.and_then(|_| compare(evaluated, baseline, index)),
         latency: manifest.benchmark.batch_sizes.iter().filter_map(latency).collect(),
@@ -191,6 +196,24 @@ fn right_answers(evaluated: &Evaluated, index: usize) -> Option<Vec<bool>> {
     let Answers::Given { predictions, .. } = &evaluated.answers[index] else { return None };
     let entries = &evaluated.quantized.calibrated.prepared.inputs.data.evaluation.entries;
     Some(predictions.predictions.iter().zip(entries).map(|(answer, entry)| answer.class == entry.class).collect())
+}
+
+/// How many answers are right once each class has the label that it mostly stands for, each label once: the
+/// largest cells of the table of labels and answers first.
+fn relabelled(evaluated: &Evaluated, index: usize) -> usize {
+    let Answers::Given { predictions, .. } = &evaluated.answers[index] else { return 0 };
+    let entries = &evaluated.quantized.calibrated.prepared.inputs.data.evaluation.entries;
+    let mut cells: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for (answer, entry) in predictions.predictions.iter().zip(entries) {
+        *cells.entry((entry.class, answer.class)).or_default() += 1;
+    }
+    let mut cells: Vec<((usize, usize), usize)> = cells.into_iter().collect();
+    cells.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
+    let (mut labels, mut classes) = (BTreeSet::new(), BTreeSet::new());
+    let mut free = |&((label, class), _): &((usize, usize), usize)| {
+        !labels.contains(&label) && !classes.contains(&class) && labels.insert(label) && classes.insert(class)
+    };
+    cells.into_iter().filter(|cell| free(cell)).map(|(_, count)| count).sum()
 }
 
 fn compare(evaluated: &Evaluated, baseline: usize, index: usize) -> Option<Comparison> {

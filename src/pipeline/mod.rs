@@ -12,6 +12,7 @@ mod record;
 mod render;
 mod serve;
 mod stream;
+mod usage;
 mod workbench;
 
 pub use event::{Event, Events, Stage};

@@ -291,7 +291,11 @@ impl<'a> Workbench<'a> {
     }
 }
 
-fn open(request: Request, graph: &Graph, variant: torchscript::Variant<'_>) -> Result<Box<dyn Session>, Failure> {
+pub(super) fn open(
+    request: Request,
+    graph: &Graph,
+    variant: torchscript::Variant<'_>,
+) -> Result<Box<dyn Session>, Failure> {
     let archive = torchscript::write(graph, variant).map_err(|error| archive_bug(&error))?;
     Ok(backend::open(request, &archive)?)
 }

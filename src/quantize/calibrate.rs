@@ -123,11 +123,11 @@ pub fn quantize(
         Ok(Some(qparams::affine(seen.low, seen.high, scheme.activation_range())))
     };
     let activations = graph.ids().map(parameters).collect::<Result<_, _>>()?;
-    let bounded = scheme.has(Step::BoundWeights);
+    let integers = |weight: &Tensor| weights::integers(weight, scheme.weights, scheme.has(Step::BoundWeights));
     let layers: BTreeMap<_, _> = graph
         .ids()
         .filter(|id| plan.placement[id.0] == Placement::Int8)
-        .filter_map(|id| Some((id, weights::per_channel(&graph.node(id).op.weights()?.weight, bounded)?)))
+        .filter_map(|id| Some((id, integers(&graph.node(id).op.weights()?.weight)?)))
         .collect();
     Ok(Quantization { placement: plan.placement.clone(), kernels: plan.kernels.clone(), activations, weights: layers })
 }

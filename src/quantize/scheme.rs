@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observer::ObserverKind;
 use super::qparams::Range;
-use crate::manifest::{Choice as _, Quantize, Recipe, Step};
+use crate::manifest::{Choice as _, Granularity, Quantize, Recipe, Step};
 
 /// The choices of a quantization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Scheme {
     pub observer: ObserverKind,
     /// In the order in which they are taken.
     pub steps: Vec<Step>,
+    pub weights: Granularity,
+    /// Whether activations have 7 bits; `None` leaves it to the steps.
+    pub reduce_range: Option<bool>,
 }
 
 impl Scheme {
@@ -22,7 +25,23 @@ impl Scheme {
     pub fn of(settings: &Quantize) -> Self {
         let recipe = settings.recipe;
         let steps = settings.steps.clone().unwrap_or_else(|| recipe.steps().to_vec());
-        Self { observer: recipe.activation_observer(), steps: in_order(steps) }
+        Self {
+            observer: recipe.activation_observer(),
+            steps: in_order(steps),
+            weights: settings.weights.unwrap_or(Granularity::PerChannel),
+            reduce_range: settings.reduce_range,
+        }
+    }
+
+    /// PyTorch's default.
+    #[must_use]
+    pub const fn fx() -> Self {
+        Self {
+            observer: ObserverKind::Histogram,
+            steps: Vec::new(),
+            weights: Granularity::PerChannel,
+            reduce_range: None,
+        }
     }
 
     #[must_use]
@@ -39,7 +58,7 @@ impl Scheme {
         } else {
             steps.push(step);
         }
-        Self { observer: self.observer, steps: in_order(steps) }
+        Self { steps: in_order(steps), ..self.clone() }
     }
 
     /// The integers of an activation. FBGEMM adds pairs of products in 16 bits on CPUs without VNNI: with
@@ -47,7 +66,11 @@ impl Scheme {
     /// bits. Where weights are bounded instead, activations have all 8.
     #[must_use]
     pub fn activation_range(&self) -> Range {
-        Range { min: 0, max: if self.has(Step::BoundWeights) { 255 } else { 127 } }
+        Range { min: 0, max: if self.bits() == 8 { 255 } else { 127 } }
+    }
+
+    fn bits(&self) -> u32 {
+        if self.reduce_range.unwrap_or(!self.has(Step::BoundWeights)) { 7 } else { 8 }
     }
 
     /// One sentence for reports.
@@ -58,10 +81,10 @@ impl Scheme {
             ObserverKind::Percentile => "99.99 % percentile observer",
             ObserverKind::Minmax | ObserverKind::Fixed => "min/max observer",
         };
-        let bits = if self.has(Step::BoundWeights) { 8 } else { 7 };
+        let (bits, weights) = (self.bits(), self.weights);
         let steps: Vec<&str> = self.steps.iter().map(|step| step.word()).collect();
         let steps = if steps.is_empty() { String::new() } else { format!("; steps: {}", steps.join(", ")) };
-        format!("{observer}, unsigned {bits}-bit affine activations; per-channel symmetric 8-bit weights{steps}")
+        format!("{observer}, unsigned {bits}-bit affine activations; {weights} symmetric 8-bit weights{steps}")
     }
 }
 

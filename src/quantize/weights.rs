@@ -1,31 +1,39 @@
-//! Weights to 8-bit integers, per output channel: PyTorch's `PerChannelMinMaxObserver` and
-//! `quantize_per_channel`.
+//! Weights to 8-bit integers, symmetric, per output channel or all with one scale: PyTorch's `MinMaxObserver`, `PerChannelMinMaxObserver`,
+//! `quantize_per_tensor` and `quantize_per_channel`.
 
 use super::qparams::{WEIGHT_RANGE, symmetric};
 use crate::graph::quantization::IntWeight;
+use crate::manifest::Granularity;
 use crate::tensor::{Data, Tensor};
 
 /// Quantizes a float weight whose first dimension is the output channel; `None` unless `f32`. Where
-/// `bounded`, a channel's scale is large enough that no pair of products with 8-bit activations leaves 16
-/// bits.
+/// `bounded`, scales are large enough that no pair of products with 8-bit activations leaves 16 bits.
 #[must_use]
-pub fn per_channel(weight: &Tensor, bounded: bool) -> Option<IntWeight> {
-    weight.as_f32()?;
-    let mut values = Vec::with_capacity(weight.data().len());
-    let mut scales = Vec::new();
+pub fn integers(weight: &Tensor, granularity: Granularity, bounded: bool) -> Option<IntWeight> {
+    let all = weight.as_f32()?;
     // A convolution's kernel is multiplied pixel by pixel, each with all its channels.
     let taps: usize = weight.shape().iter().skip(2).product();
-    for row in weight.f32_rows() {
-        let (low, high) = row.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)));
-        let mut scale = symmetric(low, high, WEIGHT_RANGE);
+    let scale_of = |values: &[f32]| {
+        let (low, high) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), &w| (l.min(w), h.max(w)));
+        symmetric(low, high, WEIGHT_RANGE)
+    };
+    let widened = |row: &[f32], mut scale: f32| {
         while bounded && saturates(row, taps, scale) {
             scale *= WIDENING;
         }
-        values.extend(row.iter().map(|&w| quantize(w, scale)));
-        scales.push(f64::from(scale));
-    }
+        scale
+    };
+    let scales: Vec<f32> = match granularity {
+        Granularity::PerChannel => weight.f32_rows().map(|row| widened(row, scale_of(row))).collect(),
+        Granularity::PerTensor => {
+            let shared = weight.f32_rows().fold(scale_of(all), |scale, row| widened(row, scale));
+            vec![shared; weight.f32_rows().count()]
+        }
+    };
+    let rows = weight.f32_rows().zip(&scales);
+    let values = rows.flat_map(|(row, &scale)| row.iter().map(move |&w| quantize(w, scale))).collect();
     let values = Tensor::new(weight.shape().to_vec(), Data::I8(values)).ok()?;
-    Some(IntWeight { values, scales })
+    Some(IntWeight { values, scales: scales.into_iter().map(f64::from).collect() })
 }
 
 /// Steps in which a scale is raised until nothing saturates.
@@ -85,18 +93,30 @@ pub fn sqnr_db(weight: &Tensor, quantized: &IntWeight) -> Option<f64> {
 mod tests {
     use super::*;
 
+    fn per_channel(weight: &Tensor, bounded: bool) -> Option<IntWeight> {
+        integers(weight, Granularity::PerChannel, bounded)
+    }
+
     #[test]
     fn each_channel_uses_its_whole_range() {
         let weight = Tensor::f32(vec![2, 2], vec![0.5, -1.0, 100.0, 0.0]).unwrap();
-        let quantized = per_channel(&weight, false).unwrap();
+        let quantized = integers(&weight, Granularity::PerChannel, false).unwrap();
         assert_eq!(quantized.values.data(), &Data::I8(vec![64, -127, 127, 0]));
         assert!(sqnr_db(&weight, &quantized).unwrap() > 30.0);
     }
 
     #[test]
+    fn all_channels_share_the_scale_of_the_widest() {
+        let weight = Tensor::f32(vec![2, 2], vec![0.5, -1.0, 100.0, 0.0]).unwrap();
+        let quantized = integers(&weight, Granularity::PerTensor, false).unwrap();
+        assert_eq!(quantized.values.data(), &Data::I8(vec![1, -1, 127, 0]));
+        assert_eq!(quantized.scales[0], quantized.scales[1]);
+    }
+
+    #[test]
     fn bounded_weights_cannot_leave_sixteen_bits() {
         let rows = vec![1.0, 0.9, -1.0, 1.0, 0.0, 0.5, -0.8, -0.7];
-        let bounded = per_channel(&Tensor::f32(vec![2, 4], rows).unwrap(), true).unwrap();
+        let bounded = integers(&Tensor::f32(vec![2, 4], rows).unwrap(), Granularity::PerChannel, true).unwrap();
         let Data::I8(values) = bounded.values.data() else { panic!("integers") };
         for pair in values.chunks(2) {
             let products = pair.iter().map(|&w| 255 * i32::from(w));

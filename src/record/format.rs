@@ -12,7 +12,7 @@
 mod network;
 
 pub use network::{
-    Evidence, Followed, Layer, Network, ObservedFacts, Parts, QuantizationFacts, SpaceFacts, Trial, WeightFacts,
+    Evidence, Followed, Layer, Network, ObservedFacts, Parts, QuantizationFacts, SpaceFacts, Trial, Usage, WeightFacts,
 };
 
 use std::collections::BTreeMap;
@@ -130,12 +130,22 @@ pub struct DatasetFacts {
     pub classes: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SubsetFacts {
     pub samples: usize,
     pub sha256: Digest,
     /// Samples of each class, in label order.
     pub per_class: Vec<usize>,
+    /// Absent where evidence is not gathered.
+    #[serde(default)]
+    pub values: Option<ValueFacts>,
+}
+
+/// Preprocessed samples as numbers, by channel of the network's input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ValueFacts {
+    pub mean: Vec<f64>,
+    pub std: Vec<f64>,
 }
 
 /// What came of one variant.
@@ -173,6 +183,9 @@ pub enum Outcome {
 pub struct Measured {
     pub artefact: ArtefactFacts,
     pub correct: usize,
+    /// Samples that would be right if each class were called by the label that it mostly stands for.
+    #[serde(default)]
+    pub correct_if_relabelled: usize,
     /// A fraction of the evaluation subset, with its Wilson interval.
     pub accuracy: Estimate,
     /// Against the baseline; absent for the baseline itself.

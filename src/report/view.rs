@@ -5,8 +5,9 @@ pub(super) mod text;
 
 use serde::Serialize;
 
-use crate::base::finding::{Finding, Verdict};
+use crate::base::finding::Finding;
 use crate::base::units;
+use crate::diagnose;
 use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
@@ -160,7 +161,7 @@ impl<'a> View<'a> {
             matrices: matrices(record),
             latency: record.variants.iter().flat_map(|variant| latency_rows(record, variant)).collect(),
             findings: record.findings.iter().map(FindingRow::of).collect(),
-            ranked: ranked(&record.findings),
+            ranked: diagnose::ranked(&record.findings).into_iter().map(FindingRow::of).collect(),
             trials: record.quantization.trials.iter().map(TrialRow::of).collect(),
             inputs: Inputs::of(record),
             layers: LayerSummary::of(record),
@@ -174,19 +175,6 @@ impl<'a> FindingRow<'a> {
     fn of(finding: &'a Finding) -> Self {
         Self { finding, verdict: finding.verdict.word() }
     }
-}
-
-/// Failures first, then doubts, then warnings; each in the order of the checks.
-fn ranked(findings: &[Finding]) -> Vec<FindingRow<'_>> {
-    let rank = |finding: &&Finding| match finding.verdict {
-        Verdict::Fail => 0,
-        Verdict::Inconclusive => 1,
-        Verdict::Pass if !finding.is_clean() => 2,
-        Verdict::Pass => 3,
-    };
-    let mut sorted: Vec<&Finding> = findings.iter().collect();
-    sorted.sort_by_key(rank);
-    sorted.into_iter().map(FindingRow::of).collect()
 }
 
 impl<'a> GoalRow<'a> {

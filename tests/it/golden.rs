@@ -6,7 +6,6 @@ use requant::codec::{onnx, torchscript};
 use requant::dataset::{self, Image};
 use requant::graph::{Graph, Op, pass};
 use requant::manifest::{Compute, Dataset, Engine, Isa, Precision};
-use requant::quantize::observer::ObserverKind;
 use requant::quantize::{Calibrator, Plan, Scheme, calibrate};
 use requant::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensors};
@@ -165,5 +164,5 @@ fn the_skewed_model_has_the_same_fp32_logits() {
 
 /// `fx-default`.
 fn fx() -> Scheme {
-    Scheme { observer: ObserverKind::Histogram, steps: Vec::new() }
+    Scheme::fx()
 }

@@ -32,6 +32,9 @@ mod verifies;
 /// Every way a run can be refused: the message, the exit code, and nothing left behind.
 #[cfg(feature = "torch")]
 mod failures;
+/// Planted faults, and whether the first finding names them.
+#[cfg(feature = "torch")]
+mod faults;
 /// requant's numbers against PyTorch's own.
 #[cfg(feature = "torch")]
 mod golden;

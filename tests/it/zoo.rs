@@ -4,7 +4,6 @@ use requant::codec::{onnx, torchscript};
 use requant::graph::Graph;
 use requant::graph::pass;
 use requant::manifest::{Compute, Engine, Isa, Precision, Step};
-use requant::quantize::observer::ObserverKind;
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
 use safetensors::SafeTensors;
@@ -59,7 +58,7 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
         let stored = files::read(&path.with_extension("safetensors")).unwrap();
         let fixture = SafeTensors::deserialize(&stored).unwrap();
         let (input, logits) = (lab::floats(&fixture, "input"), lab::floats(&fixture, "logits"));
-        for scheme in [fx(), fused()] {
+        for scheme in [Scheme::fx(), fused()] {
             let db = sqnr(&logits, &int8_logits(&graph, &scheme, &input));
             if db < LEAST_SQNR {
                 low.push(format!("{name}: {db:.1} dB with {:?}", scheme.steps));
@@ -101,10 +100,5 @@ fn sqnr(wanted: &Tensor, found: &Tensor) -> f64 {
 /// Every call of oneDNN that a scheme can bring.
 fn fused() -> Scheme {
     let steps = vec![Step::FloatStem, Step::ProductsOnly, Step::Fuse, Step::BoundWeights];
-    Scheme { observer: ObserverKind::Histogram, steps }
-}
-
-/// `fx-default`.
-fn fx() -> Scheme {
-    Scheme { observer: ObserverKind::Histogram, steps: Vec::new() }
+    Scheme { steps, ..Scheme::fx() }
 }

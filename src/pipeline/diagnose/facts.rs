@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::graph::quantization::{FloatReason, Placement};
-use crate::graph::{NodeId, Op};
+use crate::graph::quantization::{FloatReason, Placement, Quantization};
+use crate::graph::{Graph, NodeId, Op};
 use crate::manifest::Choice as _;
 use crate::pipeline::calibrate::Calibrated;
 use crate::pipeline::quantize::Quantized;
@@ -43,7 +43,7 @@ const fn swapped(op: &Op) -> bool {
 }
 
 fn layer(quantized: &Quantized, id: NodeId) -> Layer {
-    let Calibrated { attempt, evidence, .. } = &quantized.calibrated;
+    let Calibrated { attempt, evidence, looks, .. } = &quantized.calibrated;
     let Attempt { graph, plan, calibration, quantization, .. } = attempt;
     let node = graph.node(id);
     let slot = plan.observer_of[id.0];
@@ -55,6 +55,7 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
             .as_ref()
             .and_then(|q| q.weights.get(&id))
             .and_then(|int| weights::sqnr_db(&float.weight, int)),
+        bias_log2: quantization.as_ref().and_then(|q| bias_log2(graph, q, id)),
     });
     Layer {
         name: node.name.clone(),
@@ -65,14 +66,26 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
         },
         output: quantization.as_ref().and_then(|q| q.activations[id.0]),
         evidence: evidence.get(id.0).cloned().flatten(),
+        usage: looks.usage.get(id.0).cloned().flatten(),
         observed,
         weight,
     }
 }
 
+/// The engine adds a bias as whole steps of input scale times weight scale.
+fn bias_log2(graph: &Graph, quantization: &Quantization, id: NodeId) -> Option<f64> {
+    let node = graph.node(id);
+    let bias = node.op.weights()?.bias.as_ref()?;
+    let int = quantization.weights.get(&id)?;
+    let input = quantization.activations[node.inputs.first()?.0]?;
+    let steps =
+        bias.as_f32()?.iter().zip(&int.scales).map(|(bias, scale)| f64::from(bias.abs()) / (scale * input.scale));
+    Some(steps.fold(0.0, f64::max)).filter(|most| *most > 0.0).map(f64::log2)
+}
+
 fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {
-    let Observed { min, max, low, high, values, not_finite } = *seen;
-    ObservedFacts { observer: kind.word().to_owned(), min, max, low, high, values, not_finite }
+    let Observed { min, max, low, high, values, not_finite, settled } = *seen;
+    ObservedFacts { observer: kind.word().to_owned(), min, max, low, high, values, not_finite, settled }
 }
 
 pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {

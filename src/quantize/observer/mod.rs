@@ -61,7 +61,13 @@ pub struct Observed {
     /// How many values were seen, and how many of them were infinite or not a number.
     pub values: u64,
     pub not_finite: u64,
+    /// Tensors after which the smallest and largest value no longer moved by more than a hundredth of their
+    /// distance.
+    pub settled: usize,
 }
+
+/// The share of its last width at which a range counts as settled.
+const SETTLED: f32 = 0.99;
 
 /// An observer at work.
 #[derive(Debug, Clone)]
@@ -69,6 +75,8 @@ pub struct Observer {
     method: Method,
     values: u64,
     not_finite: u64,
+    /// Distance of the smallest and largest value after each tensor.
+    widths: Vec<f32>,
 }
 
 #[derive(Debug, Clone)]
@@ -88,7 +96,7 @@ impl Observer {
             ObserverKind::Minmax => Method::MinMax(MinMax::default()),
             ObserverKind::Fixed => return None,
         };
-        Some(Self { method, values: 0, not_finite: 0 })
+        Some(Self { method, values: 0, not_finite: 0, widths: Vec::new() })
     }
 
     /// Takes in one tensor; the order of calls matters to histograms, as it does in PyTorch.
@@ -102,6 +110,20 @@ impl Observer {
         } else {
             self.take(tensor);
         }
+        let range = self.range();
+        self.widths.push(range.max - range.min);
+    }
+
+    fn range(&self) -> MinMax {
+        match &self.method {
+            Method::MinMax(minmax) => *minmax,
+            Method::Histogram(histogram) | Method::Percentile(histogram) => histogram.range,
+        }
+    }
+
+    fn settled(&self) -> usize {
+        let last = self.widths.last().copied().unwrap_or(0.0);
+        self.widths.iter().take_while(|width| **width < last * SETTLED || !width.is_finite()).count() + 1
     }
 
     fn take(&mut self, finite: &[f32]) {
@@ -117,13 +139,22 @@ impl Observer {
     /// What was seen and chosen; `None` if nothing finite was observed.
     #[must_use]
     pub fn finish(&self) -> Option<Observed> {
-        let (seen, (low, high)) = match &self.method {
-            Method::MinMax(minmax) => (minmax, (minmax.min, minmax.max)),
-            Method::Histogram(histogram) => (&histogram.range, histogram.search()),
-            Method::Percentile(histogram) => (&histogram.range, percentile::central(histogram)),
+        let seen = self.range();
+        let (low, high) = match &self.method {
+            Method::MinMax(minmax) => (minmax.min, minmax.max),
+            Method::Histogram(histogram) => histogram.search(),
+            Method::Percentile(histogram) => percentile::central(histogram),
         };
-        let (values, not_finite) = (self.values, self.not_finite);
-        (values > not_finite).then_some(Observed { min: seen.min, max: seen.max, low, high, values, not_finite })
+        let (values, not_finite, settled) = (self.values, self.not_finite, self.settled());
+        (values > not_finite).then_some(Observed {
+            min: seen.min,
+            max: seen.max,
+            low,
+            high,
+            values,
+            not_finite,
+            settled,
+        })
     }
 }
 

@@ -36,6 +36,20 @@ pub struct Layer {
     /// Absent where it does not compute in integers.
     #[serde(default)]
     pub evidence: Option<Evidence>,
+    /// Absent where its output has no observed range of its own.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+}
+
+/// How a tensor uses its integers, on samples spread over each subset.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Share of calibration's values beyond the range that was chosen.
+    pub clipped: f64,
+    /// Levels between which the central 99.9 % of calibration's values lie.
+    pub levels: usize,
+    pub clipped_in_evaluation: f64,
+    pub levels_in_evaluation: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +62,10 @@ pub struct ObservedFacts {
     pub high: f32,
     pub values: u64,
     pub not_finite: u64,
+    /// Tensors after which the smallest and largest value no longer moved by more than a hundredth of their
+    /// distance.
+    #[serde(default)]
+    pub settled: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +73,10 @@ pub struct WeightFacts {
     pub shape: Vec<usize>,
     /// Signal to quantization noise of the integer weights, in dB.
     pub sqnr_db: Option<f64>,
+    /// Binary logarithm of the largest bias in the steps of its accumulator, which has 32 bits; absent where the
+    /// layer computes in float or has no bias.
+    #[serde(default)]
+    pub bias_log2: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,62 @@
+//! Is the float network right on this data? What it gets wrong is not quantization's to answer for.
+
+use super::Case;
+use crate::base::finding::{Finding, Verdict};
+use crate::base::units;
+use crate::record::Record;
+use crate::record::format::{Measured, ValueFacts};
+
+/// An accuracy below this share is looked into.
+const LOW: f64 = 0.5;
+
+/// So many more right answers under other labels, a fraction of all, are no chance.
+const RELABELLED: f64 = 0.2;
+
+/// Preprocessed images have a mean near 0 and a spread near 1; beyond these, numbers were not normalized as a
+/// network expects them.
+const FAR_MEAN: f64 = 3.0;
+const SPREADS: std::ops::Range<f64> = 0.15..4.0;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("baseline", "Is the FP32 model right on this data?");
+    let Some((name, measured)) = record.baseline().and_then(|b| Some((&b.name, b.measured()?))) else {
+        case.note("the baseline was not measured".into());
+        return case.close();
+    };
+    let accuracy = measured.accuracy;
+    case.note(format!("`{name}`: {} of {} right", units::percent(accuracy.value), accuracy.n));
+    let gained = measured.correct_if_relabelled.saturating_sub(measured.correct) as f64 / accuracy.n.max(1) as f64;
+    if gained > RELABELLED {
+        let right = units::percent(measured.correct_if_relabelled as f64 / accuracy.n.max(1) as f64);
+        let evidence = format!("with its classes in another order {right} would be right");
+        case.against(Verdict::Fail, evidence, "put `dataset.classes` into the order of the model's outputs");
+    } else if accuracy.high < LOW {
+        low(&mut case, record, measured);
+    }
+    case.close()
+}
+
+/// Why so few answers are right, as far as the numbers say.
+fn low(case: &mut Case, record: &Record, measured: &Measured) {
+    let odd = record.inputs.evaluation.values.as_ref().filter(|values| is_odd(values));
+    let remedy = "check `dataset.preprocess` (`mean`, `std`, `resize`) against the model's training, and the model";
+    let numbers = odd.map(|ValueFacts { mean, std }| {
+        format!("the network is given numbers of mean {} and spread {}, where 0 and 1 are usual", list(mean), list(std))
+    });
+    let chance = 1.0 / record.inputs.dataset.classes.len().max(1) as f64;
+    let evidence = format!(
+        "{} is low for a trained network, and quantization has no part in it; chance is {}",
+        units::percent(measured.accuracy.value),
+        units::percent(chance)
+    );
+    case.against(Verdict::Fail, evidence, remedy);
+    numbers.into_iter().for_each(|numbers| case.note(numbers));
+}
+
+fn is_odd(values: &ValueFacts) -> bool {
+    values.mean.iter().any(|mean| mean.abs() > FAR_MEAN) || values.std.iter().any(|std| !SPREADS.contains(std))
+}
+
+fn list(values: &[f64]) -> String {
+    values.iter().map(|value| format!("{value:.2}")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,52 @@
+//! Do integers hold the weights?
+
+use super::{Case, lost, some};
+use crate::base::finding::{Finding, Verdict};
+use crate::manifest::Granularity;
+use crate::record::Record;
+use crate::record::format::Layer;
+
+/// In dB. Channels with a scale each keep 30 to 45 in trained networks; a scale for all channels of a depthwise
+/// convolution leaves 10 to 25.
+const COARSE: f64 = 25.0;
+
+/// Bits of the accumulator that a bias is added to.
+const ACCUMULATOR_BITS: f64 = 31.0;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("weights", "Do the integers hold the weights?");
+    let weighted = || record.network.layers.iter().filter_map(|layer| Some((layer, layer.weight.as_ref()?)));
+    let known: Vec<(&Layer, f64)> = weighted().filter_map(|(layer, weight)| Some((layer, weight.sqnr_db?))).collect();
+    let Some(least) = known.iter().map(|(_, db)| *db).reduce(f64::min) else {
+        case.note("no layer has integer weights".into());
+        return case.close();
+    };
+    case.note(format!("{} layers with integer weights keep {least:.1} dB or more of signal to noise", known.len()));
+    let coarse: Vec<String> =
+        known.iter().filter(|(_, db)| *db < COARSE).map(|(layer, _)| layer.name.clone()).collect();
+    let per_tensor = record.settings.quantize.weights == Some(Granularity::PerTensor);
+    if !coarse.is_empty() {
+        let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+        let remedy = if per_tensor {
+            "remove `quantize.weights = \"per-tensor\"`: channels then have a scale each"
+        } else {
+            "set `precision = \"fp32\"` for these layers in `quantize.layer`, or add \"equalize\" to `quantize.steps`"
+        };
+        let scales = if per_tensor { "with one scale for all channels, " } else { "" };
+        let evidence = format!("{scales}{} layers keep less than {COARSE} dB: {}", coarse.len(), some(&coarse));
+        case.against(verdict, evidence, remedy);
+    }
+    let overflowing: Vec<String> = weighted()
+        .filter(|(_, weight)| weight.bias_log2.is_some_and(|log2| log2 >= ACCUMULATOR_BITS))
+        .map(|(layer, _)| layer.name.clone())
+        .collect();
+    if !overflowing.is_empty() {
+        let evidence = format!(
+            "biases beyond the accumulator's 32 bits, for the scales of their layer are too small: {}",
+            some(&overflowing)
+        );
+        let remedy = "set `precision = \"fp32\"` for these layers in `quantize.layer`: channels with next to no weight";
+        case.against(Verdict::Fail, evidence, remedy);
+    }
+    case.close()
+}

@@ -1,0 +1,317 @@
+//! The fault bench: known faults planted in healthy experiments, and whether the first finding names them. Its
+//! table is a page of the documentation.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use rayon::prelude::*;
+use requant::base::files;
+use requant::base::finding::{Finding, Verdict};
+use requant::codec::onnx;
+use requant::diagnose;
+use requant::graph::Op;
+use requant::record::{Record, store};
+
+use crate::lab::{Bench, root};
+
+/// What is planted, and the code of the finding that should come first.
+struct Fault {
+    name: &'static str,
+    cause: &'static str,
+    plant: fn(&Bench),
+}
+
+const RECIPE: &str = "recipe = \"fx-default\"";
+const CALIBRATION_PIN: &str = "sha256 = \"4f8cb41f99f11d37bd1e62b920f319374025f76f375172d80eb75cf4ba8423df\"";
+const EVALUATION_PIN: &str = "sha256 = \"0b152313352992cb7a7b8fceead794dc2e89bc0b47bc8025ff85a5db3d6fa7ea\"";
+const DATASET_PIN: &str = "sha256 = \"c2777df97130ae946f9086d2adb8f2e0083a2bb8f5f112ade8cb25c1ede48c7e\"";
+
+const FAULTS: [Fault; 18] = [
+    Fault { name: "residual streams rescaled", cause: "channels", plant: |bench| skewed(bench, &[]) },
+    Fault {
+        name: "residual streams rescaled, min/max observer",
+        cause: "channels",
+        plant: |bench| skewed(bench, &[(RECIPE, "recipe = \"minmax\"")]),
+    },
+    Fault {
+        name: "calibrated on what is evaluated",
+        cause: "calibration",
+        plant: |bench| digits(bench, &[("splits = [\"train\"]", "splits = [\"test\"]"), (CALIBRATION_PIN, "")]),
+    },
+    Fault {
+        name: "four calibration samples",
+        cause: "calibration",
+        plant: |bench| digits(bench, &[("samples = 512", "samples = 4"), (CALIBRATION_PIN, "")]),
+    },
+    Fault { name: "calibrated on one class", cause: "calibration", plant: |bench| one_class(bench) },
+    Fault {
+        name: "calibrated on blank images",
+        cause: "likeness",
+        plant: |bench| {
+            rows(bench, &[], |row, values| {
+                if row < TRAIN {
+                    values.iter_mut().for_each(|v| *v = 0)
+                }
+            })
+        },
+    },
+    Fault {
+        name: "calibrated on negatives",
+        cause: "likeness",
+        plant: |bench| {
+            rows(bench, &[], |row, values| {
+                if row < TRAIN {
+                    values.iter_mut().for_each(|v| *v = 16 - *v)
+                }
+            })
+        },
+    },
+    Fault {
+        name: "calibrated on dim images",
+        cause: "likeness",
+        plant: |bench| {
+            rows(bench, &[], |row, values| {
+                if row < TRAIN {
+                    values.iter_mut().for_each(|v| *v /= 4)
+                }
+            })
+        },
+    },
+    Fault {
+        name: "one outlying calibration image, min/max observer",
+        cause: "ranges",
+        plant: |bench| {
+            // The same numbers as from 16, but for one row with all that 255 allows.
+            let finer = "mean = [0.0313725, 0.0313725, 0.0313725], std = [0.0313725, 0.0313725, 0.0313725]";
+            let edits = [
+                (RECIPE, "recipe = \"minmax\""),
+                ("full_scale = 16", "full_scale = 255"),
+                ("mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5]", finer),
+            ];
+            rows(bench, &edits, |row, values| {
+                if row == 7 {
+                    values.iter_mut().for_each(|v| *v = 255);
+                }
+            });
+        },
+    },
+    Fault {
+        name: "images in 0 to 255, not normalized",
+        cause: "baseline",
+        plant: |bench| {
+            let raw = "mean = [0.0, 0.0, 0.0], std = [0.0039, 0.0039, 0.0039]";
+            digits(bench, &[("mean = [0.5, 0.5, 0.5], std = [0.5, 0.5, 0.5]", raw)]);
+        },
+    },
+    Fault { name: "classes in another order", cause: "baseline", plant: |bench| labels(bench, |_, label| 9 - label) },
+    Fault {
+        name: "labels at random",
+        cause: "baseline",
+        plant: |bench| labels(bench, |row, _| (row * 7919 % 1009) % 10),
+    },
+    Fault {
+        name: "one weight scale for all channels, stem channels rescaled",
+        cause: "weights",
+        plant: |bench| {
+            skewed(bench, &[(RECIPE, "recipe = \"fx-default\"\nsteps = [\"equalize\"]\nweights = \"per-tensor\"")]);
+        },
+    },
+    Fault {
+        name: "one weight scale for all channels",
+        cause: "weights",
+        plant: |bench| digits(bench, &[(RECIPE, "recipe = \"fx-default\"\nweights = \"per-tensor\"")]),
+    },
+    Fault {
+        name: "a channel of next to no weight and a large bias",
+        cause: "weights",
+        plant: |bench| dead_channel(bench),
+    },
+    Fault {
+        name: "every layer excepted",
+        cause: "modules",
+        plant: |bench| {
+            digits(
+                bench,
+                &[(RECIPE, "recipe = \"fx-default\"\n[[quantize.layer]]\nmatch = \"*\"\nprecision = \"fp32\"\n")],
+            );
+        },
+    },
+    Fault {
+        name: "a goal finer than the samples",
+        cause: "resolution",
+        plant: |bench| digits(bench, &[("max_accuracy_drop = 1.0", "max_accuracy_drop = 0.05")]),
+    },
+    Fault {
+        name: "a measuring process without memory",
+        cause: "backends",
+        plant: |bench| digits(bench, &[("[benchmark]\n", "[benchmark]\nmemory_limit_mb = 150\n")]),
+    },
+];
+
+/// Experiments without a fault, in which no finding may fail.
+const HEALTHY: [(&str, fn(&Bench)); 5] = [
+    ("digits, fx-default", |bench| digits(bench, &[])),
+    ("digits, minmax", |bench| digits(bench, &[(RECIPE, "recipe = \"minmax\"")])),
+    ("digits, percentile", |bench| digits(bench, &[(RECIPE, "recipe = \"percentile\"")])),
+    ("digits, robust", |bench| digits(bench, &[(RECIPE, "recipe = \"robust\"")])),
+    ("rescaled digits, robust", |bench| skewed(bench, &[(RECIPE, "recipe = \"robust\"")])),
+];
+
+/// Rows of the digits that are calibrated on.
+const TRAIN: usize = 1000;
+
+fn digits(bench: &Bench, edits: &[(&str, &str)]) {
+    bench.digits(&[edits, &[("rounds = 2", "rounds = 1"), ("batch_sizes = [1, 8]", "batch_sizes = [8]")]].concat());
+}
+
+fn edit(bench: &Bench, edits: &[(&str, &str)]) {
+    let mut text = files::read_text(&bench.path("digits.toml")).unwrap();
+    for (from, to) in edits {
+        assert!(text.contains(from), "the manifest has no `{from}`");
+        text = text.replace(from, to);
+    }
+    bench.put("digits.toml", text.as_bytes());
+}
+
+fn skewed(bench: &Bench, edits: &[(&str, &str)]) {
+    let model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small-skewed.onnx")).unwrap();
+    bench.digits_with_model(&model);
+    edit(bench, edits);
+}
+
+/// The digits as a file of their own, each row's label and pixels changed.
+fn table(bench: &Bench, edits: &[(&str, &str)], change: impl Fn(usize, &mut usize, &mut Vec<usize>)) {
+    let text = files::read_text(&root().join("src/dataset/digits.csv")).unwrap();
+    let mut lines = text.lines();
+    let mut out = lines.next().unwrap().to_owned() + "\n";
+    for (row, line) in lines.enumerate() {
+        let mut cells: Vec<usize> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+        let mut label = cells.remove(0);
+        change(row, &mut label, &mut cells);
+        let cells: Vec<String> = std::iter::once(label).chain(cells).map(|cell| cell.to_string()).collect();
+        let _ = writeln!(out, "{}", cells.join(","));
+    }
+    bench.put("changed.csv", out.as_bytes());
+    let format = "format = \"csv\"\nfull_scale = 16\npath = \"changed.csv\"\n";
+    let own = [("format = \"digits\"", format), (DATASET_PIN, ""), (CALIBRATION_PIN, ""), (EVALUATION_PIN, "")];
+    digits(bench, &[&own, edits].concat());
+}
+
+fn rows(bench: &Bench, edits: &[(&str, &str)], change: fn(usize, &mut Vec<usize>)) {
+    table(bench, edits, |row, _, values| change(row, values));
+}
+
+fn labels(bench: &Bench, change: fn(usize, usize) -> usize) {
+    table(bench, &[], |row, label, _| *label = change(row, *label));
+}
+
+fn one_class(bench: &Bench) {
+    let text = files::read_text(&root().join("src/dataset/digits.csv")).unwrap();
+    let threes = text.lines().skip(1).take(TRAIN).enumerate().filter(|(_, line)| line.starts_with("3,"));
+    let ids: String = threes.map(|(row, _)| format!("{row}\n")).collect();
+    bench.put("threes.txt", ids.as_bytes());
+    let list = "strategy = \"list\"\nlist = \"threes.txt\"";
+    digits(bench, &[("strategy = \"first\"\nsamples = 512", list), (CALIBRATION_PIN, "")]);
+}
+
+/// A channel of a convolution with hardly any weight, whose normalization gives it a large constant that nobody
+/// reads: the scale of such a channel leaves its bias no room in 32 bits.
+fn dead_channel(bench: &Bench) {
+    let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
+    let graph = onnx::read(&model).unwrap().graph;
+    let at = |name: &str| graph.nodes.iter().position(|node| node.name == name).unwrap();
+    let expand = at("features.4.block.0.0");
+    let (Op::Conv { weights: first, .. }, Op::BatchNorm(norm)) = (&graph.nodes[expand].op, &graph.nodes[expand + 1].op)
+    else {
+        panic!("a convolution and its normalization")
+    };
+    let Op::Conv { weights: second, .. } = &graph.nodes[at("features.4.block.1.0")].op else { panic!("depthwise") };
+    const CHANNEL: usize = 5;
+    let mut overwrite = |tensor: &requant::tensor::Tensor, change: &dyn Fn(usize, f32) -> f32| {
+        let old = tensor.as_f32().unwrap();
+        let bytes = |values: &mut dyn Iterator<Item = f32>| values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
+        let (from, to) = (
+            bytes(&mut old.iter().copied()),
+            bytes(&mut old.iter().enumerate().map(|(place, &value)| change(place, value))),
+        );
+        let found = model.windows(from.len()).position(|window| window == from).unwrap();
+        model[found..found + to.len()].copy_from_slice(&to);
+    };
+    let row = |tensor: &requant::tensor::Tensor| tensor.as_f32().unwrap().len() / tensor.shape()[0];
+    let (wide, deep) = (row(&first.weight), row(&second.weight));
+    overwrite(&first.weight, &|place, value| if place / wide == CHANNEL { 1e-20 } else { value });
+    overwrite(&norm.beta, &|place, value| if place == CHANNEL { 100.0 } else { value });
+    overwrite(&second.weight, &|place, value| if place / deep == CHANNEL { 0.0 } else { value });
+    bench.digits_with_model(&model);
+}
+
+/// Runs what was planted.
+fn record(plant: fn(&Bench)) -> Record {
+    let bench = Bench::new();
+    plant(&bench);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    store::read(&bench.only_run("digits")).unwrap()
+}
+
+/// What the reader is shown first. Whether the machine was quiet enough to time on is another matter.
+fn first(record: &Record) -> Option<&Finding> {
+    diagnose::ranked(&record.findings).into_iter().find(|finding| finding.code != "measurement" && !finding.is_clean())
+}
+
+#[test]
+fn the_first_finding_names_the_planted_cause() {
+    let mut page = String::from(PAGE);
+    let mut named = 0;
+    let records: Vec<Record> = FAULTS.par_iter().map(|fault| record(fault.plant)).collect();
+    for (Fault { name, cause, .. }, record) in FAULTS.iter().zip(&records) {
+        let found = first(record);
+        let code = found.map_or("nothing", |finding| &finding.code);
+        named += usize::from(code == *cause);
+        let verdict = found.map_or("", |finding| finding.verdict.word());
+        let others: Vec<&str> = diagnose::ranked(&record.findings)
+            .into_iter()
+            .filter(|other| !other.is_clean() && other.code != "measurement" && other.code != code)
+            .map(|other| other.code.as_str())
+            .collect();
+        let _ = writeln!(page, "| {name} | `{cause}` | `{code}` | {verdict} | {} |", others.join(", "));
+    }
+    let _ = writeln!(page, "\n{named} of {} planted causes are named first.\n", FAULTS.len());
+    page.push_str(HEALTHY_HEAD);
+    let mut false_alarms = Vec::new();
+    for (name, plant) in HEALTHY {
+        let record = record(plant);
+        let failing: Vec<&str> =
+            record.findings.iter().filter(|f| f.verdict == Verdict::Fail).map(|f| f.code.as_str()).collect();
+        let warned: Vec<&str> = record
+            .findings
+            .iter()
+            .filter(|f| !f.is_clean() && f.verdict != Verdict::Fail && f.code != "measurement")
+            .map(|f| f.code.as_str())
+            .collect();
+        let _ = writeln!(page, "| {name} | {} | {} |", dash(&failing), dash(&warned));
+        false_alarms.extend(failing.into_iter().map(|code| format!("{name}: {code}")));
+    }
+    eprintln!("{page}");
+    assert_eq!(false_alarms, Vec::<String>::new());
+    assert!(named * 10 >= FAULTS.len() * 9, "{page}");
+    golden(&root().join("docs/diagnosis.md"), &page);
+}
+
+fn dash(codes: &[&str]) -> String {
+    if codes.is_empty() { "–".to_owned() } else { codes.join(", ") }
+}
+
+fn golden(path: &Path, page: &str) {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        files::write(path, page.as_bytes()).unwrap();
+    }
+    let held = files::read_text(path).unwrap_or_default();
+    assert!(held == page, "{} is stale: run this test with UPDATE_GOLDEN=1\n{page}", path.display());
+}
+
+const PAGE: &str = "# Diagnosis: planted faults and what is found
+
+";
+
+const HEALTHY_HEAD: &str = "| healthy experiment | failing findings | other findings |\n| --- | --- | --- |\n";
