@@ -33,7 +33,7 @@ impl Verdict {
 }
 
 /// A check that ran: its question, the answer, what was seen and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Stable identifier, such as `calibration.leak`.
     pub code: String,
@@ -43,6 +43,9 @@ pub struct Finding {
     pub evidence: Vec<String>,
     /// What to change, naming manifest keys; empty where nothing needs changing.
     pub remedy: String,
+    /// Points of accuracy that undoing it gives back, where that was tried and surely gives some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explains: Option<f64>,
 }
 
 impl Finding {

@@ -3,6 +3,7 @@
 use super::{Case, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
+use crate::record::format::Change;
 
 /// Below this many samples, ranges still move with the choice of samples; the advice of NNCF,
 /// AIMET and MLPerf starts between 100 and 500.
@@ -27,6 +28,11 @@ pub(super) fn check(record: &Record) -> Finding {
         let evidence = format!("fewer than {FEW_SAMPLES} samples");
         case.against(Verdict::Inconclusive, evidence, "raise `calibration.samples` to 300 or more");
     }
+    if record.quantization.calibration_batches == 1 && facts.samples > 1 {
+        case.note("all in one batch: nothing shows whether ranges had settled".into());
+    } else {
+        settling(&mut case, record);
+    }
     let sparse: Vec<String> = classes
         .iter()
         .zip(&facts.per_class)
@@ -37,6 +43,7 @@ pub(super) fn check(record: &Record) -> Finding {
         let evidence = format!("hardly any samples of {}", some(&sparse));
         case.against(Verdict::Fail, evidence, "set `calibration.strategy = \"stratified\"`");
     }
+    case.weigh(record, Change::Calibration);
     match record.inputs.shared_samples {
         0 => case.note("no evaluation sample has the content of a calibration sample".into()),
         n => case.against(
@@ -49,4 +56,18 @@ pub(super) fn check(record: &Record) -> Finding {
         ),
     }
     case.close()
+}
+
+/// How many tensors were still finding wider ranges towards the end.
+fn settling(case: &mut Case, record: &Record) {
+    let batches = record.quantization.calibration_batches;
+    let seen: Vec<usize> =
+        record.network.layers.iter().filter_map(|l| l.observed.as_ref()).map(|o| o.settled).collect();
+    let late = seen.iter().filter(|&&settled| settled * 4 > batches * 3).count();
+    if !seen.is_empty() && seen.iter().any(|settled| *settled > 0) {
+        case.note(format!(
+            "{late} of {} ranges still grew by a hundredth in the last quarter of the batches",
+            seen.len()
+        ));
+    }
 }

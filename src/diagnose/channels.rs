@@ -4,7 +4,7 @@
 use super::{Case, lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
-use crate::record::format::SpaceFacts;
+use crate::record::format::{Change, SpaceFacts};
 
 /// Binary orders of magnitude between channels: MobileNetV3-Small as it was trained on two data sets reaches
 /// 2.4 and 4.0; with its residual streams rescaled, which took 30 and 46 points of accuracy, 6.4 and 8.6.
@@ -41,5 +41,6 @@ pub(super) fn check(record: &Record) -> Finding {
     // Unequal channels are a fault where accuracy was lost; elsewhere they are worth knowing.
     let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
     case.against(verdict, evidence, "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`");
+    case.weigh(record, Change::Equalize);
     case.close()
 }

@@ -4,7 +4,7 @@ use super::{Case, lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
-use crate::record::format::{Layer, Usage, ValueFacts};
+use crate::record::format::{Change, Layer, Usage, ValueFacts};
 
 /// Means that differ by this share of the spread, or spreads by this factor, are those of other images: two
 /// halves of one data set differ by a tenth.
@@ -33,6 +33,7 @@ pub(super) fn check(record: &Record) -> Finding {
     if !used.is_empty() {
         ranges(&mut case, record, &used);
     }
+    case.weigh(record, Change::Calibration);
     case.close()
 }
 

@@ -6,6 +6,7 @@ mod calibration;
 mod channels;
 pub mod goals;
 mod health;
+mod layers;
 mod likeness;
 mod modules;
 mod observers;
@@ -17,11 +18,13 @@ mod timing;
 mod weights;
 
 use crate::base::finding::{Finding, Verdict};
+use crate::base::units;
 use crate::record::Record;
-use crate::record::format::VariantResult;
+use crate::record::format::{Change, VariantResult};
+use crate::stats::Estimate;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 14] = [
+const CHECKS: [fn(&Record) -> Finding; 15] = [
     baseline::check,
     observers::check,
     calibration::check,
@@ -30,6 +33,7 @@ const CHECKS: [fn(&Record) -> Finding; 14] = [
     weights::check,
     ranges::check,
     saturation::check,
+    layers::check,
     resolution::check,
     modules::check,
     runtime::check,
@@ -44,7 +48,8 @@ pub fn findings(record: &Record) -> Vec<Finding> {
     CHECKS.iter().map(|check| check(record)).collect()
 }
 
-/// Failures first, then doubts, then warnings; each in the order of the checks.
+/// Failures first, then doubts, then warnings; what explains the most of the loss before the rest, which stay in the
+/// order of the checks.
 #[must_use]
 pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
     let rank = |finding: &&Finding| match finding.verdict {
@@ -54,7 +59,8 @@ pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
         Verdict::Pass => 3,
     };
     let mut sorted: Vec<&Finding> = findings.iter().collect();
-    sorted.sort_by_key(rank);
+    let explained = |finding: &Finding| finding.explains.unwrap_or(0.0);
+    sorted.sort_by(|a, b| rank(a).cmp(&rank(b)).then(explained(b).total_cmp(&explained(a))));
     sorted
 }
 
@@ -71,6 +77,7 @@ impl Case {
             verdict: Verdict::Pass,
             evidence: Vec::new(),
             remedy: String::new(),
+            explains: None,
         };
         Self { finding }
     }
@@ -92,9 +99,35 @@ impl Case {
         self.finding.remedy.push_str(remedy);
     }
 
+    /// Weighs what was found by what a change that undoes it gave back. What was tried and gave back next to
+    /// nothing of the loss is not its cause.
+    fn weigh(&mut self, record: &Record, change: Change) {
+        let Some((gained, loss)) = gained(record, change).filter(|_| !self.finding.is_clean()) else { return };
+        let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, 2));
+        self.note(format!("tried: undoing it brings {value} points ({low} to {high}) on {} samples", gained.n));
+        if gained.low > 0.0 {
+            self.finding.explains = Some(gained.value * 100.0);
+        }
+        if self.finding.verdict == Verdict::Fail && gained.value < NEXT_TO_NOTHING * loss {
+            self.finding.verdict = Verdict::Pass;
+        }
+    }
+
     fn close(self) -> Finding {
         self.finding
     }
+}
+
+/// A share of the loss that is no cause of it.
+const NEXT_TO_NOTHING: f64 = 0.1;
+
+/// What a change of the whole network brought, and what was lost.
+fn gained(record: &Record, change: Change) -> Option<(Estimate, f64)> {
+    let attribution = record.attribution.as_ref()?;
+    let tried = attribution.interventions.iter().find(|tried| tried.change == change && tried.target.is_none())?;
+    let variant = record.variants.iter().find(|variant| variant.name == attribution.variant)?;
+    let lost = -variant.measured()?.against_baseline.as_ref()?.difference.value;
+    Some((tried.gained, lost))
 }
 
 /// A loss of accuracy, a fraction, that asks for a cause.

@@ -12,7 +12,11 @@ pub(super) fn check(record: &Record) -> Finding {
         "{} observers watched {observed} tensors over {} calibration batches",
         facts.observers, facts.calibration_batches
     ));
-    if facts.observers == 0 && record.variants.iter().any(|v| v.precision == crate::manifest::Precision::Int8) {
+    let all_in_float = record.network.int8_modules.is_empty();
+    if facts.observers == 0
+        && !all_in_float
+        && record.variants.iter().any(|v| v.precision == crate::manifest::Precision::Int8)
+    {
         case.against(
             Verdict::Fail,
             "no tensor was observed".into(),

@@ -3,7 +3,7 @@
 use super::{Case, lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
-use crate::record::format::{Layer, Usage};
+use crate::record::format::{Change, Layer, Usage};
 
 /// Fewer levels than this for the central 99.9 % of the values, of 128 or 256, leave them coarse.
 const FEW: usize = 24;
@@ -35,5 +35,6 @@ pub(super) fn check(record: &Record) -> Finding {
         let remedy = "set `quantize.recipe = \"percentile\"`, or leave the outlying samples out of calibration";
         case.against(verdict, evidence, remedy);
     }
+    case.weigh(record, Change::Percentile);
     case.close()
 }

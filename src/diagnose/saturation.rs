@@ -3,7 +3,7 @@
 use super::{Case, lost};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
-use crate::record::format::{Followed, Parts};
+use crate::record::format::{Change, Followed, Parts};
 
 /// The kernels lose more than their arithmetic should where divergence is this many times that of the same
 /// integers in float arithmetic, and by this much, in nats.
@@ -31,5 +31,6 @@ pub(super) fn check(record: &Record) -> Finding {
         "add \"bound-weights\" to `quantize.steps`, or choose another `engine`"
     };
     case.against(verdict, format!("products leave 16 bits: {evidence}"), remedy);
+    case.weigh(record, Change::FloatArithmetic);
     case.close()
 }

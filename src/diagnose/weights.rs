@@ -4,7 +4,7 @@ use super::{Case, lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::manifest::Granularity;
 use crate::record::Record;
-use crate::record::format::Layer;
+use crate::record::format::{Change, Layer};
 
 /// In dB. Channels with a scale each keep 30 to 45 in trained networks; a scale for all channels of a depthwise
 /// convolution leaves 10 to 25.
@@ -35,6 +35,7 @@ pub(super) fn check(record: &Record) -> Finding {
         let scales = if per_tensor { "with one scale for all channels, " } else { "" };
         let evidence = format!("{scales}{} layers keep less than {COARSE} dB: {}", coarse.len(), some(&coarse));
         case.against(verdict, evidence, remedy);
+        case.weigh(record, if per_tensor { Change::PerChannel } else { Change::FloatWeights });
     }
     let overflowing: Vec<String> = weighted()
         .filter(|(_, weight)| weight.bias_log2.is_some_and(|log2| log2 >= ACCUMULATOR_BITS))

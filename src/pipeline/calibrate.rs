@@ -44,25 +44,25 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
         });
     }
     let (attempt, trials) = match (settings.recipe, judge(&prepared)) {
-        (Recipe::Robust, Some(judge)) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
+        (Recipe::Robust, Some((_, judge))) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
         _ => (bench.carry_out(&scheme)?, Vec::new()),
     };
     let wanted = prepared.resolved.manifest.record.evidence;
     let (evidence, spaces, parts) = match judge(&prepared).filter(|_| wanted) {
-        Some(judge) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?, bench.parts(&attempt, judge)?),
+        Some((_, judge)) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?, bench.parts(&attempt, judge)?),
         None => (Vec::new(), Vec::new(), None),
     };
     let looks = if wanted { usage::look(&prepared, &attempt, around)? } else { Looks::default() };
     Ok(Calibrated { attempt, trials, evidence, spaces, parts, looks, prepared })
 }
 
-/// The variant whose kernels candidates are measured with: the first in INT8 that can run here.
-fn judge(prepared: &Prepared) -> Option<&Variant> {
+/// The variant whose kernels candidates are measured with, and its place: the first in INT8 that can run here.
+pub(super) fn judge(prepared: &Prepared) -> Option<(usize, &Variant)> {
     let variants = prepared.resolved.manifest.variant.iter().zip(&prepared.inputs.availability);
-    let ready = |(variant, availability): &(&Variant, &Availability)| {
+    let ready = |(_, (variant, availability)): &(usize, (&Variant, &Availability))| {
         variant.precision == Precision::Int8 && matches!(availability, Availability::Ready { .. })
     };
-    variants.into_iter().find(ready).map(|(variant, _)| variant)
+    variants.enumerate().find(ready).map(|(place, (variant, _))| (place, variant))
 }
 
 /// A walk from one scheme to better ones. It sees calibration samples alone, and no labels: what counts is

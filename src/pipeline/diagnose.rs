@@ -5,6 +5,7 @@ mod facts;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::attribute::Attributed;
 use super::benchmark::{Benchmarked, Footprint, Measurement};
 use super::calibrate::Calibrated;
 use super::evaluate::{Answers, Evaluated};
@@ -37,7 +38,8 @@ pub(super) struct Diagnosed {
     pub record: Record,
 }
 
-pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
+pub(super) fn diagnose(attributed: Attributed) -> Diagnosed {
+    let Attributed { benchmarked, attribution } = attributed;
     let evaluated = &benchmarked.evaluated;
     let quantized = &evaluated.quantized;
     let prepared = &quantized.calibrated.prepared;
@@ -52,6 +54,7 @@ pub(super) fn diagnose(benchmarked: Benchmarked) -> Diagnosed {
         inputs: inputs(&quantized.calibrated),
         network: facts::network(quantized),
         quantization: facts::quantization(quantized),
+        attribution,
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
         runtime: runtime(),
         host: host::facts(),

@@ -141,7 +141,7 @@ impl Respondent {
 }
 
 /// The class with the largest logit (the first of equals) and its lead over the next.
-fn predict(logits: &[f32]) -> Prediction {
+pub(super) fn predict(logits: &[f32]) -> Prediction {
     let mut best = (0, f32::NEG_INFINITY);
     let mut second = f32::NEG_INFINITY;
     for (class, &logit) in logits.iter().enumerate() {

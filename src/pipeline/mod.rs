@@ -1,6 +1,7 @@
-//! A run: prepare → calibrate → quantize → evaluate → benchmark → diagnose → record →
-//! render. One file per stage; each stage's output is the next one's input.
+//! A run: prepare → calibrate → quantize → evaluate → benchmark → attribute → diagnose →
+//! record → render. One file per stage; each stage's output is the next one's input.
 
+mod attribute;
 mod benchmark;
 mod calibrate;
 mod diagnose;
@@ -55,7 +56,8 @@ pub fn run(resolved: Resolved, around: &Surroundings<'_>) -> Result<Finished, Fa
     let quantized = stage(around, Stage::Quantize, || quantize::quantize(calibrated))?;
     let evaluated = stage(around, Stage::Evaluate, || evaluate::evaluate(quantized, around))?;
     let benchmarked = stage(around, Stage::Benchmark, || benchmark::benchmark(evaluated, around))?;
-    let diagnosed = stage(around, Stage::Diagnose, || Ok(diagnose::diagnose(benchmarked)))?;
+    let attributed = stage(around, Stage::Attribute, || attribute::attribute(benchmarked, around))?;
+    let diagnosed = stage(around, Stage::Diagnose, || Ok(diagnose::diagnose(attributed)))?;
     let recorded = stage(around, Stage::Record, || record::record(diagnosed))?;
     stage(around, Stage::Render, || render::render(recorded))
 }

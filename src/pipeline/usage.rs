@@ -62,7 +62,7 @@ pub(super) fn look(prepared: &Prepared, attempt: &Attempt, around: &Surroundings
 }
 
 /// Samples at even distances.
-fn spread(chosen: &Chosen) -> Chosen {
+pub(super) fn spread(chosen: &Chosen) -> Chosen {
     let count = chosen.entries.len().min(SAMPLES);
     let places: Vec<usize> = (0..count).map(|at| at * chosen.entries.len() / count.max(1)).collect();
     Chosen {

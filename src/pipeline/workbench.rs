@@ -8,6 +8,7 @@ use super::{Surroundings, stream};
 use crate::backend::{self, Request, Session};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::codec::torchscript::{self, Inputs};
+use crate::dataset::Chosen;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId};
@@ -41,6 +42,8 @@ const EVIDENCE_SAMPLES: usize = 128;
 pub(super) struct Workbench<'a> {
     prepared: &'a Prepared,
     around: &'a Surroundings<'a>,
+    /// Samples to calibrate on in place of the manifest's.
+    others: Option<Chosen>,
     /// Whether there will be several attempts.
     keeps: bool,
     kept: Option<Vec<Tensor>>,
@@ -54,7 +57,19 @@ pub(super) struct Workbench<'a> {
 
 impl<'a> Workbench<'a> {
     pub(super) fn new(prepared: &'a Prepared, around: &'a Surroundings<'a>, keeps: bool) -> Self {
-        Self { prepared, around, keeps, kept: None, first: None, float_logits: None, reach: None }
+        Self { prepared, around, others: None, keeps, kept: None, first: None, float_logits: None, reach: None }
+    }
+
+    pub(super) const fn prepared(&self) -> &'a Prepared {
+        self.prepared
+    }
+
+    /// From here on, attempts are calibrated on these samples, or on the manifest's again.
+    pub(super) fn calibrate_on(&mut self, others: Option<Chosen>) {
+        if self.others.is_some() || others.is_some() {
+            (self.kept, self.first, self.float_logits, self.reach) = (None, None, None, None);
+            self.others = others;
+        }
     }
 
     fn graph(&self) -> &'a Graph {
@@ -274,7 +289,8 @@ impl<'a> Workbench<'a> {
         let (mut kept, mut bytes) = (Vec::new(), 0);
         let (mut first, mut seen) = (Vec::new(), 0);
         let size = self.prepared.resolved.manifest.calibration.batch_size;
-        stream::each_batch(self.prepared, &self.prepared.inputs.data.calibration, size, self.around, |batch| {
+        let chosen = self.others.as_ref().unwrap_or(&self.prepared.inputs.data.calibration);
+        stream::each_batch(self.prepared, chosen, size, self.around, |batch| {
             if seen < EVIDENCE_SAMPLES {
                 first.push(batch.clone());
             }

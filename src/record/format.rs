@@ -12,7 +12,8 @@
 mod network;
 
 pub use network::{
-    Evidence, Followed, Layer, Network, ObservedFacts, Parts, QuantizationFacts, SpaceFacts, Trial, Usage, WeightFacts,
+    Attribution, Change, Evidence, Followed, Intervention, Layer, Network, ObservedFacts, Parts, QuantizationFacts,
+    SpaceFacts, Trial, Usage, WeightFacts,
 };
 
 use std::collections::BTreeMap;
@@ -44,6 +45,9 @@ pub struct Record {
     pub inputs: Inputs,
     pub network: Network,
     pub quantization: QuantizationFacts,
+    /// Absent where nothing was surely lost, or nothing was to be tried.
+    #[serde(default)]
+    pub attribution: Option<Attribution>,
     /// In manifest order.
     pub variants: Vec<VariantResult>,
     pub runtime: RuntimeFacts,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::{FloatReason, QParams};
 use crate::manifest::Step;
+use crate::stats::Estimate;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Network {
@@ -163,4 +164,58 @@ pub struct Evidence {
     pub cumulative_sqnr_db: Option<f64>,
     /// Calibration samples behind both.
     pub samples: usize,
+}
+
+/// Where the lost accuracy is: what the quantized network gains by one change at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attribution {
+    /// The variant that was changed.
+    pub variant: String,
+    /// Evaluation samples looked at, and those among them on which this variant leaves the baseline.
+    pub samples: usize,
+    pub disagreeing: usize,
+    /// In the order in which they were tried.
+    pub interventions: Vec<Intervention>,
+    /// Whether there was more to try than `record.interventions` allows.
+    pub exhausted: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Intervention {
+    pub change: Change,
+    /// The block or layer that was changed; absent where the change is of the whole network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Accuracy over all evaluation samples, a fraction, that the change brings.
+    pub gained: Estimate,
+}
+
+/// What is changed in a quantized network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The same integers, computed in float arithmetic.
+    FloatArithmetic,
+    /// Weights in float, activations rounded.
+    FloatWeights,
+    /// Activations in float, weights as integers.
+    FloatActivations,
+    /// Calibrated on evaluation samples.
+    Calibration,
+    /// A weight scale for each channel.
+    PerChannel,
+    /// With the step `equalize`.
+    Equalize,
+    /// With the percentile observer.
+    Percentile,
+    /// With the step `float-stem`.
+    FloatStem,
+    /// With the step `bound-weights`.
+    BoundWeights,
+    /// A block returned to float.
+    BlockInFloat,
+    /// A block in integers, all others in float.
+    BlockAlone,
+    /// A layer returned to float.
+    LayerInFloat,
 }

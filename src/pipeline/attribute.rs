@@ -1,0 +1,255 @@
+//! Where the lost accuracy is: the quantized network with one thing changed at a time, on the samples that tell
+//! it apart from the float one.
+
+mod log;
+mod sample;
+
+use log::Log;
+use sample::{Changes, Samples};
+
+use super::Surroundings;
+use super::benchmark::Benchmarked;
+use super::calibrate::judge;
+use super::evaluate::Answers;
+use super::event::Event;
+use super::usage::spread;
+use super::workbench::{Attempt, Workbench, open};
+use crate::backend::Request;
+use crate::base::digest::Digest;
+use crate::base::explain::Failure;
+use crate::base::interrupt;
+use crate::codec::torchscript;
+use crate::graph::quantization::{FloatReason, Placement, Quantization};
+use crate::graph::{Graph, NodeId, Op};
+use crate::manifest::{Step, Variant};
+use crate::quantize::Scheme;
+use crate::quantize::calibrate::with_integer_weights;
+use crate::quantize::observer::ObserverKind;
+use crate::record::format::{Attribution, Change, Intervention};
+
+/// A measured run whose loss was looked into.
+pub(super) struct Attributed {
+    pub benchmarked: Benchmarked,
+    /// Absent where nothing was surely lost, or nothing was to be tried.
+    pub attribution: Option<Attribution>,
+}
+
+pub(super) fn attribute(benchmarked: Benchmarked, around: &Surroundings<'_>) -> Result<Attributed, Failure> {
+    let attribution = attribution(&benchmarked, around)?;
+    Ok(Attributed { benchmarked, attribution })
+}
+
+fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<Option<Attribution>, Failure> {
+    let evaluated = &benchmarked.evaluated;
+    let calibrated = &evaluated.quantized.calibrated;
+    let prepared = &calibrated.prepared;
+    let manifest = &prepared.resolved.manifest;
+    let budget = if manifest.record.evidence { manifest.record.interventions } else { 0 };
+    let Some((place, judge)) = judge(prepared).filter(|_| budget > 0) else { return Ok(None) };
+    let (Answers::Given { predictions: float, .. }, Answers::Given { predictions: int8, .. }) =
+        (&evaluated.answers[manifest.baseline()], &evaluated.answers[place])
+    else {
+        return Ok(None);
+    };
+    let Some(samples) = Samples::choose(prepared, &float.predictions, &int8.predictions, around)? else {
+        return Ok(None);
+    };
+    let (Some(quantization), Some(artefact)) =
+        (&calibrated.attempt.quantization, &evaluated.quantized.artefacts[place])
+    else {
+        return Ok(None);
+    };
+    let about = format!("{} {} {budget}", artefact.sha256, samples.digest());
+    let home = around.results.join(&manifest.name);
+    let mut search = Search {
+        bench: Workbench::new(prepared, around, true),
+        attempt: &calibrated.attempt,
+        quantization,
+        judge,
+        samples,
+        log: Log::open(&home, &Digest::of(about.as_bytes()))?,
+        left: budget,
+        tried: Vec::new(),
+        around,
+    };
+    search.run(budget)?;
+    let Search { samples, log, tried, left, .. } = search;
+    log.done()?;
+    Ok(Some(Attribution {
+        variant: judge.name.clone(),
+        samples: samples.count(),
+        disagreeing: samples.disagreeing(),
+        interventions: tried,
+        exhausted: left == 0,
+    }))
+}
+
+struct Search<'a, 'b> {
+    bench: Workbench<'b>,
+    attempt: &'a Attempt,
+    quantization: &'a Quantization,
+    judge: &'a Variant,
+    samples: Samples,
+    log: Log,
+    left: usize,
+    tried: Vec<Intervention>,
+    around: &'a Surroundings<'a>,
+}
+
+impl Search<'_, '_> {
+    /// Parts of the quantization first, then other choices, then each block, then the layers of the worst ones.
+    fn run(&mut self, budget: usize) -> Result<(), Failure> {
+        for change in [Change::FloatArithmetic, Change::FloatWeights, Change::FloatActivations] {
+            self.part(change, budget)?;
+        }
+        self.other_choices(budget)?;
+        let graph = &self.attempt.graph;
+        let blocks = units(graph, self.quantization, block_of);
+        for (name, nodes) in &blocks {
+            self.placed(Change::BlockInFloat, name, nodes, budget)?;
+        }
+        for (name, nodes) in &blocks {
+            self.placed(Change::BlockAlone, name, nodes, budget)?;
+        }
+        let layers = units(graph, self.quantization, str::to_owned);
+        for worst in self.worst_blocks() {
+            for (name, nodes) in layers.iter().filter(|(name, _)| block_of(name) == worst) {
+                self.placed(Change::LayerInFloat, name, nodes, budget)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The network with a part of what quantization does to it.
+    fn part(&mut self, change: Change, budget: usize) -> Result<(), Failure> {
+        use torchscript::Variant::{Float, Rounded};
+        let (attempt, quantization) = (self.attempt, self.quantization);
+        self.once(change, None, budget, |search| {
+            let rounded = with_integer_weights(&attempt.graph, quantization);
+            let (graph, variant) = match change {
+                Change::FloatWeights => (&attempt.reference, Rounded(quantization)),
+                Change::FloatActivations => (&rounded, Float),
+                _ => (&rounded, Rounded(quantization)),
+            };
+            search.samples.changes(&mut *open(Request::REFERENCE, graph, variant)?)
+        })
+    }
+
+    /// The network quantized anew with one choice changed.
+    fn other_choices(&mut self, budget: usize) -> Result<(), Failure> {
+        let scheme = &self.attempt.scheme;
+        let with = |step: Step| (!scheme.has(step)).then(|| scheme.toggled(step));
+        let observer = |observer| (scheme.observer != observer).then(|| Scheme { observer, ..scheme.clone() });
+        let per_channel = crate::manifest::Granularity::PerChannel;
+        let choices = [
+            (Change::Calibration, Some(scheme.clone())),
+            (
+                Change::PerChannel,
+                (scheme.weights != per_channel).then(|| Scheme { weights: per_channel, ..scheme.clone() }),
+            ),
+            (Change::Equalize, with(Step::Equalize)),
+            (Change::Percentile, observer(ObserverKind::Percentile)),
+            (Change::FloatStem, with(Step::FloatStem)),
+            (Change::BoundWeights, with(Step::BoundWeights)),
+        ];
+        for (change, scheme) in choices {
+            let Some(scheme) = scheme else { continue };
+            self.once(change, None, budget, |search| {
+                let others = change == Change::Calibration;
+                let evaluation = &search.bench.prepared().inputs.data.evaluation;
+                search.bench.calibrate_on(others.then(|| spread(evaluation)));
+                let attempt = search.bench.carry_out(&scheme)?;
+                let Some(quantization) = &attempt.quantization else { return Ok(Changes::default()) };
+                search.int8(&attempt.graph, quantization)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The network with some nodes placed otherwise.
+    fn placed(&mut self, change: Change, name: &str, nodes: &[NodeId], budget: usize) -> Result<(), Failure> {
+        let (graph, quantization) = (&self.attempt.graph, self.quantization);
+        self.once(change, Some(name), budget, |search| {
+            let mut changed = quantization.clone();
+            for id in graph.ids().filter(|id| nodes.contains(id) != (change == Change::BlockAlone)) {
+                if changed.is_int8(id) {
+                    changed.placement[id.0] = Placement::Float(FloatReason::Recipe);
+                }
+            }
+            search.int8(graph, &changed)
+        })
+    }
+
+    fn int8(&mut self, graph: &Graph, quantization: &Quantization) -> Result<Changes, Failure> {
+        let mut session = open(Request::from(self.judge), graph, torchscript::Variant::Int8(quantization))?;
+        self.samples.changes(&mut *session)
+    }
+
+    /// Tries a change unless the budget is spent or the log knows what came of it.
+    fn once(
+        &mut self,
+        change: Change,
+        target: Option<&str>,
+        budget: usize,
+        try_it: impl FnOnce(&mut Self) -> Result<Changes, Failure>,
+    ) -> Result<(), Failure> {
+        interrupt::check()?;
+        if self.left == 0 {
+            return Ok(());
+        }
+        self.left -= 1;
+        let changes = match self.log.known(change, target) {
+            Some(known) => known,
+            None => {
+                let changes = try_it(self)?;
+                self.log.keep(change, target, &changes)?;
+                changes
+            }
+        };
+        let gained = self.samples.estimate(&changes);
+        self.tried.push(Intervention { change, target: target.map(str::to_owned), gained });
+        self.around.events.emit(&Event::Progress { done: budget - self.left, total: budget, unit: "interventions" });
+        Ok(())
+    }
+
+    /// The blocks whose return to float gives back the most.
+    fn worst_blocks(&self) -> Vec<String> {
+        const WORST: usize = 2;
+        let mut blocks: Vec<&Intervention> =
+            self.tried.iter().filter(|tried| tried.change == Change::BlockInFloat).collect();
+        blocks.sort_by(|a, b| b.gained.value.total_cmp(&a.gained.value));
+        blocks.into_iter().take(WORST).filter_map(|block| block.target.clone()).collect()
+    }
+}
+
+/// The nodes in integers by the name of what they belong to, in execution order. Operators without weights belong
+/// to the layer before them, where their name says nothing else.
+fn units(graph: &Graph, quantization: &Quantization, unit: fn(&str) -> String) -> Vec<(String, Vec<NodeId>)> {
+    let mut found: Vec<(String, Vec<NodeId>)> = Vec::new();
+    for (id, node) in graph.iter().filter(|(id, _)| quantization.is_int8(*id)) {
+        let name = unit(&node.name);
+        let owns_weights = matches!(node.op, Op::Conv { .. } | Op::Linear { .. });
+        let place = found.iter().position(|(known, _)| *known == name);
+        match place.or_else(|| found.len().checked_sub(1).filter(|_| !owns_weights)) {
+            Some(place) => found[place].1.push(id),
+            None => found.push((name, vec![id])),
+        }
+    }
+    found
+}
+
+/// `features.4` of `features.4.block.0.0`; a name of one part is its own block.
+fn block_of(name: &str) -> String {
+    name.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_the_first_two_parts_of_a_name() {
+        assert_eq!(block_of("features.4.block.0.0"), "features.4");
+        assert_eq!(block_of("fc"), "fc");
+    }
+}

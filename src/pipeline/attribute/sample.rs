@@ -1,0 +1,156 @@
+//! The evaluation samples that interventions are tried on, and what a change does to them.
+//!
+//! Samples on which the quantized network leaves the float one are few and tell the most, so they are looked at
+//! more closely than the rest: two strata, weighed by their sizes (W. G. Cochran, Sampling Techniques, chapter 5).
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::Session;
+use crate::base::digest::Digest;
+use crate::base::explain::Failure;
+use crate::dataset::Chosen;
+use crate::pipeline::evaluate::predict;
+use crate::pipeline::prepare::Prepared;
+use crate::pipeline::{Surroundings, stream};
+use crate::record::tables::Prediction;
+use crate::stats::Estimate;
+use crate::stats::paired::PairedCounts;
+use crate::tensor::Tensor;
+
+/// So many samples of each stratum at most.
+const MOST: usize = 128;
+
+/// Samples per forward pass.
+const BATCH: usize = 32;
+
+/// Two-sided 95 % of a normal distribution.
+const Z: f64 = 1.959_964;
+
+pub(super) struct Samples {
+    batches: Vec<Tensor>,
+    /// Of each sample, those that disagree first.
+    labels: Vec<usize>,
+    was_right: Vec<bool>,
+    /// Samples looked at and all there are, disagreeing and agreeing.
+    strata: [(usize, usize); 2],
+    digest: Digest,
+}
+
+/// What a change does, by stratum: samples that it rights and samples that it spoils.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Changes {
+    righted: [usize; 2],
+    spoilt: [usize; 2],
+}
+
+impl Samples {
+    /// `None` unless the quantized network has surely lost accuracy.
+    pub(super) fn choose(
+        prepared: &Prepared,
+        float: &[Prediction],
+        int8: &[Prediction],
+        around: &Surroundings<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        let all = &prepared.inputs.data.evaluation;
+        let right = |answer: &Prediction, at: usize| answer.class == all.entries[at].class;
+        let mut counts = PairedCounts::default();
+        (0..all.entries.len()).for_each(|at| counts.add(right(&float[at], at), right(&int8[at], at)));
+        if counts.difference().is_none_or(|difference| difference.high >= 0.0) {
+            return Ok(None);
+        }
+        let places = |agreeing: bool| -> Vec<usize> {
+            (0..all.entries.len()).filter(|&at| (float[at].class == int8[at].class) == agreeing).collect()
+        };
+        let strata = [places(false), places(true)];
+        let spread = |places: &Vec<usize>| -> Vec<usize> {
+            let count = places.len().min(MOST);
+            (0..count).map(|at| places[at * places.len() / count]).collect()
+        };
+        let looked: [Vec<usize>; 2] = [spread(&strata[0]), spread(&strata[1])];
+        let sizes = [0, 1].map(|stratum| (looked[stratum].len(), strata[stratum].len()));
+        let places = looked.concat();
+        let chosen = Chosen {
+            entries: places.iter().map(|&at| all.entries[at].clone()).collect(),
+            digests: places.iter().map(|&at| all.digests[at]).collect(),
+            shapes: places.iter().map(|&at| all.shapes[at]).collect(),
+        };
+        let mut batches = Vec::new();
+        stream::each_batch(prepared, &chosen, BATCH, around, |batch| {
+            batches.push(batch.clone());
+            Ok(())
+        })?;
+        Ok(Some(Self {
+            batches,
+            labels: chosen.entries.iter().map(|entry| entry.class).collect(),
+            was_right: places.iter().map(|&at| right(&int8[at], at)).collect(),
+            strata: sizes,
+            digest: chosen.digest(),
+        }))
+    }
+
+    pub(super) const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.strata[0].0 + self.strata[1].0
+    }
+
+    pub(super) const fn disagreeing(&self) -> usize {
+        self.strata[0].0
+    }
+
+    /// Runs a changed network over the samples.
+    pub(super) fn changes(&self, session: &mut dyn Session) -> Result<Changes, Failure> {
+        let mut changes = Changes::default();
+        let mut at = 0;
+        for batch in &self.batches {
+            let outputs = session.run(batch)?;
+            for logits in outputs.first().into_iter().flat_map(Tensor::f32_rows) {
+                let stratum = usize::from(at >= self.strata[0].0);
+                let is_right = predict(logits).class == self.labels[at];
+                changes.righted[stratum] += usize::from(is_right && !self.was_right[at]);
+                changes.spoilt[stratum] += usize::from(!is_right && self.was_right[at]);
+                at += 1;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Accuracy gained over all evaluation samples, a fraction, with its 95 % interval.
+    pub(super) fn estimate(&self, changes: &Changes) -> Estimate {
+        let all = (self.strata[0].1 + self.strata[1].1) as f64;
+        let (mut value, mut variance) = (0.0, 0.0);
+        for (stratum, &(looked, size)) in self.strata.iter().enumerate().filter(|(_, strata)| strata.0 > 0) {
+            let (n, weight) = (looked as f64, size as f64 / all);
+            let (righted, spoilt) = (changes.righted[stratum] as f64, changes.spoilt[stratum] as f64);
+            let mean = (righted - spoilt) / n;
+            let spread = (righted + spoilt) / n - mean * mean;
+            value += weight * mean;
+            // A stratum that was looked at whole has no error of sampling.
+            variance += weight * weight * spread / n * (1.0 - n / size as f64);
+        }
+        let reach = Z * variance.sqrt();
+        Estimate { value, low: value - reach, high: value + reach, n: self.count() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(strata: [(usize, usize); 2]) -> Samples {
+        let digest = Digest::of(b"");
+        Samples { batches: Vec::new(), labels: Vec::new(), was_right: Vec::new(), strata, digest }
+    }
+
+    #[test]
+    fn strata_count_by_their_sizes() {
+        // 100 of 1 000 samples disagree and all were looked at: righting 40 of them is 4 points, for sure.
+        let gained = samples([(100, 100), (50, 900)]).estimate(&Changes { righted: [40, 0], spoilt: [0, 0] });
+        assert!((gained.value - 0.04).abs() < 1e-12 && gained.low == gained.high, "{gained:?}");
+        // One of 50 agreeing samples stands for 18 of 900.
+        let spoilt = samples([(100, 100), (50, 900)]).estimate(&Changes { righted: [40, 0], spoilt: [0, 1] });
+        assert!((spoilt.value - 0.022).abs() < 1e-12 && spoilt.low < 0.0 + 0.022 && spoilt.high > 0.022, "{spoilt:?}");
+    }
+}
