@@ -43,7 +43,7 @@ pub(super) fn check(record: &Record) -> Finding {
         let evidence = format!("hardly any samples of {}", some(&sparse));
         case.against(Verdict::Fail, evidence, "set `calibration.strategy = \"stratified\"`");
     }
-    case.weigh(record, Change::Calibration);
+    case.explain(record, &[Change::Calibration]);
     match record.inputs.shared_samples {
         0 => case.note("no evaluation sample has the content of a calibration sample".into()),
         n => case.against(

@@ -41,6 +41,6 @@ pub(super) fn check(record: &Record) -> Finding {
     // Unequal channels are a fault where accuracy was lost; elsewhere they are worth knowing.
     let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
     case.against(verdict, evidence, "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`");
-    case.weigh(record, Change::Equalize);
+    case.weigh(record, &[Change::Equalize]);
     case.close()
 }

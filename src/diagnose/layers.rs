@@ -5,6 +5,7 @@ use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
 use crate::record::format::{Change, Intervention};
+use crate::stats::Estimate;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("layers", "Which layers carry the loss?");
@@ -14,20 +15,24 @@ pub(super) fn check(record: &Record) -> Finding {
     };
     let best = |change: Change| {
         let tried = attribution.interventions.iter().filter(|tried| tried.change == change);
-        tried.max_by(|a, b| a.gained.value.total_cmp(&b.gained.value))
+        tried.max_by(|a, b| a.agreement.value.total_cmp(&b.agreement.value))
     };
     let told = |tried: &Intervention| {
-        let [value, low, high] =
-            [tried.gained.value, tried.gained.low, tried.gained.high].map(|x| units::signed(x * 100.0, 2));
-        format!("`{}` in float brings {value} points ({low} to {high})", tried.target.as_deref().unwrap_or("?"))
+        let told = |estimate: &Estimate| {
+            let [value, low, high] = [estimate.value, estimate.low, estimate.high].map(|x| units::signed(x * 100.0, 2));
+            format!("{value} points ({low} to {high})")
+        };
+        let name = tried.target.as_deref().unwrap_or("?");
+        let (agreement, accuracy) = (told(&tried.agreement), told(&tried.gained));
+        format!("`{name}` in float brings {agreement} of agreement with the float network, {accuracy} of accuracy")
     };
     if let Some(alone) = best(Change::FloatActivations) {
         let value = units::signed(alone.gained.value * 100.0, 2);
         case.note(format!("activations in float bring {value} points, on {} samples", attribution.samples));
     }
-    let sure = |tried: &&Intervention| tried.gained.low > 0.0;
+    let sure = |tried: &&Intervention| tried.agreement.low > 0.0;
     match (best(Change::BlockInFloat).filter(sure), best(Change::LayerInFloat).filter(sure)) {
-        (None, None) => case.note("no block in float brings any accuracy back by itself".into()),
+        (None, None) => case.note("no block in float brings the network closer to the float one by itself".into()),
         (block, layer) => {
             block.into_iter().for_each(|block| case.note(told(block)));
             if let Some(layer) = layer.or(block) {

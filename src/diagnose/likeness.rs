@@ -33,7 +33,7 @@ pub(super) fn check(record: &Record) -> Finding {
     if !used.is_empty() {
         ranges(&mut case, record, &used);
     }
-    case.weigh(record, Change::Calibration);
+    case.weigh(record, &[Change::Calibration]);
     case.close()
 }
 

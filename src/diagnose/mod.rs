@@ -99,18 +99,26 @@ impl Case {
         self.finding.remedy.push_str(remedy);
     }
 
-    /// Weighs what was found by what a change that undoes it gave back. What was tried and gave back next to
-    /// nothing of the loss is not its cause.
-    fn weigh(&mut self, record: &Record, change: Change) {
-        let Some((gained, loss)) = gained(record, change).filter(|_| !self.finding.is_clean()) else { return };
+    /// Weighs what was found by what the best of the changes that undo it gave back. What was tried and gave back
+    /// next to nothing of the loss is not its cause, and there is nothing to do about it.
+    fn weigh(&mut self, record: &Record, changes: &[Change]) {
+        if self.explain(record, changes).is_some_and(|share| share < NEXT_TO_NOTHING) {
+            self.finding.verdict = Verdict::Pass;
+            self.finding.remedy.clear();
+        }
+    }
+
+    /// Notes what the best of the changes that undo it gave back; returns the share of the loss.
+    fn explain(&mut self, record: &Record, changes: &[Change]) -> Option<f64> {
+        let tried = changes.iter().filter_map(|change| gained(record, *change));
+        let best = tried.max_by(|a, b| a.0.value.total_cmp(&b.0.value));
+        let (gained, loss) = best.filter(|_| !self.finding.is_clean())?;
         let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, 2));
         self.note(format!("tried: undoing it brings {value} points ({low} to {high}) on {} samples", gained.n));
         if gained.low > 0.0 {
             self.finding.explains = Some(gained.value * 100.0);
         }
-        if self.finding.verdict == Verdict::Fail && gained.value < NEXT_TO_NOTHING * loss {
-            self.finding.verdict = Verdict::Pass;
-        }
+        Some(gained.value / loss)
     }
 
     fn close(self) -> Finding {
@@ -121,13 +129,11 @@ impl Case {
 /// A share of the loss that is no cause of it.
 const NEXT_TO_NOTHING: f64 = 0.1;
 
-/// What a change of the whole network brought, and what was lost.
+/// What a change of the whole network brought, and what there is to gain.
 fn gained(record: &Record, change: Change) -> Option<(Estimate, f64)> {
     let attribution = record.attribution.as_ref()?;
-    let tried = attribution.interventions.iter().find(|tried| tried.change == change && tried.target.is_none())?;
-    let variant = record.variants.iter().find(|variant| variant.name == attribution.variant)?;
-    let lost = -variant.measured()?.against_baseline.as_ref()?.difference.value;
-    Some((tried.gained, lost))
+    let of = |change| attribution.interventions.iter().find(|tried| tried.change == change && tried.target.is_none());
+    Some((of(change)?.gained, of(Change::Float)?.gained.value))
 }
 
 /// A loss of accuracy, a fraction, that asks for a cause.

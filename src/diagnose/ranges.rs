@@ -35,6 +35,6 @@ pub(super) fn check(record: &Record) -> Finding {
         let remedy = "set `quantize.recipe = \"percentile\"`, or leave the outlying samples out of calibration";
         case.against(verdict, evidence, remedy);
     }
-    case.weigh(record, Change::Percentile);
+    case.weigh(record, &[Change::Percentile, Change::Calibration]);
     case.close()
 }

@@ -31,6 +31,6 @@ pub(super) fn check(record: &Record) -> Finding {
         "add \"bound-weights\" to `quantize.steps`, or choose another `engine`"
     };
     case.against(verdict, format!("products leave 16 bits: {evidence}"), remedy);
-    case.weigh(record, Change::FloatArithmetic);
+    case.weigh(record, &[Change::FloatArithmetic]);
     case.close()
 }

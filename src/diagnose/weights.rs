@@ -35,7 +35,7 @@ pub(super) fn check(record: &Record) -> Finding {
         let scales = if per_tensor { "with one scale for all channels, " } else { "" };
         let evidence = format!("{scales}{} layers keep less than {COARSE} dB: {}", coarse.len(), some(&coarse));
         case.against(verdict, evidence, remedy);
-        case.weigh(record, if per_tensor { Change::PerChannel } else { Change::FloatWeights });
+        case.weigh(record, &[if per_tensor { Change::PerChannel } else { Change::FloatWeights }]);
     }
     let overflowing: Vec<String> = weighted()
         .filter(|(_, weight)| weight.bias_log2.is_some_and(|log2| log2 >= ACCUMULATOR_BITS))

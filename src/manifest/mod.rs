@@ -342,7 +342,7 @@ pub struct RecordOptions {
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub evidence: bool,
     /// Where INT8 surely lost accuracy, so many changes are tried on it, one at a time, to find out where; 60
-    /// unless said otherwise, and 0 tries none. Each costs a pass over 256 samples at most.
+    /// unless said otherwise, and 0 tries none. Each costs a pass over 512 samples at most.
     #[serde(default = "interventions", skip_serializing_if = "are_interventions")]
     #[schemars(range(min = 0, max = 10_000))]
     pub interventions: usize,

@@ -61,8 +61,10 @@ fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<O
     };
     let about = format!("{} {} {budget}", artefact.sha256, samples.digest());
     let home = around.results.join(&manifest.name);
+    let mut bench = Workbench::new(prepared, around, true);
+    bench.remember(&calibrated.attempt);
     let mut search = Search {
-        bench: Workbench::new(prepared, around, true),
+        bench,
         attempt: &calibrated.attempt,
         quantization,
         judge,
@@ -99,7 +101,7 @@ struct Search<'a, 'b> {
 impl Search<'_, '_> {
     /// Parts of the quantization first, then other choices, then each block, then the layers of the worst ones.
     fn run(&mut self, budget: usize) -> Result<(), Failure> {
-        for change in [Change::FloatArithmetic, Change::FloatWeights, Change::FloatActivations] {
+        for change in [Change::Float, Change::FloatArithmetic, Change::FloatWeights, Change::FloatActivations] {
             self.part(change, budget)?;
         }
         self.other_choices(budget)?;
@@ -127,6 +129,7 @@ impl Search<'_, '_> {
         self.once(change, None, budget, |search| {
             let rounded = with_integer_weights(&attempt.graph, quantization);
             let (graph, variant) = match change {
+                Change::Float => (&attempt.reference, Float),
                 Change::FloatWeights => (&attempt.reference, Rounded(quantization)),
                 Change::FloatActivations => (&rounded, Float),
                 _ => (&rounded, Rounded(quantization)),
@@ -142,7 +145,6 @@ impl Search<'_, '_> {
         let observer = |observer| (scheme.observer != observer).then(|| Scheme { observer, ..scheme.clone() });
         let per_channel = crate::manifest::Granularity::PerChannel;
         let choices = [
-            (Change::Calibration, Some(scheme.clone())),
             (
                 Change::PerChannel,
                 (scheme.weights != per_channel).then(|| Scheme { weights: per_channel, ..scheme.clone() }),
@@ -151,6 +153,8 @@ impl Search<'_, '_> {
             (Change::Percentile, observer(ObserverKind::Percentile)),
             (Change::FloatStem, with(Step::FloatStem)),
             (Change::BoundWeights, with(Step::BoundWeights)),
+            // Last: what was observed on the manifest's samples is forgotten for it.
+            (Change::Calibration, Some(scheme.clone())),
         ];
         for (change, scheme) in choices {
             let Some(scheme) = scheme else { continue };
@@ -198,26 +202,25 @@ impl Search<'_, '_> {
             return Ok(());
         }
         self.left -= 1;
-        let changes = match self.log.known(change, target) {
-            Some(known) => known,
-            None => {
-                let changes = try_it(self)?;
-                self.log.keep(change, target, &changes)?;
-                changes
-            }
+        let changes = if let Some(known) = self.log.known(change, target) {
+            known
+        } else {
+            let changes = try_it(self)?;
+            self.log.keep(change, target, &changes)?;
+            changes
         };
-        let gained = self.samples.estimate(&changes);
-        self.tried.push(Intervention { change, target: target.map(str::to_owned), gained });
+        let (gained, agreement) = (self.samples.accuracy(&changes), self.samples.agreement(&changes));
+        self.tried.push(Intervention { change, target: target.map(str::to_owned), gained, agreement });
         self.around.events.emit(&Event::Progress { done: budget - self.left, total: budget, unit: "interventions" });
         Ok(())
     }
 
-    /// The blocks whose return to float gives back the most.
+    /// The blocks whose return to float brings the network closest to the float one.
     fn worst_blocks(&self) -> Vec<String> {
         const WORST: usize = 2;
         let mut blocks: Vec<&Intervention> =
             self.tried.iter().filter(|tried| tried.change == Change::BlockInFloat).collect();
-        blocks.sort_by(|a, b| b.gained.value.total_cmp(&a.gained.value));
+        blocks.sort_by(|a, b| b.agreement.value.total_cmp(&a.agreement.value));
         blocks.into_iter().take(WORST).filter_map(|block| block.target.clone()).collect()
     }
 }

@@ -14,6 +14,7 @@ use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId};
 use crate::manifest::{Step, Variant};
 use crate::quantize::calibrate::{self as parameters, ChannelReach};
+use crate::quantize::plan::ObserverSlot;
 use crate::quantize::{Calibration, Calibrator, Plan, Scheme, bias, equalize};
 use crate::record::format::{Evidence, Followed, Parts, SpaceFacts};
 use crate::tensor::Tensor;
@@ -51,13 +52,25 @@ pub(super) struct Workbench<'a> {
     first: Option<Vec<Tensor>>,
     /// Logits of the float network, once known.
     float_logits: Option<Vec<Tensor>>,
+    /// What was observed already: of the evened-out graph or of the model's, by which observers.
+    observed: Vec<(bool, Vec<ObserverSlot>, Calibration)>,
     /// By node of the model's graph, once known.
     reach: Option<BTreeMap<NodeId, ChannelReach>>,
 }
 
 impl<'a> Workbench<'a> {
     pub(super) fn new(prepared: &'a Prepared, around: &'a Surroundings<'a>, keeps: bool) -> Self {
-        Self { prepared, around, others: None, keeps, kept: None, first: None, float_logits: None, reach: None }
+        Self {
+            prepared,
+            around,
+            others: None,
+            keeps,
+            kept: None,
+            first: None,
+            float_logits: None,
+            observed: Vec::new(),
+            reach: None,
+        }
     }
 
     pub(super) const fn prepared(&self) -> &'a Prepared {
@@ -68,6 +81,7 @@ impl<'a> Workbench<'a> {
     pub(super) fn calibrate_on(&mut self, others: Option<Chosen>) {
         if self.others.is_some() || others.is_some() {
             (self.kept, self.first, self.float_logits, self.reach) = (None, None, None, None);
+            self.observed.clear();
             self.others = others;
         }
     }
@@ -93,7 +107,7 @@ impl<'a> Workbench<'a> {
             (self.graph().clone(), Vec::new())
         };
         let plan = Plan::new(&graph, scheme, &self.prepared.inputs.rules);
-        let calibration = self.observe(&graph, &plan)?;
+        let calibration = self.observe(&graph, scheme.has(Step::Equalize), &plan)?;
         let quantization = Some(integers(&graph, &plan, scheme, &calibration)?);
         let (reference, scheme) = (graph.clone(), scheme.clone());
         let bias_correction = scheme.has(Step::BiasCorrection);
@@ -104,7 +118,18 @@ impl<'a> Workbench<'a> {
         Ok(attempt)
     }
 
-    fn observe(&mut self, graph: &Graph, plan: &Plan) -> Result<Calibration, Failure> {
+    /// What an attempt has observed need not be observed again.
+    pub(super) fn remember(&mut self, attempt: &Attempt) {
+        let Attempt { scheme, plan, calibration, .. } = attempt;
+        self.observed.push((scheme.has(Step::Equalize), plan.observers.clone(), calibration.clone()));
+    }
+
+    fn observe(&mut self, graph: &Graph, even: bool, plan: &Plan) -> Result<Calibration, Failure> {
+        let same =
+            |(known, observers, _): &&(bool, Vec<ObserverSlot>, _)| *known == even && *observers == plan.observers;
+        if let Some((.., calibration)) = self.observed.iter().find(same) {
+            return Ok(calibration.clone());
+        }
         let mut calibrator = Calibrator::new(plan);
         let taps = plan.taps();
         if !taps.is_empty() {
@@ -114,7 +139,9 @@ impl<'a> Workbench<'a> {
                 Ok(())
             })?;
         }
-        Ok(calibrator.finish())
+        let calibration = calibrator.finish();
+        self.observed.push((even, plan.observers.clone(), calibration.clone()));
+        Ok(calibration)
     }
 
     fn channel_reach(&mut self) -> Result<&BTreeMap<NodeId, ChannelReach>, Failure> {

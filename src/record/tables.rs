@@ -127,7 +127,7 @@ pub fn scales<'a>(layers: impl IntoIterator<Item = (&'a str, &'a [f64])>) -> Vec
 /// `layers.csv`: every node of the quantized network.
 #[must_use]
 pub fn layers(record: &Record) -> Vec<u8> {
-    const HEADER: [&str; 15] = [
+    const HEADER: [&str; 19] = [
         "layer",
         "operator",
         "quantized",
@@ -143,6 +143,10 @@ pub fn layers(record: &Record) -> Vec<u8> {
         "weight_sqnr_db",
         "local_sqnr_db",
         "cumulative_sqnr_db",
+        "clipped",
+        "levels",
+        "clipped_in_evaluation",
+        "levels_in_evaluation",
     ];
     let rows = record.network.layers.iter().map(|layer| {
         let seen = layer.observed.as_ref();
@@ -150,6 +154,7 @@ pub fn layers(record: &Record) -> Vec<u8> {
             |pick: fn(&super::format::ObservedFacts) -> f32| seen.map(|o| format!("{}", pick(o))).unwrap_or_default();
         let weight = layer.weight.as_ref();
         let evidence = layer.evidence.as_ref();
+        let used = |cell: fn(&super::format::Usage) -> String| layer.usage.as_ref().map(cell).unwrap_or_default();
         [
             layer.name.clone(),
             layer.operator.clone(),
@@ -166,6 +171,10 @@ pub fn layers(record: &Record) -> Vec<u8> {
             weight.and_then(|w| w.sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
             evidence.and_then(|e| e.local_sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
             evidence.and_then(|e| e.cumulative_sqnr_db).map(|db| format!("{db:.2}")).unwrap_or_default(),
+            used(|usage| format!("{:.6}", usage.clipped)),
+            used(|usage| usage.levels.to_string()),
+            used(|usage| format!("{:.6}", usage.clipped_in_evaluation)),
+            used(|usage| usage.levels_in_evaluation.to_string()),
         ]
     });
     table(&HEADER, rows)

@@ -1,5 +1,6 @@
 //! What a page needs, as text: every value formatted, every absence given its reason.
 
+mod attribution;
 mod layers;
 pub(super) mod text;
 
@@ -12,6 +13,7 @@ use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Measured, Outcome, VariantResult};
+use attribution::AttributionView;
 use layers::{LayerSummary, TrialRow};
 use text::interval;
 
@@ -37,6 +39,8 @@ pub(super) struct View<'a> {
     inputs: Inputs,
     layers: LayerSummary,
     host: HostView,
+    /// Absent where nothing was tried.
+    attribution: Option<AttributionView>,
     conclusions: Vec<String>,
 }
 
@@ -166,6 +170,7 @@ impl<'a> View<'a> {
             inputs: Inputs::of(record),
             layers: LayerSummary::of(record),
             host: HostView::of(record),
+            attribution: AttributionView::of(record),
             conclusions: text::conclusions(record),
         }
     }

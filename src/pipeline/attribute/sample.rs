@@ -17,8 +17,8 @@ use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 use crate::tensor::Tensor;
 
-/// So many samples of each stratum at most.
-const MOST: usize = 128;
+/// So many samples of each stratum at most. Few that agree will change, and each stands for many.
+const MOST: [usize; 2] = [128, 384];
 
 /// Samples per forward pass.
 const BATCH: usize = 32;
@@ -31,16 +31,32 @@ pub(super) struct Samples {
     /// Of each sample, those that disagree first.
     labels: Vec<usize>,
     was_right: Vec<bool>,
+    /// The float network's answers.
+    float: Vec<usize>,
     /// Samples looked at and all there are, disagreeing and agreeing.
     strata: [(usize, usize); 2],
     digest: Digest,
 }
 
-/// What a change does, by stratum: samples that it rights and samples that it spoils.
+/// What a change does, samples by stratum.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Changes {
-    righted: [usize; 2],
-    spoilt: [usize; 2],
+    right: Moved,
+    agreeing: Moved,
+}
+
+/// Samples of which something becomes true, and of which it is true no longer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Moved {
+    gained: [usize; 2],
+    lost: [usize; 2],
+}
+
+impl Moved {
+    fn add(&mut self, stratum: usize, was: bool, is: bool) {
+        self.gained[stratum] += usize::from(is && !was);
+        self.lost[stratum] += usize::from(was && !is);
+    }
 }
 
 impl Samples {
@@ -62,11 +78,12 @@ impl Samples {
             (0..all.entries.len()).filter(|&at| (float[at].class == int8[at].class) == agreeing).collect()
         };
         let strata = [places(false), places(true)];
-        let spread = |places: &Vec<usize>| -> Vec<usize> {
-            let count = places.len().min(MOST);
+        let spread = |stratum: usize| -> Vec<usize> {
+            let places = &strata[stratum];
+            let count = places.len().min(MOST[stratum]);
             (0..count).map(|at| places[at * places.len() / count]).collect()
         };
-        let looked: [Vec<usize>; 2] = [spread(&strata[0]), spread(&strata[1])];
+        let looked = [spread(0), spread(1)];
         let sizes = [0, 1].map(|stratum| (looked[stratum].len(), strata[stratum].len()));
         let places = looked.concat();
         let chosen = Chosen {
@@ -83,6 +100,7 @@ impl Samples {
             batches,
             labels: chosen.entries.iter().map(|entry| entry.class).collect(),
             was_right: places.iter().map(|&at| right(&int8[at], at)).collect(),
+            float: places.iter().map(|&at| float[at].class).collect(),
             strata: sizes,
             digest: chosen.digest(),
         }))
@@ -108,9 +126,9 @@ impl Samples {
             let outputs = session.run(batch)?;
             for logits in outputs.first().into_iter().flat_map(Tensor::f32_rows) {
                 let stratum = usize::from(at >= self.strata[0].0);
-                let is_right = predict(logits).class == self.labels[at];
-                changes.righted[stratum] += usize::from(is_right && !self.was_right[at]);
-                changes.spoilt[stratum] += usize::from(!is_right && self.was_right[at]);
+                let class = predict(logits).class;
+                changes.right.add(stratum, self.was_right[at], class == self.labels[at]);
+                changes.agreeing.add(stratum, stratum == 1, class == self.float[at]);
                 at += 1;
             }
         }
@@ -118,17 +136,27 @@ impl Samples {
     }
 
     /// Accuracy gained over all evaluation samples, a fraction, with its 95 % interval.
-    pub(super) fn estimate(&self, changes: &Changes) -> Estimate {
+    pub(super) fn accuracy(&self, changes: &Changes) -> Estimate {
+        self.estimate(&changes.right)
+    }
+
+    /// The same of agreement with the float network.
+    pub(super) fn agreement(&self, changes: &Changes) -> Estimate {
+        self.estimate(&changes.agreeing)
+    }
+
+    fn estimate(&self, moved: &Moved) -> Estimate {
         let all = (self.strata[0].1 + self.strata[1].1) as f64;
         let (mut value, mut variance) = (0.0, 0.0);
         for (stratum, &(looked, size)) in self.strata.iter().enumerate().filter(|(_, strata)| strata.0 > 0) {
             let (n, weight) = (looked as f64, size as f64 / all);
-            let (righted, spoilt) = (changes.righted[stratum] as f64, changes.spoilt[stratum] as f64);
-            let mean = (righted - spoilt) / n;
-            let spread = (righted + spoilt) / n - mean * mean;
+            let (gained, lost) = (moved.gained[stratum] as f64, moved.lost[stratum] as f64);
+            let mean = (gained - lost) / n;
+            // Half a change more than was seen: none among few is no proof of none.
+            let spread = (gained + lost + 0.5) / (n + 1.0) - mean * mean;
             value += weight * mean;
             // A stratum that was looked at whole has no error of sampling.
-            variance += weight * weight * spread / n * (1.0 - n / size as f64);
+            variance += weight * weight * spread.max(0.0) / n * (1.0 - n / size as f64);
         }
         let reach = Z * variance.sqrt();
         Estimate { value, low: value - reach, high: value + reach, n: self.count() }
@@ -141,16 +169,19 @@ mod tests {
 
     fn samples(strata: [(usize, usize); 2]) -> Samples {
         let digest = Digest::of(b"");
-        Samples { batches: Vec::new(), labels: Vec::new(), was_right: Vec::new(), strata, digest }
+        Samples { batches: Vec::new(), labels: Vec::new(), was_right: Vec::new(), float: Vec::new(), strata, digest }
     }
 
     #[test]
     fn strata_count_by_their_sizes() {
         // 100 of 1 000 samples disagree and all were looked at: righting 40 of them is 4 points, for sure.
-        let gained = samples([(100, 100), (50, 900)]).estimate(&Changes { righted: [40, 0], spoilt: [0, 0] });
-        assert!((gained.value - 0.04).abs() < 1e-12 && gained.low == gained.high, "{gained:?}");
+        let sure = samples([(100, 100), (900, 900)]).estimate(&Moved { gained: [40, 0], lost: [0, 0] });
+        assert!((sure.value - 0.04).abs() < 1e-12 && sure.low == sure.high, "{sure:?}");
+        // Of the others a few were looked at, and none changed: that is less sure.
+        let gained = samples([(100, 100), (50, 900)]).estimate(&Moved { gained: [40, 0], lost: [0, 0] });
+        assert!((gained.value - 0.04).abs() < 1e-12 && gained.low < 0.03, "{gained:?}");
         // One of 50 agreeing samples stands for 18 of 900.
-        let spoilt = samples([(100, 100), (50, 900)]).estimate(&Changes { righted: [40, 0], spoilt: [0, 1] });
+        let spoilt = samples([(100, 100), (50, 900)]).estimate(&Moved { gained: [40, 0], lost: [0, 1] });
         assert!((spoilt.value - 0.022).abs() < 1e-12 && spoilt.low < 0.0 + 0.022 && spoilt.high > 0.022, "{spoilt:?}");
     }
 }

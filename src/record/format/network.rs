@@ -188,12 +188,16 @@ pub struct Intervention {
     pub target: Option<String>,
     /// Accuracy over all evaluation samples, a fraction, that the change brings.
     pub gained: Estimate,
+    /// The same of agreement with the float network, which tells more where little was lost.
+    pub agreement: Estimate,
 }
 
 /// What is changed in a quantized network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
+    /// All in float: what there is to gain.
+    Float,
     /// The same integers, computed in float arithmetic.
     FloatArithmetic,
     /// Weights in float, activations rounded.
