@@ -56,6 +56,22 @@ impl Finding {
     }
 }
 
+/// Failures first, then doubts, then warnings; what explains the most of the loss before the rest, which stay in the
+/// order of the checks.
+#[must_use]
+pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
+    let rank = |finding: &&Finding| match finding.verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Pass if !finding.is_clean() => 2,
+        Verdict::Pass => 3,
+    };
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    let explained = |finding: &Finding| finding.explains.unwrap_or(0.0);
+    sorted.sort_by(|a, b| rank(a).cmp(&rank(b)).then(explained(b).total_cmp(&explained(a))));
+    sorted
+}
+
 #[cfg(test)]
 mod tests {
     use super::Verdict::{Fail, Inconclusive, Pass};

@@ -38,7 +38,7 @@ pub(super) fn check(record: &Record) -> Finding {
 
 /// Why so few answers are right, as far as the numbers say.
 fn low(case: &mut Case, record: &Record, measured: &Measured) {
-    let odd = record.inputs.evaluation.values.as_ref().filter(|values| is_odd(values));
+    let odd = record.inputs.evaluation.numbers.as_ref().filter(|values| is_odd(values));
     let remedy = "check `dataset.preprocess` (`mean`, `std`, `resize`) against the model's training, and the model";
     let numbers = odd.map(|ValueFacts { mean, std }| {
         format!("the network is given numbers of mean {} and spread {}, where 0 and 1 are usual", list(mean), list(std))

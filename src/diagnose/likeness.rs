@@ -22,7 +22,7 @@ const MANY: f64 = 0.2;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("likeness", "Does the calibration data look like the evaluation data?");
-    let (own, other) = (&record.inputs.calibration.values, &record.inputs.evaluation.values);
+    let (own, other) = (&record.inputs.calibration.numbers, &record.inputs.evaluation.numbers);
     if let (Some(own), Some(other)) = (own, other) {
         numbers(&mut case, record, own, other);
     } else {

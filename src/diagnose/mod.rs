@@ -48,22 +48,6 @@ pub fn findings(record: &Record) -> Vec<Finding> {
     CHECKS.iter().map(|check| check(record)).collect()
 }
 
-/// Failures first, then doubts, then warnings; what explains the most of the loss before the rest, which stay in the
-/// order of the checks.
-#[must_use]
-pub fn ranked(findings: &[Finding]) -> Vec<&Finding> {
-    let rank = |finding: &&Finding| match finding.verdict {
-        Verdict::Fail => 0,
-        Verdict::Inconclusive => 1,
-        Verdict::Pass if !finding.is_clean() => 2,
-        Verdict::Pass => 3,
-    };
-    let mut sorted: Vec<&Finding> = findings.iter().collect();
-    let explained = |finding: &Finding| finding.explains.unwrap_or(0.0);
-    sorted.sort_by(|a, b| rank(a).cmp(&rank(b)).then(explained(b).total_cmp(&explained(a))));
-    sorted
-}
-
 /// A finding under construction: evidence accumulates, and the worst observation decides.
 struct Case {
     finding: Finding,

@@ -92,11 +92,11 @@ fn shown_path(path: &Path) -> String {
 fn inputs(calibrated: &Calibrated) -> Inputs {
     let Calibrated { prepared, looks, .. } = calibrated;
     let classes = prepared.inputs.data.source.classes();
-    let subset = |chosen: &Chosen, sha256: Digest, values: Option<ValueFacts>| SubsetFacts {
+    let subset = |chosen: &Chosen, sha256: Digest, numbers: Option<ValueFacts>| SubsetFacts {
         samples: chosen.entries.len(),
         sha256,
         per_class: chosen.per_class(classes.len()),
-        values,
+        numbers,
     };
     let DataInputs { calibration, evaluation, .. } = &prepared.inputs.data;
     let batch_size = prepared.resolved.manifest.calibration.batch_size;

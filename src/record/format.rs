@@ -142,7 +142,7 @@ pub struct SubsetFacts {
     pub per_class: Vec<usize>,
     /// Absent where evidence is not gathered.
     #[serde(default)]
-    pub values: Option<ValueFacts>,
+    pub numbers: Option<ValueFacts>,
 }
 
 /// Preprocessed samples as numbers, by channel of the network's input.

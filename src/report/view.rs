@@ -6,9 +6,8 @@ pub(super) mod text;
 
 use serde::Serialize;
 
-use crate::base::finding::Finding;
+use crate::base::finding::{self, Finding};
 use crate::base::units;
-use crate::diagnose;
 use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
@@ -165,7 +164,7 @@ impl<'a> View<'a> {
             matrices: matrices(record),
             latency: record.variants.iter().flat_map(|variant| latency_rows(record, variant)).collect(),
             findings: record.findings.iter().map(FindingRow::of).collect(),
-            ranked: diagnose::ranked(&record.findings).into_iter().map(FindingRow::of).collect(),
+            ranked: finding::ranked(&record.findings).into_iter().map(FindingRow::of).collect(),
             trials: record.quantization.trials.iter().map(TrialRow::of).collect(),
             inputs: Inputs::of(record),
             layers: LayerSummary::of(record),

@@ -7,9 +7,8 @@ use std::path::Path;
 use rayon::prelude::*;
 use requant::base::digest::Digest;
 use requant::base::files;
-use requant::base::finding::{Finding, Verdict};
+use requant::base::finding::{Finding, Verdict, ranked};
 use requant::codec::onnx;
-use requant::diagnose;
 use requant::graph::Op;
 use requant::record::{Record, store};
 
@@ -294,7 +293,7 @@ fn record(plant: Plant) -> Record {
 
 /// What the reader is shown first. Whether the machine was quiet enough to time on is another matter.
 fn first(record: &Record) -> Option<&Finding> {
-    diagnose::ranked(&record.findings).into_iter().find(|finding| finding.code != "measurement" && !finding.is_clean())
+    ranked(&record.findings).into_iter().find(|finding| finding.code != "measurement" && !finding.is_clean())
 }
 
 #[test]
@@ -307,7 +306,7 @@ fn the_first_finding_names_the_planted_cause() {
         let code = found.map_or("nothing", |finding| &finding.code);
         named += usize::from(code == *cause);
         let verdict = found.map_or("", |finding| finding.verdict.word());
-        let others: Vec<&str> = diagnose::ranked(&record.findings)
+        let others: Vec<&str> = ranked(&record.findings)
             .into_iter()
             .filter(|other| !other.is_clean() && other.code != "measurement" && other.code != code)
             .map(|other| other.code.as_str())
