@@ -46,7 +46,7 @@ fn observers(criterion: &mut Criterion) {
     for (name, kind) in [("histogram", ObserverKind::Histogram), ("min-max", ObserverKind::Minmax)] {
         group.bench_function(name, |bench| {
             bench.iter_batched_ref(
-                || Observer::new(kind).expect("an observer that watches"),
+                || Observer::new(kind, 128).expect("an observer that watches"),
                 |observer| observer.observe(&tensor),
                 BatchSize::PerIteration,
             );

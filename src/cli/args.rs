@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -15,6 +16,60 @@ use clap::{Parser, Subcommand, ValueEnum};
 pub(super) struct Args {
     #[command(subcommand)]
     pub(super) verb: Verb,
+}
+
+/// What tuning is to reach, and how long it may take.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wishes {
+    /// Points of accuracy that may be lost at most, on held-out samples
+    #[arg(long, value_name = "POINTS", value_parser = points)]
+    max_drop: f64,
+    /// Times as fast as fused FP32, at the manifest's first batch size
+    #[arg(long, value_name = "TIMES", value_parser = times)]
+    min_speedup: Option<f64>,
+    /// Candidates to try at most
+    #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    trials: u32,
+    /// Begin no candidate after so long, such as `90s` or `10m`
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    budget: Option<Duration>,
+    /// Held-out samples to judge candidates by
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(50..=1_000_000))]
+    samples: u32,
+}
+
+impl From<Wishes> for crate::pipeline::tune::Wish {
+    fn from(wishes: Wishes) -> Self {
+        let Wishes { max_drop, min_speedup, trials, budget, samples } = wishes;
+        Self { max_drop, min_speedup, trials: trials as usize, budget, samples: samples as usize }
+    }
+}
+
+fn points(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|points| (0.0..=100.0).contains(points))
+        .ok_or_else(|| "a number from 0 to 100 is needed".into())
+}
+
+fn times(text: &str) -> Result<f64, String> {
+    number(text).filter(|times| *times > 0.0).ok_or_else(|| "a number above 0 is needed".into())
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|number: &f64| number.is_finite())
+}
+
+/// `90s`, `10m` or `2h`; a number alone is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "" | "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let seconds = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    seconds.map(Duration::from_secs).ok_or_else(|| "a time such as `90s`, `10m` or `2h` is needed".into())
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,6 +132,15 @@ pub(super) enum Verb {
         /// Afterwards show in what it differs from this run
         #[arg(long, value_name = "RUN")]
         against: Option<String>,
+    },
+    /// Search for the fastest way to quantize that holds a limit of accuracy, and write it as a manifest
+    Tune {
+        /// The manifest
+        manifest: PathBuf,
+        #[command(flatten)]
+        layers: Layers,
+        #[command(flatten)]
+        wishes: Wishes,
     },
     /// Print a run's report, rendered anew from its record
     Report {

@@ -20,6 +20,7 @@ mod run;
 mod schema;
 mod settings;
 mod show;
+mod tune;
 mod verify;
 mod worker;
 
@@ -52,6 +53,7 @@ pub fn main() -> Exit {
         Verb::Run { manifest, layers, results, against } => {
             run::run(&manifest, &layers.resolve(), &results, against.as_deref())
         }
+        Verb::Tune { manifest, layers, wishes } => tune::tune(&manifest, &layers.resolve(), &wishes.into()),
         Verb::Rerun { run, results, to } => rerun::rerun(&run, &results, &to),
         Verb::Diff { runs, results, format, check } => diff::diff(&runs, &results, format, check),
         Verb::Report { run, template, results } => report::report(&run, template.as_deref(), &results),

@@ -115,6 +115,10 @@ choice!(
         Minmax = "minmax",
         /// As `fx-default`, with the central 99.99 % of each activation.
         Percentile = "percentile",
+        /// As `fx-default`, with the range of least squared error for the bits that activations have.
+        Mse = "mse",
+        /// As `fx-default`, with the range that changes each activation's distribution the least (Kullback-Leibler).
+        Kl = "kl",
         /// Chooses observer and steps by measuring candidates on the calibration samples.
         Robust = "robust",
     }
@@ -154,6 +158,10 @@ choice!(
         Minmax = "minmax",
         /// The central 99.99 % of the values.
         Percentile = "percentile",
+        /// The range of least squared error for the bits that activations have.
+        Mse = "mse",
+        /// The range that changes the distribution the least (Kullback-Leibler).
+        Kl = "kl",
     }
 );
 choice!(

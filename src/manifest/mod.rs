@@ -12,6 +12,7 @@ mod rules;
 mod schema;
 mod source;
 mod structure;
+mod tuned;
 
 pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, Granularity, Interpolation, Isa, LayerObserver, LayerPrecision,
@@ -25,6 +26,7 @@ pub(crate) use rules::row_range;
 pub use schema::json_schema;
 pub use source::Layer;
 pub use structure::is_file_name;
+pub use tuned::{Choices, tuned_text};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -227,7 +227,11 @@ impl Search<'_, '_> {
 
 /// The nodes in integers by the name of what they belong to, in execution order. Operators without weights belong
 /// to the layer before them, where their name says nothing else.
-fn units(graph: &Graph, quantization: &Quantization, unit: fn(&str) -> String) -> Vec<(String, Vec<NodeId>)> {
+pub(super) fn units(
+    graph: &Graph,
+    quantization: &Quantization,
+    unit: fn(&str) -> String,
+) -> Vec<(String, Vec<NodeId>)> {
     let mut found: Vec<(String, Vec<NodeId>)> = Vec::new();
     for (id, node) in graph.iter().filter(|(id, _)| quantization.is_int8(*id)) {
         let name = unit(&node.name);
@@ -242,7 +246,7 @@ fn units(graph: &Graph, quantization: &Quantization, unit: fn(&str) -> String) -
 }
 
 /// `features.4` of `features.4.block.0.0`; a name of one part is its own block.
-fn block_of(name: &str) -> String {
+pub(super) fn block_of(name: &str) -> String {
     name.split('.').take(2).collect::<Vec<_>>().join(".")
 }
 

@@ -13,6 +13,7 @@ mod record;
 mod render;
 mod serve;
 mod stream;
+pub mod tune;
 mod usage;
 mod workbench;
 

@@ -1,6 +1,6 @@
 //! Carries quantization schemes out on the calibration subset, and measures what becomes of them there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::calibrate::archive_bug;
 use super::prepare::Prepared;
@@ -15,7 +15,7 @@ use crate::graph::{Graph, NodeId};
 use crate::manifest::{Step, Variant};
 use crate::quantize::calibrate::{self as parameters, ChannelReach};
 use crate::quantize::plan::ObserverSlot;
-use crate::quantize::{Calibration, Calibrator, Plan, Scheme, bias, equalize};
+use crate::quantize::{Calibration, Calibrator, LayerRule, Plan, Scheme, bias, equalize};
 use crate::record::format::{Evidence, Followed, Parts, SpaceFacts};
 use crate::tensor::Tensor;
 
@@ -45,6 +45,8 @@ pub(super) struct Workbench<'a> {
     around: &'a Surroundings<'a>,
     /// Samples to calibrate on in place of the manifest's.
     others: Option<Chosen>,
+    /// What the manifest and the caller say of each node.
+    rules: Vec<LayerRule>,
     /// Whether there will be several attempts.
     keeps: bool,
     kept: Option<Vec<Tensor>>,
@@ -64,6 +66,7 @@ impl<'a> Workbench<'a> {
             prepared,
             around,
             others: None,
+            rules: prepared.inputs.rules.clone(),
             keeps,
             kept: None,
             first: None,
@@ -75,6 +78,12 @@ impl<'a> Workbench<'a> {
 
     pub(super) const fn prepared(&self) -> &'a Prepared {
         self.prepared
+    }
+
+    /// From here on, attempts keep these nodes in float, besides those of the manifest.
+    pub(super) fn keep_in_float(&mut self, nodes: &BTreeSet<NodeId>) {
+        self.rules.clone_from(&self.prepared.inputs.rules);
+        nodes.iter().for_each(|id| self.rules[id.0].float = true);
     }
 
     /// From here on, attempts are calibrated on these samples, or on the manifest's again.
@@ -106,7 +115,7 @@ impl<'a> Workbench<'a> {
         } else {
             (self.graph().clone(), Vec::new())
         };
-        let plan = Plan::new(&graph, scheme, &self.prepared.inputs.rules);
+        let plan = Plan::new(&graph, scheme, &self.rules);
         let calibration = self.observe(&graph, scheme.has(Step::Equalize), &plan)?;
         let quantization = Some(integers(&graph, &plan, scheme, &calibration)?);
         let (reference, scheme) = (graph.clone(), scheme.clone());
@@ -403,7 +412,7 @@ fn follow(should: &[Tensor], is: &[Tensor]) -> Followed {
 }
 
 /// `Σ p·ln(p / q)` of the softmax of both rows.
-fn kullback_leibler(should: &[f32], is: &[f32]) -> f64 {
+pub(super) fn kullback_leibler(should: &[f32], is: &[f32]) -> f64 {
     let logs = |row: &[f32]| -> Vec<f64> {
         let largest = row.iter().fold(f64::NEG_INFINITY, |a, &x| a.max(f64::from(x)));
         let total: f64 = row.iter().map(|&x| (f64::from(x) - largest).exp()).sum();

@@ -35,7 +35,7 @@ impl Calibrator {
     #[must_use]
     pub fn new(plan: &Plan) -> Self {
         Self {
-            observers: plan.observers.iter().map(|slot| Observer::new(slot.kind)).collect(),
+            observers: plan.observers.iter().map(|slot| Observer::new(slot.kind, slot.levels)).collect(),
             feeds: plan.taps().iter().filter_map(|tap| plan.observer_of[tap.0]).collect(),
             batches: 0,
         }

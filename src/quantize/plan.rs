@@ -20,6 +20,8 @@ pub struct LayerRule {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObserverSlot {
     pub kind: ObserverKind,
+    /// Integers that its tensors may take.
+    pub levels: usize,
     pub members: Vec<NodeId>,
 }
 
@@ -29,6 +31,7 @@ pub struct Plan {
     pub placement: Vec<Placement>,
     pub kernels: Vec<Kernel>,
     pub observers: Vec<ObserverSlot>,
+    levels: usize,
     /// For each node, the observer of its output.
     pub observer_of: Vec<Option<usize>>,
 }
@@ -75,7 +78,8 @@ impl Plan {
         let placement = place(graph, scheme, rules);
         let kernels = kernels(graph, scheme, &placement);
         let observer_of = vec![None; graph.nodes.len()];
-        let mut plan = Self { placement, kernels, observers: Vec::new(), observer_of };
+        let levels = scheme.levels();
+        let mut plan = Self { placement, kernels, observers: Vec::new(), levels, observer_of };
         for (id, node) in graph.iter() {
             if plan.placement[id.0] == Placement::Int8 {
                 for &input in &node.inputs {
@@ -107,7 +111,7 @@ impl Plan {
         if let Some(slot) = self.observer_of[id.0] {
             return slot;
         }
-        self.observers.push(ObserverSlot { kind: observer(), members: vec![id] });
+        self.observers.push(ObserverSlot { kind: observer(), levels: self.levels, members: vec![id] });
         self.observer_of[id.0] = Some(self.observers.len() - 1);
         self.observers.len() - 1
     }

@@ -69,6 +69,18 @@ impl Scheme {
         Range { min: 0, max: if self.bits() == 8 { 255 } else { 127 } }
     }
 
+    /// The same, with its steps in the order in which they are taken.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        Self { steps: in_order(self.steps), ..self }
+    }
+
+    /// How many integers an activation may take.
+    #[must_use]
+    pub fn levels(&self) -> usize {
+        1 << self.bits()
+    }
+
     fn bits(&self) -> u32 {
         if self.reduce_range.unwrap_or(!self.has(Step::BoundWeights)) { 7 } else { 8 }
     }
@@ -79,6 +91,8 @@ impl Scheme {
         let observer = match self.observer {
             ObserverKind::Histogram => "histogram observer (2 048 bins, L2 search)",
             ObserverKind::Percentile => "99.99 % percentile observer",
+            ObserverKind::Mse => "least-squares observer",
+            ObserverKind::Kl => "least-divergence observer",
             ObserverKind::Minmax | ObserverKind::Fixed => "min/max observer",
         };
         let (bits, weights) = (self.bits(), self.weights);
@@ -96,6 +110,18 @@ fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
 }
 
 impl Recipe {
+    /// The recipe whose observer this is.
+    #[must_use]
+    pub const fn of(observer: ObserverKind) -> Self {
+        match observer {
+            ObserverKind::Histogram | ObserverKind::Fixed => Self::FxDefault,
+            ObserverKind::Minmax => Self::Minmax,
+            ObserverKind::Percentile => Self::Percentile,
+            ObserverKind::Mse => Self::Mse,
+            ObserverKind::Kl => Self::Kl,
+        }
+    }
+
     /// The observer of every activation that no layer rule changes.
     #[must_use]
     pub const fn activation_observer(self) -> ObserverKind {
@@ -103,6 +129,8 @@ impl Recipe {
             Self::FxDefault | Self::Robust => ObserverKind::Histogram,
             Self::Minmax => ObserverKind::Minmax,
             Self::Percentile => ObserverKind::Percentile,
+            Self::Mse => ObserverKind::Mse,
+            Self::Kl => ObserverKind::Kl,
         }
     }
 
@@ -110,7 +138,7 @@ impl Recipe {
     #[must_use]
     pub const fn steps(self) -> &'static [Step] {
         match self {
-            Self::FxDefault | Self::Minmax | Self::Percentile => &[],
+            Self::FxDefault | Self::Minmax | Self::Percentile | Self::Mse | Self::Kl => &[],
             Self::Robust => &[Step::Equalize, Step::FloatStem, Step::BoundWeights, Step::BiasCorrection],
         }
     }

@@ -42,6 +42,12 @@ pub fn render(record: &Record, template: &str) -> Result<String, TemplateError> 
     engine(template)?.render(NAME, &context).map_err(|error| trouble(&error))
 }
 
+/// Fills a template of our own.
+pub(crate) fn fill(template: &str, values: &impl serde::Serialize) -> Result<String, TemplateError> {
+    let context = Context::from_serialize(values).map_err(|error| trouble(&error))?;
+    engine(template)?.render(NAME, &context).map_err(|error| trouble(&error))
+}
+
 fn engine(template: &str) -> Result<Tera, TemplateError> {
     let mut tera = Tera::default();
     // Tera's one way to the outside: a report must not depend on, or leak, the environment.

@@ -4,4 +4,5 @@ mod markdown;
 pub mod terminal;
 mod view;
 
+pub(crate) use markdown::fill;
 pub use markdown::{BUILT_IN, TemplateError, check, render};

@@ -59,6 +59,9 @@ mod reruns;
 /// Whole runs: what is written, and that it repeats to the bit.
 #[cfg(feature = "torch")]
 mod runs;
+/// Mixed precision under a limit of accuracy.
+#[cfg(feature = "torch")]
+mod tunes;
 /// Every zoo model in FP32, from both of PyTorch's exporters, and in INT8.
 #[cfg(feature = "torch")]
 mod zoo;

@@ -12,6 +12,7 @@ use requant::manifest::{Compute, Isa, Step};
 use requant::quantize::calibrate::ChannelReach;
 use requant::quantize::equalize;
 use requant::record::Record;
+use requant::record::format::Change;
 use requant::record::store;
 use requant::tensor::Tensor;
 
@@ -51,6 +52,12 @@ fn a_collapse_names_unequal_channels_first() {
     let diagnosis = report.split("## Diagnosis").nth(1).unwrap();
     let first = diagnosis.lines().find(|line| line.starts_with("| `")).unwrap();
     assert!(first.starts_with("| `channels` | FAIL |"), "{first}");
+    // Undoing it gives back what was lost, and no other change does.
+    let tried = &record.attribution.as_ref().unwrap().interventions;
+    let gained = |change: Change| tried.iter().find(|tried| tried.change == change).unwrap().gained.value;
+    assert!(gained(Change::Equalize) > 0.9 * gained(Change::Float), "{tried:?}");
+    assert!(gained(Change::Percentile) < 0.1 * gained(Change::Float), "{tried:?}");
+    assert!(finding.explains.unwrap() > 40.0, "{finding:?}");
     // A guilty layer is told from one that inherited its error: the readers of the stream lose by themselves.
     let evidence = |name: &str| {
         let layer = record.network.layers.iter().find(|layer| layer.name == name).unwrap();

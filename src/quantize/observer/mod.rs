@@ -4,6 +4,7 @@ mod histogram;
 mod minmax;
 mod percentile;
 mod reduce;
+mod search;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,10 @@ pub enum ObserverKind {
     Minmax,
     /// The central 99.99 % of the values.
     Percentile,
+    /// The range of least squared error.
+    Mse,
+    /// The range of least divergence.
+    Kl,
     /// Range known from the operator itself, as for a sigmoid; nothing is observed.
     Fixed,
 }
@@ -34,6 +39,8 @@ impl ObserverKind {
             Self::Histogram => "histogram",
             Self::Minmax => "minmax",
             Self::Percentile => "percentile",
+            Self::Mse => "mse",
+            Self::Kl => "kl",
             Self::Fixed => "fixed",
         }
     }
@@ -45,6 +52,8 @@ impl From<LayerObserver> for ObserverKind {
             LayerObserver::Histogram => Self::Histogram,
             LayerObserver::Minmax => Self::Minmax,
             LayerObserver::Percentile => Self::Percentile,
+            LayerObserver::Mse => Self::Mse,
+            LayerObserver::Kl => Self::Kl,
         }
     }
 }
@@ -73,6 +82,8 @@ const SETTLED: f32 = 0.99;
 #[derive(Debug, Clone)]
 pub struct Observer {
     method: Method,
+    /// Integers that the tensor may take.
+    levels: usize,
     values: u64,
     not_finite: u64,
     /// Distance of the smallest and largest value after each tensor.
@@ -84,19 +95,23 @@ enum Method {
     MinMax(MinMax),
     Histogram(Box<Histogram>),
     Percentile(Box<Histogram>),
+    Mse(Box<Histogram>),
+    Kl(Box<Histogram>),
 }
 
 impl Observer {
     /// `None` for [`ObserverKind::Fixed`], which observes nothing.
     #[must_use]
-    pub fn new(kind: ObserverKind) -> Option<Self> {
+    pub fn new(kind: ObserverKind, levels: usize) -> Option<Self> {
         let method = match kind {
             ObserverKind::Histogram => Method::Histogram(Box::default()),
             ObserverKind::Percentile => Method::Percentile(Box::default()),
+            ObserverKind::Mse => Method::Mse(Box::default()),
+            ObserverKind::Kl => Method::Kl(Box::default()),
             ObserverKind::Minmax => Method::MinMax(MinMax::default()),
             ObserverKind::Fixed => return None,
         };
-        Some(Self { method, values: 0, not_finite: 0, widths: Vec::new() })
+        Some(Self { method, levels, values: 0, not_finite: 0, widths: Vec::new() })
     }
 
     /// Takes in one tensor; the order of calls matters to histograms, as it does in PyTorch.
@@ -117,7 +132,10 @@ impl Observer {
     fn range(&self) -> MinMax {
         match &self.method {
             Method::MinMax(minmax) => *minmax,
-            Method::Histogram(histogram) | Method::Percentile(histogram) => histogram.range,
+            Method::Histogram(histogram)
+            | Method::Percentile(histogram)
+            | Method::Mse(histogram)
+            | Method::Kl(histogram) => histogram.range,
         }
     }
 
@@ -132,7 +150,10 @@ impl Observer {
         }
         match &mut self.method {
             Method::MinMax(minmax) => minmax.observe(finite),
-            Method::Histogram(histogram) | Method::Percentile(histogram) => histogram.observe(finite),
+            Method::Histogram(histogram)
+            | Method::Percentile(histogram)
+            | Method::Mse(histogram)
+            | Method::Kl(histogram) => histogram.observe(finite),
         }
     }
 
@@ -144,6 +165,8 @@ impl Observer {
             Method::MinMax(minmax) => (minmax.min, minmax.max),
             Method::Histogram(histogram) => histogram.search(),
             Method::Percentile(histogram) => percentile::central(histogram),
+            Method::Mse(histogram) => search::least_squares(histogram, self.levels),
+            Method::Kl(histogram) => search::least_divergence(histogram, self.levels),
         };
         let (values, not_finite, settled) = (self.values, self.not_finite, self.settled());
         (values > not_finite).then_some(Observed {
@@ -164,7 +187,7 @@ mod tests {
 
     #[test]
     fn nothing_finite_is_nothing_observed_and_is_counted() {
-        let mut observer = Observer::new(ObserverKind::Histogram).unwrap();
+        let mut observer = Observer::new(ObserverKind::Histogram, 128).unwrap();
         observer.observe(&[f32::NAN, f32::INFINITY]);
         assert!(observer.finish().is_none());
         observer.observe(&[1.0, f32::NAN]);
@@ -177,7 +200,7 @@ mod tests {
         let mut values: Vec<f32> = (0..200_000).map(|i| i as f32 / 200_000.0).collect();
         values.push(1000.0);
         let range = |kind| {
-            let mut observer = Observer::new(kind).unwrap();
+            let mut observer = Observer::new(kind, 128).unwrap();
             observer.observe(&values);
             observer.finish().unwrap()
         };

@@ -1,0 +1,38 @@
+//! `requant tune`.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::gauge::Gauge;
+use super::progress::Progress;
+use super::{Exit, engine, print};
+use crate::base::explain::Failure;
+use crate::base::files;
+use crate::manifest::{self, Overrides};
+use crate::pipeline::Surroundings;
+use crate::pipeline::tune::{self, Wish};
+
+pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Exit, Failure> {
+    let resolved = manifest::load(path, overrides)?;
+    engine::enter(&resolved.manifest.compute)?;
+    let worker = || Command::new("");
+    let (events, meter) = (Progress::new(), Gauge::new("hashing"));
+    // Nothing stays there: tuning makes no run.
+    let scratch = std::env::temp_dir().join(format!("requant-tune-{}", std::process::id()));
+    let around = Surroundings { results: &scratch, events: &events, meter: &meter, worker: &worker, repeats: None };
+    let tuned = tune::tune(resolved.clone(), wish, &around);
+    let _ = files::remove_dir_all(&scratch);
+    let tuned = tuned?;
+    let page = tuned.folder.join("tuning.md");
+    files::replace(&page, tuned.page(&resolved.manifest.name)?.as_bytes())?;
+    files::replace(&tuned.folder.join("pareto.svg"), tuned.figure()?.as_bytes())?;
+    print(&format!("table: {}\n", page.display()));
+    let Some(text) = tuned.manifest(&resolved) else {
+        print(&format!("no candidate of {} holds what was asked\n", tuned.trials.len()));
+        return Ok(Exit::Failed);
+    };
+    let target = path.with_extension("tuned.toml");
+    files::replace(&target, text?.as_bytes())?;
+    print(&format!("manifest: {}\nnext: requant run {}\n", target.display(), target.display()));
+    Ok(Exit::Done)
+}

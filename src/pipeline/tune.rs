@@ -1,0 +1,260 @@
+//! Mixed precision under a limit of accuracy: schemes and layers in float, tried on samples that neither calibrate
+//! nor judge.
+
+mod held_out;
+mod page;
+mod trial;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use trial::{Candidate, Outcome, Trial};
+
+use held_out::HeldOut;
+use trial::Ledger;
+
+use super::attribute::{block_of, units};
+use super::calibrate::judge;
+use super::event::{Event, Stage};
+use super::prepare;
+use super::workbench::{Workbench, open};
+use super::{Surroundings, stage};
+use crate::backend::{Request, Session};
+use crate::base::clock;
+use crate::base::digest::Digest;
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::interrupt;
+use crate::codec::torchscript;
+use crate::graph::NodeId;
+use crate::manifest::{Resolved, Step, Variant};
+use crate::quantize::Scheme;
+use crate::quantize::observer::ObserverKind;
+
+/// What is asked of the result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wish {
+    /// Points of accuracy that may be lost at most, on the held-out samples.
+    pub max_drop: f64,
+    /// Times as fast as the baseline at the manifest's first batch size.
+    pub min_speedup: Option<f64>,
+    /// Candidates to try at most.
+    pub trials: usize,
+    /// No candidate is begun after so long.
+    pub budget: Option<Duration>,
+    /// Held-out samples to judge by.
+    pub samples: usize,
+}
+
+/// What tuning came to.
+#[derive(Debug)]
+pub struct Tuned {
+    /// The float network on the held-out samples.
+    pub float: Outcome,
+    pub trials: Vec<Trial>,
+    /// Place in `trials`; absent where no candidate is as asked.
+    pub chosen: Option<usize>,
+    /// Held-out samples, and their digest.
+    pub samples: usize,
+    pub digest: Digest,
+    /// The batch size that latencies are of.
+    pub batch: usize,
+    pub wish: Wish,
+    /// Beside the manifest: what was tried, kept for next time.
+    pub folder: PathBuf,
+}
+
+/// Candidates this close to the fastest, a fraction, count as equally fast: the closest to the float network wins.
+const AS_FAST: f64 = 0.05;
+
+/// Tries candidates in an order that depends on accuracy alone, never on a timing.
+pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Result<Tuned, Failure> {
+    let folder = folder_of(&resolved.path);
+    let prepared = stage(around, Stage::Prepare, || prepare::prepare(resolved, around))?;
+    let Some((_, judge)) = judge(&prepared) else {
+        let next = "add a variant with `backend = \"torch\"` and `precision = \"int8\"`";
+        return Err(Diagnostic::error(Cause::Input, "no variant computes in INT8 here".to_owned()).next(next).into());
+    };
+    let held_out = stage(around, Stage::Prepare, || HeldOut::choose(&prepared, wish.samples, around))?;
+    let manifest = &prepared.resolved.manifest;
+    let batch = manifest.benchmark.batch_sizes[0].min(held_out.count());
+    // All that an outcome depends on; who times on another machine starts another file.
+    let conditions = format!("{:?} {:?} {:?}", manifest.compute, judge.engine, manifest.quantize.layer);
+    let calibration = prepared.inputs.data.calibration.digest_in_batches(manifest.calibration.batch_size);
+    let about = [held_out.digest, calibration, prepared.inputs.model.facts.sha256];
+    let about = Digest::of(format!("{about:?} {batch} {conditions}").as_bytes());
+    let ledger = Ledger::open(&folder, &about)?;
+    let mut bench = Workbench::new(&prepared, around, true);
+    let mut float = open(Request::REFERENCE, &prepared.inputs.model.graph, torchscript::Variant::FusedFloat)?;
+    let of_float = held_out.judge(&mut *float)?;
+    let mut search = Search {
+        bench: &mut bench,
+        judge,
+        held_out: &held_out,
+        float,
+        ledger,
+        wish,
+        batch,
+        began: clock::tick(),
+        trials: Vec::new(),
+        around,
+    };
+    stage(around, Stage::Calibrate, || search.run())?;
+    let Search { trials, .. } = search;
+    let chosen = choose(&trials, &of_float, wish);
+    let (samples, digest) = (held_out.count(), held_out.digest);
+    Ok(Tuned { float: of_float, trials, chosen, samples, digest, batch, wish: wish.clone(), folder })
+}
+
+/// `NAME.tuning` beside `NAME.toml`.
+fn folder_of(manifest: &Path) -> PathBuf {
+    manifest.with_extension("tuning")
+}
+
+/// The closest to the float network among those that are as asked and about as fast as the fastest of them.
+fn choose(trials: &[Trial], float: &Outcome, wish: &Wish) -> Option<usize> {
+    let fast = |trial: &Trial| trial.outcome.speedup();
+    let asked = |trial: &Trial| {
+        trial.outcome.drop_from(float) <= wish.max_drop / 100.0
+            && wish.min_speedup.is_none_or(|wanted| fast(trial) >= wanted)
+    };
+    let fit: Vec<usize> = (0..trials.len()).filter(|&at| asked(&trials[at])).collect();
+    let fastest = fit.iter().map(|&at| fast(&trials[at])).fold(0.0, f64::max);
+    let about_as_fast = fit.into_iter().filter(|&at| fast(&trials[at]) >= fastest * (1.0 - AS_FAST));
+    about_as_fast.min_by(|&a, &b| trials[a].outcome.divergence.total_cmp(&trials[b].outcome.divergence))
+}
+
+struct Search<'a, 'b> {
+    bench: &'a mut Workbench<'b>,
+    judge: &'a Variant,
+    held_out: &'a HeldOut,
+    float: Box<dyn Session>,
+    ledger: Ledger,
+    wish: &'a Wish,
+    batch: usize,
+    began: Instant,
+    trials: Vec<Trial>,
+    around: &'a Surroundings<'a>,
+}
+
+/// Step sets from the fastest to the most exact.
+const LADDER: [&[Step]; 6] = [
+    &[],
+    &[Step::Equalize, Step::BoundWeights],
+    &[Step::Equalize, Step::BoundWeights, Step::BiasCorrection],
+    &[Step::Equalize, Step::FloatStem, Step::BoundWeights, Step::BiasCorrection],
+    &[Step::Equalize, Step::FloatStem, Step::Fuse, Step::BoundWeights, Step::BiasCorrection],
+    &[Step::Equalize, Step::ProductsOnly, Step::Fuse, Step::BoundWeights],
+];
+
+const OBSERVERS: [ObserverKind; 3] = [ObserverKind::Histogram, ObserverKind::Percentile, ObserverKind::Mse];
+
+impl Search<'_, '_> {
+    fn run(&mut self) -> Result<(), Failure> {
+        for steps in LADDER {
+            for observer in OBSERVERS {
+                let scheme = Scheme { observer, steps: steps.to_vec(), ..Scheme::fx() };
+                self.attempt(Candidate { scheme: scheme.in_order(), float: Vec::new() })?;
+            }
+        }
+        // From the closest scheme that keeps depthwise convolutions in integers: blocks in float, alone and then
+        // together, those that help most first.
+        let Some(base) = self.closest(|candidate| !candidate.scheme.has(Step::ProductsOnly)) else { return Ok(()) };
+        let base = self.trials[base].candidate.clone();
+        let blocks = self.blocks(&base)?;
+        let mut helped: Vec<(f64, Vec<String>)> = Vec::new();
+        for name in blocks {
+            let float = self.patterns(&name);
+            if let Some(at) = self.attempt(Candidate { float: float.clone(), ..base.clone() })? {
+                helped.push((self.trials[at].outcome.divergence, float));
+            }
+        }
+        helped.sort_by(|a, b| a.0.total_cmp(&b.0));
+        for count in 2..=helped.len().min(6) {
+            let float = helped[..count].iter().flat_map(|(_, patterns)| patterns.clone()).collect();
+            self.attempt(Candidate { float, ..base.clone() })?;
+        }
+        Ok(())
+    }
+
+    fn closest(&self, which: fn(&Candidate) -> bool) -> Option<usize> {
+        let fit = (0..self.trials.len()).filter(|&at| which(&self.trials[at].candidate));
+        fit.min_by(|&a, &b| self.trials[a].outcome.divergence.total_cmp(&self.trials[b].outcome.divergence))
+    }
+
+    fn blocks(&mut self, base: &Candidate) -> Result<Vec<String>, Failure> {
+        self.bench.keep_in_float(&BTreeSet::new());
+        let attempt = self.bench.carry_out(&base.scheme)?;
+        let Some(quantization) = &attempt.quantization else { return Ok(Vec::new()) };
+        Ok(units(&attempt.graph, quantization, block_of).into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The globs of a block's layers, as `[[quantize.layer]]` takes them.
+    fn patterns(&self, block: &str) -> Vec<String> {
+        let below = format!("{block}.*");
+        let nodes = &self.bench.prepared().inputs.model.graph.nodes;
+        let any = |pattern: &str| nodes.iter().any(|node| matches(pattern, &node.name));
+        [block.to_owned(), below].into_iter().filter(|pattern| any(pattern)).collect()
+    }
+
+    /// Tries a candidate, or looks up what came of it; its place, unless the budget is spent.
+    fn attempt(&mut self, candidate: Candidate) -> Result<Option<usize>, Failure> {
+        interrupt::check()?;
+        let late = self.wish.budget.is_some_and(|budget| self.began.elapsed() > budget);
+        if self.trials.len() >= self.wish.trials || late {
+            return Ok(None);
+        }
+        let outcome = if let Some(known) = self.ledger.known(&candidate) {
+            known
+        } else {
+            let outcome = self.measure(&candidate)?;
+            self.ledger.keep(&candidate, &outcome)?;
+            outcome
+        };
+        self.trials.push(Trial { candidate, outcome });
+        let (done, total) = (self.trials.len(), self.wish.trials);
+        self.around.events.emit(&Event::Progress { done, total, unit: "candidates" });
+        Ok(Some(self.trials.len() - 1))
+    }
+
+    fn measure(&mut self, candidate: &Candidate) -> Result<Outcome, Failure> {
+        let graph = &self.bench.prepared().inputs.model.graph;
+        let in_float = |name: &str| candidate.float.iter().any(|pattern| matches(pattern, name));
+        let float: BTreeSet<NodeId> = graph.iter().filter(|(_, node)| in_float(&node.name)).map(|(id, _)| id).collect();
+        self.bench.keep_in_float(&float);
+        let attempt = self.bench.carry_out(&candidate.scheme)?;
+        let Some(quantization) = &attempt.quantization else {
+            return Err(Failure::bug("nothing was quantized, and nothing can be judged"));
+        };
+        let int8 = torchscript::Variant::Int8(quantization);
+        let mut session = open(Request::from(self.judge), &attempt.graph, int8)?;
+        let judged = self.held_out.judge(&mut *session)?;
+        let [milliseconds, float_milliseconds] = self.held_out.race(&mut *session, &mut *self.float, self.batch)?;
+        Ok(Outcome { milliseconds, float_milliseconds, ..judged })
+    }
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |stem| name.starts_with(stem))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(right: usize, divergence: f64, milliseconds: f64) -> Trial {
+        let outcome = Outcome { right, samples: 1000, divergence, milliseconds, float_milliseconds: 10.0, agreeing: 0 };
+        Trial { candidate: Candidate { scheme: Scheme::fx(), float: Vec::new() }, outcome }
+    }
+
+    #[test]
+    fn the_closest_of_the_fastest_that_hold_the_limit_is_chosen() {
+        let float = trial(900, 0.0, 10.0).outcome;
+        let wish = Wish { max_drop: 0.5, min_speedup: None, trials: 9, budget: None, samples: 1000 };
+        // Fast but too wrong; fast; as fast and closer; close and slow.
+        let trials = [trial(880, 0.5, 2.0), trial(896, 0.1, 4.0), trial(897, 0.05, 4.1), trial(900, 0.01, 8.0)];
+        assert_eq!(choose(&trials, &float, &wish), Some(2));
+        assert_eq!(choose(&trials, &float, &Wish { min_speedup: Some(4.0), ..wish.clone() }), None);
+        assert_eq!(choose(&trials, &float, &Wish { max_drop: 0.0, ..wish }), Some(3));
+    }
+}

@@ -1,0 +1,145 @@
+//! Samples to tune on: of the calibration's splits, but neither among those that calibrate nor, by content, among
+//! those that judge.
+
+use std::collections::BTreeSet;
+
+use super::trial::Outcome;
+use crate::backend::Session;
+use crate::base::clock;
+use crate::base::digest::Digest;
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::dataset::{self, Chosen};
+use crate::manifest::{Strategy, Subset};
+use crate::pipeline::evaluate::predict;
+use crate::pipeline::prepare::Prepared;
+use crate::pipeline::workbench::kullback_leibler;
+use crate::pipeline::{Surroundings, stream};
+use crate::tensor::Tensor;
+
+/// Fewer samples than this say next to nothing.
+const FEWEST: usize = 50;
+
+/// Samples per forward pass while answers are compared.
+const BATCH: usize = 32;
+
+/// Passes before a latency is measured, passes and seconds at least while it is, and the quantile that it is: what
+/// else runs on the machine makes passes slower, never faster.
+const WARM_UP: usize = 5;
+const TIMED: usize = 15;
+const SECONDS: f64 = 0.4;
+const QUANTILE: f64 = 0.25;
+
+pub(super) struct HeldOut {
+    batches: Vec<Tensor>,
+    labels: Vec<usize>,
+    /// The float network's logits, by batch.
+    float: Vec<Tensor>,
+    pub(super) digest: Digest,
+}
+
+impl HeldOut {
+    pub(super) fn choose(prepared: &Prepared, wanted: usize, around: &Surroundings<'_>) -> Result<Self, Failure> {
+        let manifest = &prepared.resolved.manifest;
+        let settings = Subset {
+            strategy: Strategy::Random,
+            samples: None,
+            list: None,
+            sha256: None,
+            ..manifest.calibration.clone()
+        };
+        let data = &prepared.inputs.data;
+        let all = dataset::choose(&*data.source, &settings, None, around.meter)?;
+        let taken: BTreeSet<Digest> =
+            data.calibration.digests.iter().chain(&data.evaluation.digests).copied().collect();
+        let free: Vec<usize> =
+            (0..all.entries.len()).filter(|&at| !taken.contains(&all.digests[at])).take(wanted).collect();
+        if free.len() < FEWEST {
+            let splits = manifest.calibration.splits.join(" + ");
+            let message =
+                format!("{} samples of `{splits}` neither calibrate nor judge, and tuning needs {FEWEST}", free.len());
+            let next = "take fewer `calibration.samples`, or add a split to `calibration.splits`";
+            return Err(Diagnostic::error(Cause::Input, message).next(next).into());
+        }
+        let chosen = Chosen {
+            entries: free.iter().map(|&at| all.entries[at].clone()).collect(),
+            digests: free.iter().map(|&at| all.digests[at]).collect(),
+            shapes: free.iter().map(|&at| all.shapes[at]).collect(),
+        };
+        let mut batches = Vec::new();
+        stream::each_batch(prepared, &chosen, BATCH, around, |batch| {
+            batches.push(batch.clone());
+            Ok(())
+        })?;
+        let labels = chosen.entries.iter().map(|entry| entry.class).collect();
+        let mut held_out = Self { batches, labels, float: Vec::new(), digest: chosen.digest() };
+        let graph = &prepared.inputs.model.graph;
+        let float = crate::codec::torchscript::Variant::Float;
+        let mut session = crate::pipeline::workbench::open(crate::backend::Request::REFERENCE, graph, float)?;
+        held_out.float = held_out.logits(&mut *session)?;
+        Ok(held_out)
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// So many of the samples.
+    fn first(&self, count: usize) -> Result<Tensor, Failure> {
+        let enough = self.batches[..count.div_ceil(BATCH).min(self.batches.len())].to_vec();
+        let stacked = Tensor::stacked(enough).map_err(|error| Failure::bug(error.to_string()))?;
+        Ok(stacked.rows(0, count))
+    }
+
+    fn logits(&self, session: &mut dyn Session) -> Result<Vec<Tensor>, Failure> {
+        let mut all = Vec::new();
+        for batch in &self.batches {
+            all.extend(session.run(batch)?);
+        }
+        Ok(all)
+    }
+
+    /// A network's answers beside the labels and the float network's.
+    pub(super) fn judge(&self, session: &mut dyn Session) -> Result<Outcome, Failure> {
+        let logits = self.logits(session)?;
+        let mut outcome = Outcome { samples: self.count(), ..Outcome::default() };
+        let rows = logits.iter().flat_map(Tensor::f32_rows).zip(self.float.iter().flat_map(Tensor::f32_rows));
+        for ((is, should), label) in rows.zip(&self.labels) {
+            outcome.right += usize::from(predict(is).class == *label);
+            outcome.agreeing += usize::from(predict(is).class == predict(should).class);
+            outcome.divergence += kullback_leibler(should, is) / self.count() as f64;
+        }
+        Ok(outcome)
+    }
+
+    /// How long passes of two networks take at a batch size, in milliseconds, taken in turns: what slows the machine
+    /// slows both.
+    pub(super) fn race<'s>(
+        &self,
+        own: &'s mut dyn Session,
+        other: &'s mut dyn Session,
+        batch: usize,
+    ) -> Result<[f64; 2], Failure> {
+        let input = self.first(batch)?;
+        let mut runners = [own, other];
+        for runner in &mut runners {
+            runner.load(&input)?;
+            for _ in 0..WARM_UP {
+                runner.forward()?;
+            }
+        }
+        let (mut times, began) = ([Vec::new(), Vec::new()], clock::tick());
+        while times[0].len() < TIMED || began.elapsed().as_secs_f64() < SECONDS {
+            for (runner, times) in runners.iter_mut().zip(&mut times) {
+                let start = clock::tick();
+                runner.forward()?;
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        Ok(times.map(|mut times| {
+            times.sort_by(f64::total_cmp);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the list")]
+            let place = (times.len() as f64 * QUANTILE) as usize;
+            times[place]
+        }))
+    }
+}

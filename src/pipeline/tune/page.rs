@@ -1,0 +1,250 @@
+//! What tuning found, to read: a table, a figure and a manifest.
+
+use serde::Serialize;
+
+use super::{Candidate, Outcome, Trial, Tuned};
+use crate::base::explain::Failure;
+use crate::base::units;
+use crate::manifest::{Choice as _, Choices, Recipe, Resolved, tuned_text};
+use crate::report;
+
+const PAGE: &str = include_str!("../../../templates/tuning.md.tera");
+const FIGURE: &str = include_str!("../../../templates/pareto.svg.tera");
+
+impl Tuned {
+    /// The manifest with what was chosen; `None` where nothing was.
+    pub fn manifest(&self, resolved: &Resolved) -> Option<Result<String, Failure>> {
+        let Trial { candidate, outcome } = &self.trials[self.chosen?];
+        let comment = [
+            format!("Found by `requant tune`: {} candidates on {} held-out samples.", self.trials.len(), self.samples),
+            format!(
+                "There: {} points of accuracy against FP32, {} of its answers, {} times its speed at batch {}.",
+                points(-outcome.drop_from(&self.float)),
+                units::percent(outcome.agreeing as f64 / outcome.samples.max(1) as f64),
+                ratio(outcome.speedup()),
+                self.batch
+            ),
+        ];
+        let choices = Choices {
+            recipe: Recipe::of(candidate.scheme.observer),
+            steps: &candidate.scheme.steps,
+            float: &candidate.float,
+            max_accuracy_drop: self.wish.max_drop,
+            comment: &comment,
+        };
+        Some(tuned_text(&resolved.text, &choices).map_err(Failure::bug))
+    }
+
+    /// `tuning.md`.
+    pub fn page(&self, name: &str) -> Result<String, Failure> {
+        let page = Page {
+            name,
+            samples: self.samples,
+            digest: self.digest.to_string(),
+            max_drop: format!("{}", self.wish.max_drop),
+            min_speedup: self.wish.min_speedup.map(units::times),
+            batch: self.batch,
+            chosen: self.chosen.map(|at| described(&self.trials[at].candidate)),
+            float: self.row("FP32, fused".into(), &self.float, ""),
+            trials: (0..self.trials.len()).map(|at| self.row_of(at)).collect(),
+        };
+        report::fill(PAGE, &page).map_err(|error| Failure::bug(error.to_string()))
+    }
+
+    /// `pareto.svg`.
+    pub fn figure(&self) -> Result<String, Failure> {
+        let outcomes = || self.trials.iter().map(|trial| &trial.outcome);
+        let x = Axis::over(outcomes().map(Outcome::speedup).chain([1.0]), 70.0, 700.0);
+        let y = Axis::over(outcomes().map(closeness), 390.0, 20.0);
+        let place = |outcome: &Outcome| (x.at(outcome.speedup()), y.at(closeness(outcome)));
+        let front = self.front();
+        let mut points: Vec<Point> = Vec::new();
+        for (at, Trial { candidate, outcome }) in self.trials.iter().enumerate() {
+            let (radius, fill) = match (self.chosen == Some(at), front.contains(&at)) {
+                (true, _) => (7, "#d1495b"),
+                (_, true) => (4, "#1f6fb2"),
+                _ => (4, "#bbbbbb"),
+            };
+            let (x, y) = place(outcome);
+            points.push(Point { x: pixel(x), y: pixel(y), radius, fill, name: described(candidate) });
+        }
+        // What matters is drawn last.
+        points.sort_by_key(|point| (point.radius, point.fill == "#1f6fb2"));
+        let mut steps: Vec<(f64, f64)> = front.iter().map(|&at| place(&self.trials[at].outcome)).collect();
+        steps.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let line = steps
+            .iter()
+            .enumerate()
+            .map(|(n, (x, y))| format!("{}{} {}", if n == 0 { "M" } else { "L" }, pixel(*x), pixel(*y)));
+        let figure = Figure {
+            batch: self.batch,
+            float: pixel(x.at(1.0)),
+            front: line.collect(),
+            x_ticks: x.ticks(),
+            y_ticks: y.ticks(),
+            points,
+        };
+        report::fill(FIGURE, &figure).map_err(|error| Failure::bug(error.to_string()))
+    }
+
+    fn row_of(&self, at: usize) -> Row {
+        let Trial { candidate, outcome } = &self.trials[at];
+        let mark = match (self.chosen == Some(at), self.front().contains(&at)) {
+            (true, _) => "chosen",
+            (_, true) => "front",
+            _ => "",
+        };
+        self.row(described(candidate), outcome, mark)
+    }
+
+    fn row(&self, name: String, outcome: &Outcome, mark: &'static str) -> Row {
+        Row {
+            name,
+            accuracy: units::percent(outcome.accuracy()),
+            drop: points(outcome.drop_from(&self.float)),
+            agreement: format!("{:.2} %", agreement(outcome)),
+            divergence: format!("{:.5}", outcome.divergence),
+            milliseconds: format!("{:.3}", outcome.milliseconds),
+            speedup: ratio(outcome.speedup()),
+            mark,
+        }
+    }
+
+    /// The places of candidates to which none is both faster and closer to the float network.
+    fn front(&self) -> Vec<usize> {
+        let better = |a: &Outcome, b: &Outcome| a.speedup() > b.speedup() && a.divergence < b.divergence;
+        let dominated = |at: usize| self.trials.iter().any(|other| better(&other.outcome, &self.trials[at].outcome));
+        (0..self.trials.len()).filter(|&at| !dominated(at)).collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    name: &'a str,
+    samples: usize,
+    digest: String,
+    max_drop: String,
+    min_speedup: Option<String>,
+    batch: usize,
+    chosen: Option<String>,
+    float: Row,
+    trials: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    accuracy: String,
+    drop: String,
+    agreement: String,
+    divergence: String,
+    milliseconds: String,
+    speedup: String,
+    mark: &'static str,
+}
+
+#[derive(Serialize)]
+struct Figure {
+    batch: usize,
+    /// Where the float network's speed is.
+    float: String,
+    /// The path through the front.
+    front: String,
+    x_ticks: Vec<Tick>,
+    y_ticks: Vec<Tick>,
+    points: Vec<Point>,
+}
+
+#[derive(Serialize)]
+struct Point {
+    x: String,
+    y: String,
+    radius: usize,
+    fill: &'static str,
+    name: String,
+}
+
+#[derive(Serialize)]
+struct Tick {
+    at: String,
+    text: String,
+}
+
+/// From values to pixels, with a margin on both sides.
+struct Axis {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+}
+
+impl Axis {
+    fn over(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
+        const MARGIN: f64 = 0.06;
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
+        let margin = ((high - low) * MARGIN).max(1e-6);
+        Self { low: low - margin, high: high + margin, from, to }
+    }
+
+    fn at(&self, value: f64) -> f64 {
+        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// Round numbers, five or so.
+    fn ticks(&self) -> Vec<Tick> {
+        let rough = (self.high - self.low) / 5.0;
+        let power = 10_f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
+        let digits = (-step.log10().floor()).max(0.0) as usize;
+        let mut ticks = Vec::new();
+        let mut value = (self.low / step).ceil() * step;
+        while value <= self.high {
+            ticks.push(Tick { at: pixel(self.at(value)), text: format!("{value:.digits$}") });
+            value += step;
+        }
+        ticks
+    }
+}
+
+fn pixel(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+/// Decimal orders of magnitude by which the divergence is below one nat.
+fn closeness(outcome: &Outcome) -> f64 {
+    -outcome.divergence.max(1e-12).log10()
+}
+
+fn agreement(outcome: &Outcome) -> f64 {
+    outcome.agreeing as f64 / outcome.samples.max(1) as f64 * 100.0
+}
+
+fn points(fraction: f64) -> String {
+    units::signed(fraction * 100.0, 2)
+}
+
+fn ratio(value: f64) -> String {
+    format!("{value:.2}")
+}
+
+fn described(candidate: &Candidate) -> String {
+    let Candidate { scheme, float } = candidate;
+    let steps: Vec<&str> = scheme.steps.iter().map(|step| step.word()).collect();
+    let steps = if steps.is_empty() { "no steps".to_owned() } else { steps.join(", ") };
+    let float = if float.is_empty() { String::new() } else { format!("; in float: {}", float.join(", ")) };
+    format!("{}; {steps}{float}", scheme.observer.word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let axis = Axis::over([2.03, 9.7].into_iter(), 70.0, 700.0);
+        let texts: Vec<String> = axis.ticks().into_iter().map(|tick| tick.text).collect();
+        assert_eq!(texts, ["2", "4", "6", "8", "10"]);
+        assert!((axis.at(axis.low) - 70.0).abs() < 1e-9 && (axis.at(axis.high) - 700.0).abs() < 1e-9);
+    }
+}
