@@ -79,7 +79,7 @@ impl Search<'_, '_> {
         // For the reader: what PyTorch's default comes to by the same measure.
         self.attempt(&Scheme { steps: Vec::new(), observer: ObserverKind::Histogram, ..start.clone() })?;
         let mut best = self.attempt(start)?;
-        for observer in [ObserverKind::Minmax, ObserverKind::Percentile, ObserverKind::Mse, ObserverKind::Kl] {
+        for observer in [ObserverKind::Minmax, ObserverKind::Percentile, ObserverKind::Mse] {
             let candidate = Scheme { observer, ..best.1.scheme.clone() };
             self.keep_better(&mut best, &candidate)?;
         }

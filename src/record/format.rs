@@ -1,7 +1,8 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.2`: `files`; of a commit `untracked`; of a latency `processes`; of a layer `evidence`; of a quantization
+//! - `2.2`: `attribution`; of a layer `usage`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
+//!   `untracked`; of a latency `processes`; of a layer `evidence`; of a quantization
 //!   observer, steps and trials.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency

@@ -14,7 +14,25 @@ pub(super) fn least_squares(histogram: &Histogram, levels: usize) -> (f32, f32) 
 /// The range of bins after whose rounding to `levels` the distribution is closest to what it was, by
 /// Kullback-Leibler divergence (S. Migacz, 8-bit Inference with TensorRT, GTC 2017; here for both ends).
 pub(super) fn least_divergence(histogram: &Histogram, levels: usize) -> (f32, f32) {
-    descend(histogram, |first, last| divergence(&histogram.counts, first, last, levels))
+    let counts = without_zeros(histogram);
+    descend(histogram, |first, last| divergence(&counts, first, last, levels))
+}
+
+/// The counts with that of exact zeros, which rectifiers make and every range represents, as its neighbours are:
+/// left in, it outweighs all else (TensorRT leaves it out too).
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bin of the histogram")]
+fn without_zeros(histogram: &Histogram) -> Vec<f32> {
+    let mut counts = histogram.counts.clone();
+    let (min, max) = (histogram.range.min, histogram.range.max);
+    if counts.is_empty() || min > 0.0 || max < 0.0 || min >= max {
+        return counts;
+    }
+    let zero = ((-min / (max - min) * BINS as f32) as usize).min(BINS - 1);
+    let beside =
+        [zero.checked_sub(1), Some(zero + 1)].into_iter().flatten().filter_map(|bin| histogram.counts.get(bin));
+    let (sum, number) = beside.fold((0.0, 0.0), |(sum, number), count| (sum + count, number + 1.0));
+    counts[zero] = counts[zero].min(sum / number);
+    counts
 }
 
 fn descend(histogram: &Histogram, cost: impl Fn(usize, usize) -> f64) -> (f32, f32) {
