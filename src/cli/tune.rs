@@ -27,10 +27,19 @@ pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Ex
     files::replace(&page, tuned.page(&resolved.manifest.name)?.as_bytes())?;
     files::replace(&tuned.folder.join("pareto.svg"), tuned.figure()?.as_bytes())?;
     print(&format!("table: {}\n", page.display()));
+    for set in &resolved.overrides {
+        print(&format!(
+            "note: `{} = {}` was set from outside and is not in the manifest that is written\n",
+            set.key, set.value
+        ));
+    }
     let Some(text) = tuned.manifest(&resolved) else {
         print(&format!("no candidate of {} holds what was asked\n", tuned.trials.len()));
         return Ok(Exit::Failed);
     };
+    if let Some(speedup) = tuned.speedup().filter(|speedup| *speedup < 1.0) {
+        print(&format!("note: what was chosen is {speedup:.2} times as fast as FP32; `--min-speedup` asks for more\n"));
+    }
     let target = path.with_extension("tuned.toml");
     files::replace(&target, text?.as_bytes())?;
     print(&format!("manifest: {}\nnext: requant run {}\n", target.display(), target.display()));

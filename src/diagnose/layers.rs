@@ -36,12 +36,23 @@ pub(super) fn check(record: &Record) -> Finding {
         (block, layer) => {
             block.into_iter().for_each(|block| case.note(told(block)));
             if let Some(layer) = layer.or(block) {
-                let name = layer.target.as_deref().unwrap_or("?");
-                let pattern = if layer.change == Change::BlockInFloat { format!("{name}.*") } else { name.to_owned() };
-                let remedy = format!("`[[quantize.layer]] match = \"{pattern}\", precision = \"fp32\"`");
+                let remedy = format!("in `quantize.layer` set `precision = \"fp32\"` for {}", patterns(layer));
                 case.against(Verdict::Pass, told(layer), &remedy);
             }
         }
     }
     case.close()
+}
+
+/// What `match` takes for all nodes that were in float: the nodes of a layer, or the globs of a block.
+fn patterns(tried: &Intervention) -> String {
+    let name = tried.target.as_deref().unwrap_or("?");
+    let all = if tried.change == Change::BlockInFloat {
+        let below = |node: &String| node.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let own = tried.nodes.iter().any(|node| node == name).then(|| name.to_owned());
+        own.into_iter().chain(tried.nodes.iter().any(below).then(|| format!("{name}.*"))).collect()
+    } else {
+        tried.nodes.clone()
+    };
+    all.iter().map(|pattern| format!("`match = \"{pattern}\"`")).collect::<Vec<_>>().join(" and ")
 }

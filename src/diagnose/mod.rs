@@ -83,16 +83,18 @@ impl Case {
         self.finding.remedy.push_str(remedy);
     }
 
-    /// Weighs what was found by what the best of the changes that undo it gave back. What was tried and gave back
-    /// next to nothing of the loss is not its cause, and there is nothing to do about it.
+    /// Weighs what was found by what the best of the changes that undo it gave back. Where that is surely next to
+    /// nothing, and another change gave back most of the loss, it is not the cause, and there is nothing to do about
+    /// it. Without another, two causes may hide each other.
     fn weigh(&mut self, record: &Record, changes: &[Change]) {
-        if self.explain(record, changes).is_some_and(|share| share < NEXT_TO_NOTHING) {
+        let surely_little = self.explain(record, changes).is_some_and(|share| share < NEXT_TO_NOTHING);
+        if surely_little && is_explained(record) {
             self.finding.verdict = Verdict::Pass;
             self.finding.remedy.clear();
         }
     }
 
-    /// Notes what the best of the changes that undo it gave back; returns the share of the loss.
+    /// Notes what the best of the changes that undo it gave back; returns the share of the loss, at most.
     fn explain(&mut self, record: &Record, changes: &[Change]) -> Option<f64> {
         let tried = changes.iter().filter_map(|change| gained(record, *change));
         let best = tried.max_by(|a, b| a.0.value.total_cmp(&b.0.value));
@@ -102,7 +104,7 @@ impl Case {
         if gained.low > 0.0 {
             self.finding.explains = Some(gained.value * 100.0);
         }
-        Some(gained.value / loss)
+        Some(gained.high / loss)
     }
 
     fn close(self) -> Finding {
@@ -118,6 +120,19 @@ fn gained(record: &Record, change: Change) -> Option<(Estimate, f64)> {
     let attribution = record.attribution.as_ref()?;
     let of = |change| attribution.interventions.iter().find(|tried| tried.change == change && tried.target.is_none());
     Some((of(change)?.gained, of(Change::Float)?.gained.value))
+}
+
+/// Whether another way to quantize surely gave back most of the loss.
+fn is_explained(record: &Record) -> bool {
+    const CAUSES: [Change; 6] = [
+        Change::Equalize,
+        Change::Percentile,
+        Change::Calibration,
+        Change::PerChannel,
+        Change::FloatStem,
+        Change::BoundWeights,
+    ];
+    CAUSES.iter().filter_map(|cause| gained(record, *cause)).any(|(gained, loss)| gained.low > loss / 2.0)
 }
 
 /// A loss of accuracy, a fraction, that asks for a cause.

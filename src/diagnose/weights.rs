@@ -10,6 +10,9 @@ use crate::record::format::{Change, Layer};
 /// convolution leaves 10 to 25.
 const COARSE: f64 = 25.0;
 
+/// In nats. Integer weights alone stay within 0.001 of healthy networks.
+const APART: f64 = 0.05;
+
 /// Bits of the accumulator that a bias is added to.
 const ACCUMULATOR_BITS: f64 = 31.0;
 
@@ -36,6 +39,13 @@ pub(super) fn check(record: &Record) -> Finding {
         let evidence = format!("{scales}{} layers keep less than {COARSE} dB: {}", coarse.len(), some(&coarse));
         case.against(verdict, evidence, remedy);
         case.weigh(record, &[if per_tensor { Change::PerChannel } else { Change::FloatWeights }]);
+    }
+    if let Some(parts) = record.quantization.parts.as_ref().filter(|parts| parts.weights.divergence > APART) {
+        let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+        let evidence =
+            format!("integer weights alone bring the network {:.3} nats from the float one", parts.weights.divergence);
+        case.against(verdict, evidence, "add \"equalize\" to `quantize.steps`");
+        case.weigh(record, &[Change::FloatWeights, Change::PerChannel]);
     }
     let overflowing: Vec<String> = weighted()
         .filter(|(_, weight)| weight.bias_log2.is_some_and(|log2| log2 >= ACCUMULATOR_BITS))

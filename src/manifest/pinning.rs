@@ -15,18 +15,26 @@ pub struct Pin {
 /// The text with every pin set: a wrong one is replaced where it stands, a missing one is added to
 /// the end of its table. Fails, with the reason, where the text is not TOML or has no such table.
 pub fn pinned_text(text: &str, pins: &[Pin]) -> Result<String, String> {
+    edited(text, |document| {
+        for pin in pins {
+            let names: Vec<&str> = pin.key.split('.').collect();
+            let (last, tables) = names.split_last().ok_or("an empty key")?;
+            let table = tables
+                .iter()
+                .try_fold(document.as_item_mut(), |item, name| step(item, name))
+                .filter(|item| item.is_table_like())
+                .ok_or_else(|| format!("there is no table for `{}`", pin.key))?;
+            set(table, last, &pin.digest.to_string());
+        }
+        Ok(())
+    })
+}
+
+/// The text after an edit of its document, its byte order mark and kind of line end kept.
+pub(super) fn edited(text: &str, edit: impl FnOnce(&mut DocumentMut) -> Result<(), String>) -> Result<String, String> {
     let (mark, body) = text.strip_prefix(BYTE_ORDER_MARK).map_or(("", text), |body| (BYTE_ORDER_MARK, body));
     let mut document: DocumentMut = body.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
-    for pin in pins {
-        let names: Vec<&str> = pin.key.split('.').collect();
-        let (last, tables) = names.split_last().ok_or("an empty key")?;
-        let table = tables
-            .iter()
-            .try_fold(document.as_item_mut(), |item, name| step(item, name))
-            .filter(|item| item.is_table_like())
-            .ok_or_else(|| format!("there is no table for `{}`", pin.key))?;
-        set(table, last, &pin.digest.to_string());
-    }
+    edit(&mut document)?;
     // Written with one kind of line end, the file keeps it.
     let written = document.to_string();
     let is_dos = text.contains("\r\n") && text.matches('\n').count() == text.matches("\r\n").count();

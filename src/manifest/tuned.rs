@@ -1,7 +1,8 @@
 //! A manifest's text with another `[quantize]` table: what tuning found, written down.
 
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value, value};
+use toml_edit::{Array, ArrayOfTables, Item, Table, Value, value};
 
+use super::pinning::edited;
 use super::{Choice as _, Recipe, Step};
 
 /// What replaces `[quantize]`.
@@ -16,33 +17,55 @@ pub struct Choices<'a> {
     pub comment: &'a [String],
 }
 
-/// The text with the choices in place of its own, its name with `-tuned`; all else as it was.
+/// The text with the choices in place of its own, its name with `-tuned`; all else as it was, exceptions for layers
+/// included.
 pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
-    let mut document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| error.to_string())?;
-    if let Some(name) = document.get("name").and_then(Item::as_str) {
-        document["name"] = value(format!("{name}-tuned"));
-    }
-    let position = document.get("quantize").and_then(Item::as_table).and_then(Table::position);
-    let mut quantize = Table::new();
-    quantize.set_position(position);
-    let comment: String = choices.comment.iter().map(|line| format!("# {line}\n")).collect::<Vec<_>>().concat();
-    quantize.decor_mut().set_prefix(format!("\n{comment}"));
-    quantize["recipe"] = value(choices.recipe.word());
-    let steps: Array = choices.steps.iter().map(|step| Value::from(step.word())).collect();
-    quantize["steps"] = value(steps);
-    if !choices.float.is_empty() {
-        let mut layers = ArrayOfTables::new();
-        for pattern in choices.float {
+    edited(text, |document| {
+        if let Some(name) = document.get("name").and_then(Item::as_str) {
+            document["name"] = value(format!("{name}-tuned"));
+        }
+        let old = document.remove("quantize");
+        let position = old.as_ref().and_then(Item::as_table).and_then(Table::position);
+        let mut quantize = Table::new();
+        quantize.set_position(position);
+        let comment: String = choices.comment.iter().flat_map(|line| ["# ", line, "\n"]).collect();
+        quantize.decor_mut().set_prefix(format!("\n{comment}"));
+        quantize["recipe"] = value(choices.recipe.word());
+        let steps: Array = choices.steps.iter().map(|step| Value::from(step.word())).collect();
+        quantize["steps"] = value(steps);
+        let mut layers = old.as_ref().map(exceptions).unwrap_or_default();
+        layers.extend(choices.float.iter().map(|pattern| {
             let mut layer = Table::new();
             layer["match"] = value(pattern);
             layer["precision"] = value("fp32");
-            layers.push(layer);
+            layer
+        }));
+        if !layers.is_empty() {
+            quantize["layer"] = Item::ArrayOfTables(layers.into_iter().collect::<ArrayOfTables>());
         }
-        quantize["layer"] = Item::ArrayOfTables(layers);
+        document["quantize"] = Item::Table(quantize);
+        let goals = document.entry("goals").or_insert_with(toml_edit::table);
+        let goals = goals.as_table_like_mut().ok_or("`goals` is no table")?;
+        goals.insert("max_accuracy_drop", value(choices.max_accuracy_drop));
+        Ok(())
+    })
+}
+
+/// `layer` of a `[quantize]` table, however it is written.
+fn exceptions(quantize: &Item) -> Vec<Table> {
+    let layers = quantize.get("layer");
+    let inline = |value: &Value| value.as_inline_table().map(|table| table.clone().into_table());
+    match layers {
+        Some(Item::ArrayOfTables(tables)) => tables.iter().cloned().map(placed_anew).collect(),
+        Some(Item::Value(Value::Array(values))) => values.iter().filter_map(inline).collect(),
+        _ => Vec::new(),
     }
-    document["quantize"] = Item::Table(quantize);
-    document["goals"]["max_accuracy_drop"] = value(choices.max_accuracy_drop);
-    Ok(document.to_string())
+}
+
+/// A table that stands wherever it is written.
+fn placed_anew(mut table: Table) -> Table {
+    table.set_position(None);
+    table
 }
 
 #[cfg(test)]
@@ -67,5 +90,28 @@ mod tests {
         assert!(written.contains("name = \"a-tuned\"") && written.contains("max_accuracy_drop = 0.5"), "{written}");
         assert!(written.find("[quantize]") < written.find("[[variant]]"), "{written}");
         assert!(written.contains("[model]\npath = \"m.onnx\"\n"), "{written}");
+    }
+
+    #[test]
+    fn exceptions_stay_and_whatever_form_the_tables_have_will_do() {
+        let float = ["features.0".to_owned()];
+        let choices = Choices { recipe: Recipe::Kl, steps: &[], float: &float, max_accuracy_drop: 1.0, comment: &[] };
+        let layers = "[quantize]\nrecipe = \"fx-default\"\n\n[[quantize.layer]]\nmatch = \"fc\"\nobserver = \"mse\"\n";
+        let inline = "quantize = { recipe = \"fx-default\", layer = [{ match = \"fc\", observer = \"mse\" }] }\n";
+        for text in [layers, inline] {
+            let written = tuned_text(&format!("{text}\n[model]\npath = \"m\"\n"), &choices).unwrap();
+            let read: toml::Table = toml::from_str(&written).unwrap();
+            let layers = read["quantize"]["layer"].as_array().unwrap();
+            assert_eq!(layers.len(), 2, "{written}");
+            assert_eq!((layers[0]["match"].as_str(), layers[0]["observer"].as_str()), (Some("fc"), Some("mse")));
+            assert_eq!(
+                (layers[1]["match"].as_str(), layers[1]["precision"].as_str()),
+                (Some("features.0"), Some("fp32"))
+            );
+            assert_eq!(read["goals"]["max_accuracy_drop"].as_float(), Some(1.0), "{written}");
+            assert_eq!(read["model"]["path"].as_str(), Some("m"), "{written}");
+        }
+        let dos = tuned_text("name = \"a\"\r\n\r\n[quantize]\r\nrecipe = \"kl\"\r\n", &choices).unwrap();
+        assert_eq!(dos.matches('\n').count(), dos.matches("\r\n").count(), "{dos:?}");
     }
 }

@@ -14,7 +14,7 @@ use super::evaluate::Answers;
 use super::event::Event;
 use super::usage::spread;
 use super::workbench::{Attempt, Workbench, open};
-use crate::backend::Request;
+use crate::backend::{self, Request};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::interrupt;
@@ -59,8 +59,12 @@ fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<O
     else {
         return Ok(None);
     };
-    let about = format!("{} {} {budget}", artefact.sha256, samples.digest());
+    // All that an outcome depends on.
+    let backend::Runtime { libtorch, cpu_capability, .. } = backend::runtime();
+    let about = format!("{} {} {budget} {libtorch} {cpu_capability}", artefact.sha256, samples.digest());
     let home = around.results.join(&manifest.name);
+    let (gained, agreement) = samples.all();
+    let all_in_float = Intervention { change: Change::Float, target: None, nodes: Vec::new(), gained, agreement };
     let mut bench = Workbench::new(prepared, around, true);
     bench.remember(&calibrated.attempt);
     let mut search = Search {
@@ -71,18 +75,19 @@ fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<O
         samples,
         log: Log::open(&home, &Digest::of(about.as_bytes()))?,
         left: budget,
-        tried: Vec::new(),
+        exhausted: false,
+        tried: vec![all_in_float],
         around,
     };
     search.run(budget)?;
-    let Search { samples, log, tried, left, .. } = search;
-    log.done()?;
+    let Search { samples, log, tried, exhausted, .. } = search;
+    log.done();
     Ok(Some(Attribution {
         variant: judge.name.clone(),
         samples: samples.count(),
         disagreeing: samples.disagreeing(),
         interventions: tried,
-        exhausted: left == 0,
+        exhausted,
     }))
 }
 
@@ -94,6 +99,8 @@ struct Search<'a, 'b> {
     samples: Samples,
     log: Log,
     left: usize,
+    /// Whether there was more to try.
+    exhausted: bool,
     tried: Vec<Intervention>,
     around: &'a Surroundings<'a>,
 }
@@ -101,7 +108,7 @@ struct Search<'a, 'b> {
 impl Search<'_, '_> {
     /// Parts of the quantization first, then other choices, then each block, then the layers of the worst ones.
     fn run(&mut self, budget: usize) -> Result<(), Failure> {
-        for change in [Change::Float, Change::FloatArithmetic, Change::FloatWeights, Change::FloatActivations] {
+        for change in [Change::FloatArithmetic, Change::FloatWeights, Change::FloatActivations] {
             self.part(change, budget)?;
         }
         self.other_choices(budget)?;
@@ -129,7 +136,6 @@ impl Search<'_, '_> {
         self.once(change, None, budget, |search| {
             let rounded = with_integer_weights(&attempt.graph, quantization);
             let (graph, variant) = match change {
-                Change::Float => (&attempt.reference, Float),
                 Change::FloatWeights => (&attempt.reference, Rounded(quantization)),
                 Change::FloatActivations => (&rounded, Float),
                 _ => (&rounded, Rounded(quantization)),
@@ -181,7 +187,11 @@ impl Search<'_, '_> {
                 }
             }
             search.int8(graph, &changed)
-        })
+        })?;
+        if let Some(tried) = self.tried.last_mut().filter(|tried| tried.target.as_deref() == Some(name)) {
+            tried.nodes = nodes.iter().map(|id| graph.node(*id).name.clone()).collect();
+        }
+        Ok(())
     }
 
     fn int8(&mut self, graph: &Graph, quantization: &Quantization) -> Result<Changes, Failure> {
@@ -199,6 +209,7 @@ impl Search<'_, '_> {
     ) -> Result<(), Failure> {
         interrupt::check()?;
         if self.left == 0 {
+            self.exhausted = true;
             return Ok(());
         }
         self.left -= 1;
@@ -210,7 +221,13 @@ impl Search<'_, '_> {
             changes
         };
         let (gained, agreement) = (self.samples.accuracy(&changes), self.samples.agreement(&changes));
-        self.tried.push(Intervention { change, target: target.map(str::to_owned), gained, agreement });
+        self.tried.push(Intervention {
+            change,
+            target: target.map(str::to_owned),
+            nodes: Vec::new(),
+            gained,
+            agreement,
+        });
         self.around.events.emit(&Event::Progress { done: budget - self.left, total: budget, unit: "interventions" });
         Ok(())
     }

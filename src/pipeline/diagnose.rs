@@ -201,6 +201,9 @@ fn right_answers(evaluated: &Evaluated, index: usize) -> Option<Vec<bool>> {
     Some(predictions.predictions.iter().zip(entries).map(|(answer, entry)| answer.class == entry.class).collect())
 }
 
+/// Fewer samples of a label say nothing of the class that it is put into.
+const FEWEST: usize = 5;
+
 /// How many answers are right once each class has the label that it mostly stands for, each label once: the
 /// largest cells of the table of labels and answers first.
 fn relabelled(evaluated: &Evaluated, index: usize) -> usize {
@@ -211,6 +214,9 @@ fn relabelled(evaluated: &Evaluated, index: usize) -> usize {
         *cells.entry((entry.class, answer.class)).or_default() += 1;
     }
     let mut cells: Vec<((usize, usize), usize)> = cells.into_iter().collect();
+    // A class stands for another label where most of that label's samples, and not only a few, are put into it.
+    let of_label = |wanted: usize| entries.iter().filter(|entry| entry.class == wanted).count();
+    cells.retain(|&((label, class), count)| label == class || (count >= FEWEST && 2 * count > of_label(label)));
     cells.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
     let (mut labels, mut classes) = (BTreeSet::new(), BTreeSet::new());
     let mut free = |&((label, class), _): &((usize, usize), usize)| {

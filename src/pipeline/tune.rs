@@ -79,10 +79,20 @@ pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Resul
     let manifest = &prepared.resolved.manifest;
     let batch = manifest.benchmark.batch_sizes[0].min(held_out.count());
     // All that an outcome depends on; who times on another machine starts another file.
-    let conditions = format!("{:?} {:?} {:?}", manifest.compute, judge.engine, manifest.quantize.layer);
+    let conditions = format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?}",
+        manifest.compute,
+        judge.engine,
+        judge.memory_format,
+        manifest.quantize.layer,
+        manifest.dataset.preprocess,
+        prepared.inputs.data.source.classes()
+    );
+    let programs = format!("{} {}", env!("CARGO_PKG_VERSION"), crate::backend::runtime().libtorch);
     let calibration = prepared.inputs.data.calibration.digest_in_batches(manifest.calibration.batch_size);
     let about = [held_out.digest, calibration, prepared.inputs.model.facts.sha256];
-    let about = Digest::of(format!("{about:?} {batch} {conditions}").as_bytes());
+    let cpu = crate::record::host::facts().cpu;
+    let about = Digest::of(format!("{about:?} {batch} {conditions} {programs} {cpu}").as_bytes());
     let ledger = Ledger::open(&folder, &about)?;
     let mut bench = Workbench::new(&prepared, around, true);
     let mut float = open(Request::REFERENCE, &prepared.inputs.model.graph, torchscript::Variant::FusedFloat)?;
@@ -115,7 +125,7 @@ fn folder_of(manifest: &Path) -> PathBuf {
 fn choose(trials: &[Trial], float: &Outcome, wish: &Wish) -> Option<usize> {
     let fast = |trial: &Trial| trial.outcome.speedup();
     let asked = |trial: &Trial| {
-        trial.outcome.drop_from(float) <= wish.max_drop / 100.0
+        trial.outcome.lost_to(float) * 100.0 <= wish.max_drop * trial.outcome.samples as f64 + 1e-9
             && wish.min_speedup.is_none_or(|wanted| fast(trial) >= wanted)
     };
     let fit: Vec<usize> = (0..trials.len()).filter(|&at| asked(&trials[at])).collect();

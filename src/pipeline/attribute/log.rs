@@ -33,7 +33,10 @@ impl Log {
         let text = files::read_text(&path).unwrap_or_default();
         let known = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let file = File::options().create(true).append(true).open(&path);
-        let file = file.map_err(|error| FileError::new("write", &path, error))?;
+        let mut file = file.map_err(|error| FileError::new("write", &path, error))?;
+        if !text.is_empty() && !text.ends_with('\n') {
+            writeln!(file).map_err(|error| FileError::new("write", &path, error))?;
+        }
         Ok(Self { path, file, known })
     }
 
@@ -48,8 +51,9 @@ impl Log {
         writeln!(self.file, "{text}").map_err(|error| FileError::new("write", &self.path, error))
     }
 
-    pub(super) fn done(self) -> Result<(), FileError> {
-        std::fs::remove_file(&self.path).map_err(|error| FileError::new("remove", &self.path, error))
+    /// Somebody else's hand on the file is no reason to lose what was measured.
+    pub(super) fn done(self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -71,7 +75,7 @@ mod tests {
         let log = Log::open(home.path(), &about).unwrap();
         assert_eq!(log.known(Change::BlockInFloat, Some("features.1")), Some(Changes::default()));
         assert_eq!(log.known(Change::Equalize, None), None);
-        log.done().unwrap();
+        log.done();
         assert!(!path.exists());
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Samples {
     float: Vec<usize>,
     /// Samples looked at and all there are, disagreeing and agreeing.
     strata: [(usize, usize); 2],
+    /// What there is to gain over all evaluation samples: accuracy and agreement, which are known.
+    all: (Estimate, Estimate),
     digest: Digest,
 }
 
@@ -102,8 +104,13 @@ impl Samples {
             was_right: places.iter().map(|&at| right(&int8[at], at)).collect(),
             float: places.iter().map(|&at| float[at].class).collect(),
             strata: sizes,
+            all: to_gain(&counts, strata[0].len()),
             digest: chosen.digest(),
         }))
+    }
+
+    pub(super) const fn all(&self) -> (Estimate, Estimate) {
+        self.all
     }
 
     pub(super) const fn digest(&self) -> Digest {
@@ -152,8 +159,9 @@ impl Samples {
             let (n, weight) = (looked as f64, size as f64 / all);
             let (gained, lost) = (moved.gained[stratum] as f64, moved.lost[stratum] as f64);
             let mean = (gained - lost) / n;
-            // Half a change more than was seen: none among few is no proof of none.
-            let spread = (gained + lost + 0.5) / (n + 1.0) - mean * mean;
+            // Four samples more, two of them changed: none among few is no proof of none, nor are all of all (after
+            // A. Agresti and B. Caffo, 2000).
+            let spread = (gained + lost + 2.0) / (n + 4.0) - ((gained - lost) / (n + 4.0)).powi(2);
             value += weight * mean;
             // A stratum that was looked at whole has no error of sampling.
             variance += weight * weight * spread.max(0.0) / n * (1.0 - n / size as f64);
@@ -163,13 +171,29 @@ impl Samples {
     }
 }
 
+/// By the float network in place of the quantized one.
+fn to_gain(counts: &PairedCounts, disagreeing: usize) -> (Estimate, Estimate) {
+    let n = counts.both_right + counts.only_first + counts.only_second + counts.both_wrong;
+    let exact = |value: f64| Estimate { value, low: value, high: value, n };
+    let right = (counts.only_first as f64 - counts.only_second as f64) / n as f64;
+    (exact(right), exact(disagreeing as f64 / n as f64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn samples(strata: [(usize, usize); 2]) -> Samples {
         let digest = Digest::of(b"");
-        Samples { batches: Vec::new(), labels: Vec::new(), was_right: Vec::new(), float: Vec::new(), strata, digest }
+        Samples {
+            batches: Vec::new(),
+            labels: Vec::new(),
+            was_right: Vec::new(),
+            float: Vec::new(),
+            strata,
+            all: to_gain(&PairedCounts::default(), 0),
+            digest,
+        }
     }
 
     #[test]

@@ -12,6 +12,12 @@ const PAGE: &str = include_str!("../../../templates/tuning.md.tera");
 const FIGURE: &str = include_str!("../../../templates/pareto.svg.tera");
 
 impl Tuned {
+    /// How many times as fast as fused FP32 the chosen candidate is.
+    #[must_use]
+    pub fn speedup(&self) -> Option<f64> {
+        Some(self.trials[self.chosen?].outcome.speedup())
+    }
+
     /// The manifest with what was chosen; `None` where nothing was.
     pub fn manifest(&self, resolved: &Resolved) -> Option<Result<String, Failure>> {
         let Trial { candidate, outcome } = &self.trials[self.chosen?];

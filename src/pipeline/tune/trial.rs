@@ -34,10 +34,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Right answers that another network has more, on the same samples.
+    #[must_use]
+    pub fn lost_to(&self, other: &Self) -> f64 {
+        other.right as f64 - self.right as f64
+    }
+
     /// Accuracy lost against another network on the same samples, a fraction.
     #[must_use]
     pub fn drop_from(&self, other: &Self) -> f64 {
-        (other.right as f64 - self.right as f64) / self.samples.max(1) as f64
+        self.lost_to(other) / self.samples.max(1) as f64
     }
 
     /// How many times as fast as the fused float network.

@@ -186,6 +186,9 @@ pub struct Intervention {
     /// The block or layer that was changed; absent where the change is of the whole network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The nodes that were placed otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<String>,
     /// Accuracy over all evaluation samples, a fraction, that the change brings.
     pub gained: Estimate,
     /// The same of agreement with the float network, which tells more where little was lost.
