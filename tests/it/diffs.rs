@@ -186,13 +186,16 @@ fn mutate(side: &mut Side, kind: u8, amount: u16) {
             answers[n % count].class = (n % 10).to_string();
         }
         6 => {
-            let Outcome::Measured(measured) = &mut record.variants[n % 2].outcome else { return };
+            // Earlier changes may have taken variants away.
+            let Some(variant) = record.variants.get_mut(n % 2) else { return };
+            let Outcome::Measured(measured) = &mut variant.outcome else { return };
             let factor = 1.0 + f64::from(amount) / 1e4;
             measured.latency[0].milliseconds = measured.latency[0].milliseconds.map(|ms| ms * factor);
         }
-        _ => {
+        _ if record.variants.len() > 1 => {
             record.variants.remove(n % record.variants.len());
         }
+        _ => {}
     }
 }
 
