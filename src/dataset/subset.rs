@@ -26,6 +26,16 @@ pub struct Chosen {
 }
 
 impl Chosen {
+    /// The samples at these places, in this order.
+    #[must_use]
+    pub fn at(&self, places: &[usize]) -> Self {
+        Self {
+            entries: places.iter().map(|&at| self.entries[at].clone()).collect(),
+            digests: places.iter().map(|&at| self.digests[at]).collect(),
+            shapes: places.iter().map(|&at| self.shapes[at]).collect(),
+        }
+    }
+
     /// What a manifest pins of an evaluation subset: SHA-256 of the lines `DIGEST  ID`, in order, as
     /// `sha256sum` prints them.
     #[must_use]

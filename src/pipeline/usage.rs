@@ -65,11 +65,7 @@ pub(super) fn look(prepared: &Prepared, attempt: &Attempt, around: &Surroundings
 pub(super) fn spread(chosen: &Chosen) -> Chosen {
     let count = chosen.entries.len().min(SAMPLES);
     let places: Vec<usize> = (0..count).map(|at| at * chosen.entries.len() / count.max(1)).collect();
-    Chosen {
-        entries: places.iter().map(|&at| chosen.entries[at].clone()).collect(),
-        digests: places.iter().map(|&at| chosen.digests[at]).collect(),
-        shapes: places.iter().map(|&at| chosen.shapes[at]).collect(),
-    }
+    chosen.at(&places)
 }
 
 /// Sums over the values of each channel of the network's input.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Session;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
-use crate::dataset::Chosen;
 use crate::pipeline::evaluate::predict;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::{Surroundings, stream};
@@ -88,11 +87,7 @@ impl Samples {
         let looked = [spread(0), spread(1)];
         let sizes = [0, 1].map(|stratum| (looked[stratum].len(), strata[stratum].len()));
         let places = looked.concat();
-        let chosen = Chosen {
-            entries: places.iter().map(|&at| all.entries[at].clone()).collect(),
-            digests: places.iter().map(|&at| all.digests[at]).collect(),
-            shapes: places.iter().map(|&at| all.shapes[at]).collect(),
-        };
+        let chosen = all.at(&places);
         let mut batches = Vec::new();
         stream::each_batch(prepared, &chosen, BATCH, around, |batch| {
             batches.push(batch.clone());

@@ -8,7 +8,7 @@ use crate::backend::Session;
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::dataset::{self, Chosen};
+use crate::dataset;
 use crate::manifest::{Strategy, Subset};
 use crate::pipeline::evaluate::predict;
 use crate::pipeline::prepare::Prepared;
@@ -60,11 +60,7 @@ impl HeldOut {
             let next = "take fewer `calibration.samples`, or add a split to `calibration.splits`";
             return Err(Diagnostic::error(Cause::Input, message).next(next).into());
         }
-        let chosen = Chosen {
-            entries: free.iter().map(|&at| all.entries[at].clone()).collect(),
-            digests: free.iter().map(|&at| all.digests[at]).collect(),
-            shapes: free.iter().map(|&at| all.shapes[at]).collect(),
-        };
+        let chosen = all.at(&free);
         let mut batches = Vec::new();
         stream::each_batch(prepared, &chosen, BATCH, around, |batch| {
             batches.push(batch.clone());
