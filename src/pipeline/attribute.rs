@@ -61,7 +61,7 @@ fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<O
     };
     // All that an outcome depends on.
     let backend::Runtime { libtorch, cpu_capability, .. } = backend::runtime();
-    let about = format!("{} {} {budget} {libtorch} {cpu_capability}", artefact.sha256, samples.digest());
+    let about = format!("{} {} {libtorch} {cpu_capability}", artefact.sha256, samples.digest());
     let home = around.results.join(&manifest.name);
     let (gained, agreement) = samples.all();
     let all_in_float = Intervention { change: Change::Float, target: None, nodes: Vec::new(), gained, agreement };
@@ -74,12 +74,13 @@ fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<O
         judge,
         samples,
         log: Log::open(&home, &Digest::of(about.as_bytes()))?,
+        budget,
         left: budget,
         exhausted: false,
         tried: vec![all_in_float],
         around,
     };
-    search.run(budget)?;
+    search.run()?;
     let Search { samples, log, tried, exhausted, .. } = search;
     log.done();
     Ok(Some(Attribution {
@@ -98,6 +99,7 @@ struct Search<'a, 'b> {
     judge: &'a Variant,
     samples: Samples,
     log: Log,
+    budget: usize,
     left: usize,
     /// Whether there was more to try.
     exhausted: bool,
@@ -107,33 +109,33 @@ struct Search<'a, 'b> {
 
 impl Search<'_, '_> {
     /// Parts of the quantization first, then other choices, then each block, then the layers of the worst ones.
-    fn run(&mut self, budget: usize) -> Result<(), Failure> {
+    fn run(&mut self) -> Result<(), Failure> {
         for change in [Change::FloatArithmetic, Change::FloatWeights, Change::FloatActivations] {
-            self.part(change, budget)?;
+            self.part(change)?;
         }
-        self.other_choices(budget)?;
+        self.other_choices()?;
         let graph = &self.attempt.graph;
         let blocks = units(graph, self.quantization, block_of);
         for (name, nodes) in &blocks {
-            self.placed(Change::BlockInFloat, name, nodes, budget)?;
+            self.placed(Change::BlockInFloat, name, nodes)?;
         }
         for (name, nodes) in &blocks {
-            self.placed(Change::BlockAlone, name, nodes, budget)?;
+            self.placed(Change::BlockAlone, name, nodes)?;
         }
         let layers = units(graph, self.quantization, str::to_owned);
         for worst in self.worst_blocks() {
             for (name, nodes) in layers.iter().filter(|(name, _)| block_of(name) == worst) {
-                self.placed(Change::LayerInFloat, name, nodes, budget)?;
+                self.placed(Change::LayerInFloat, name, nodes)?;
             }
         }
         Ok(())
     }
 
     /// The network with a part of what quantization does to it.
-    fn part(&mut self, change: Change, budget: usize) -> Result<(), Failure> {
+    fn part(&mut self, change: Change) -> Result<(), Failure> {
         use torchscript::Variant::{Float, Rounded};
         let (attempt, quantization) = (self.attempt, self.quantization);
-        self.once(change, None, budget, |search| {
+        self.once(change, None, |search| {
             let rounded = with_integer_weights(&attempt.graph, quantization);
             let (graph, variant) = match change {
                 Change::FloatWeights => (&attempt.reference, Rounded(quantization)),
@@ -145,7 +147,7 @@ impl Search<'_, '_> {
     }
 
     /// The network quantized anew with one choice changed.
-    fn other_choices(&mut self, budget: usize) -> Result<(), Failure> {
+    fn other_choices(&mut self) -> Result<(), Failure> {
         let scheme = &self.attempt.scheme;
         let with = |step: Step| (!scheme.has(step)).then(|| scheme.toggled(step));
         let observer = |observer| (scheme.observer != observer).then(|| Scheme { observer, ..scheme.clone() });
@@ -164,7 +166,7 @@ impl Search<'_, '_> {
         ];
         for (change, scheme) in choices {
             let Some(scheme) = scheme else { continue };
-            self.once(change, None, budget, |search| {
+            self.once(change, None, |search| {
                 let others = change == Change::Calibration;
                 let evaluation = &search.bench.prepared().inputs.data.evaluation;
                 search.bench.calibrate_on(others.then(|| spread(evaluation)));
@@ -177,9 +179,9 @@ impl Search<'_, '_> {
     }
 
     /// The network with some nodes placed otherwise.
-    fn placed(&mut self, change: Change, name: &str, nodes: &[NodeId], budget: usize) -> Result<(), Failure> {
+    fn placed(&mut self, change: Change, name: &str, nodes: &[NodeId]) -> Result<(), Failure> {
         let (graph, quantization) = (&self.attempt.graph, self.quantization);
-        self.once(change, Some(name), budget, |search| {
+        self.once(change, Some(name), |search| {
             let mut changed = quantization.clone();
             for id in graph.ids().filter(|id| nodes.contains(id) != (change == Change::BlockAlone)) {
                 if changed.is_int8(id) {
@@ -204,7 +206,6 @@ impl Search<'_, '_> {
         &mut self,
         change: Change,
         target: Option<&str>,
-        budget: usize,
         try_it: impl FnOnce(&mut Self) -> Result<Changes, Failure>,
     ) -> Result<(), Failure> {
         interrupt::check()?;
@@ -228,7 +229,11 @@ impl Search<'_, '_> {
             gained,
             agreement,
         });
-        self.around.events.emit(&Event::Progress { done: budget - self.left, total: budget, unit: "interventions" });
+        self.around.events.emit(&Event::Progress {
+            done: self.budget - self.left,
+            total: self.budget,
+            unit: "interventions",
+        });
         Ok(())
     }
 
