@@ -38,11 +38,10 @@ pub fn check(template: &str) -> Result<(), TemplateError> {
 
 /// Renders a record with a template.
 pub fn render(record: &Record, template: &str) -> Result<String, TemplateError> {
-    let context = Context::from_serialize(View::of(record)).map_err(|error| trouble(&error))?;
-    engine(template)?.render(NAME, &context).map_err(|error| trouble(&error))
+    fill(template, &View::of(record))
 }
 
-/// Fills a template of our own.
+/// Places values into a template.
 pub(crate) fn fill(template: &str, values: &impl serde::Serialize) -> Result<String, TemplateError> {
     let context = Context::from_serialize(values).map_err(|error| trouble(&error))?;
     engine(template)?.render(NAME, &context).map_err(|error| trouble(&error))
