@@ -161,8 +161,8 @@ const FEW_CHANNELS: usize = 4;
 /// Dense products of more than a few channels: where integers save time, and where the errors of many
 /// roundings average out.
 /// Depthwise convolutions are faster in FP32 on x86 (docs/performance.md).
-fn is_product(graph: &Graph, id: NodeId) -> bool {
-    match &graph.node(id).op {
+fn is_product(op: &Op) -> bool {
+    match op {
         Op::Conv { weights, geometry, .. } => {
             geometry.groups == 1 && weights.weight.shape().get(1).is_some_and(|&inputs| inputs > FEW_CHANNELS)
         }
@@ -227,7 +227,7 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
         placement.push(match kind(&node.op) {
             Kind::Float(reason) => Placement::Float(reason),
             _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),
-            Kind::Compute | Kind::FixedRange if products_only && !is_product(graph, id) => {
+            Kind::Compute | Kind::FixedRange if products_only && !is_product(&node.op) => {
                 Placement::Float(FloatReason::Recipe)
             }
             _ if kept.contains(&id) => Placement::Float(FloatReason::Recipe),

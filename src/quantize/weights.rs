@@ -1,5 +1,5 @@
-//! Weights to 8-bit integers, symmetric, per output channel or all with one scale: PyTorch's `MinMaxObserver`, `PerChannelMinMaxObserver`,
-//! `quantize_per_tensor` and `quantize_per_channel`.
+//! Weights to 8-bit integers, symmetric, a scale per output channel or one for all: PyTorch's
+//! `PerChannelMinMaxObserver` and `MinMaxObserver`.
 
 use super::qparams::{WEIGHT_RANGE, symmetric};
 use crate::graph::quantization::IntWeight;

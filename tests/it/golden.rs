@@ -92,7 +92,7 @@ fn check_against(model: &Path, fixture: &Path) {
     );
 
     let rules = vec![requant::quantize::LayerRule::default(); graph.nodes.len()];
-    let plan = Plan::new(&graph, &fx(), &rules);
+    let plan = Plan::new(&graph, &Scheme::fx(), &rules);
     let taps = plan.taps();
     let mut tapped = open(&torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap(), Precision::Fp32);
     let float_bytes = torchscript::write(&graph, torchscript::Variant::Float).unwrap().len();
@@ -102,7 +102,7 @@ fn check_against(model: &Path, fixture: &Path) {
     for batch in inputs("calibration") {
         calibrator.observe(&tapped.run(&batch).unwrap());
     }
-    let quantization = calibrate::quantize(&graph, &plan, &fx(), &calibrator.finish()).unwrap();
+    let quantization = calibrate::quantize(&graph, &plan, &Scheme::fx(), &calibrator.finish()).unwrap();
 
     let names = fx_names(&graph);
     let activations = facts["activations"].as_object().unwrap();
@@ -160,9 +160,4 @@ fn the_skewed_model_has_the_same_fp32_logits() {
         };
         assert!(run(&plain) == run(&skewed));
     });
-}
-
-/// `fx-default`.
-fn fx() -> Scheme {
-    Scheme::fx()
 }
