@@ -354,8 +354,8 @@ const PAGE: &str = "# Diagnosis: planted faults and what is found
 A run asks 15 questions of its own record (`src/diagnose`, a file each). Where INT8 surely lost accuracy, it also
 changes one thing of the quantized network at a time and looks at what comes back, on evaluation samples that tell the
 two networks apart (`record.interventions`): other arithmetic, other scales, other calibration samples, then each
-block and the layers of the worst blocks in float. A finding whose undoing brings nothing back is no cause, and causes
-are ranked by the points of accuracy that they explain.
+block and the layers of the worst blocks in float. A finding whose undoing surely brings next to nothing back, while
+another change brings most of it, is no cause; causes are ranked by the points of accuracy that they explain.
 
 Both tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test it faults` writes this page, and CI
 fails where it is stale. The first holds known faults, planted in healthy experiments by editing manifest, data or
