@@ -5,7 +5,7 @@ mod library;
 pub mod program;
 mod registry;
 
-pub use registry::{Driver, install, linked, open, probe, runtime, start};
+pub use registry::{Driver, examples, install, linked, open, probe, runtime, start};
 
 use crate::base::explain::{Cause, Explain};
 use crate::dataset::ImageArithmetic;
@@ -84,6 +84,15 @@ pub trait Session {
         self.forward()?;
         self.outputs()
     }
+}
+
+/// A layer with examples of what it is given and should give.
+pub trait Examples {
+    /// Mean squared error of its outputs over all examples, with weights of the layer's shape.
+    fn error(&self, weight: &[f32]) -> Result<f64, BackendError>;
+
+    /// The derivative of the same by each weight, over some examples.
+    fn gradient(&self, weight: &[f32], examples: &[usize]) -> Result<Vec<f32>, BackendError>;
 }
 
 /// The process-wide part of a backend, started once with the run's compute settings. Its arithmetic

@@ -6,8 +6,10 @@
 
 use std::sync::OnceLock;
 
-use super::{Availability, BackendError, Request, Runtime, Session, Started, library, program};
+use super::{Availability, BackendError, Examples, Request, Runtime, Session, Started, library, program};
+use crate::graph::Op;
 use crate::manifest::{Backend, Compute, Device};
+use crate::tensor::Tensor;
 
 /// A linked engine. Native runtimes exist once per process, and so does a driver.
 pub trait Driver: Sync {
@@ -17,6 +19,9 @@ pub trait Driver: Sync {
     fn start(&self, compute: &Compute) -> Result<Box<dyn Started>, BackendError>;
 
     fn open(&self, request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, BackendError>;
+
+    /// A layer of the graph with examples to learn from.
+    fn examples(&self, layer: &Op, inputs: &Tensor, outputs: &Tensor) -> Result<Box<dyn Examples>, BackendError>;
 
     fn runtime(&self) -> Runtime;
 }
@@ -101,6 +106,11 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
             message: format!("`{other}` cannot load {} bytes", artefact.len()),
         }),
     }
+}
+
+/// Gives an engine a layer with weights, tensors that it is given and what it should make of them.
+pub fn examples(layer: &Op, inputs: &Tensor, outputs: &Tensor) -> Result<Box<dyn Examples>, BackendError> {
+    driver()?.examples(layer, inputs, outputs)
 }
 
 /// Facts about the runtime; all empty where none is linked.

@@ -4,6 +4,7 @@ mod backends;
 mod baseline;
 mod calibration;
 mod channels;
+mod gates;
 pub mod goals;
 mod health;
 mod layers;
@@ -24,7 +25,7 @@ use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 15] = [
+const CHECKS: [fn(&Record) -> Finding; 16] = [
     baseline::check,
     observers::check,
     calibration::check,
@@ -32,6 +33,7 @@ const CHECKS: [fn(&Record) -> Finding; 15] = [
     channels::check,
     weights::check,
     ranges::check,
+    gates::check,
     saturation::check,
     layers::check,
     resolution::check,
@@ -124,13 +126,15 @@ fn gained(record: &Record, change: Change) -> Option<(Estimate, f64)> {
 
 /// Whether another way to quantize surely gave back most of the loss.
 fn is_explained(record: &Record) -> bool {
-    const CAUSES: [Change; 6] = [
+    const CAUSES: [Change; 8] = [
         Change::Equalize,
         Change::Percentile,
         Change::Calibration,
         Change::PerChannel,
         Change::FloatStem,
         Change::BoundWeights,
+        Change::GatesInFloat,
+        Change::HardSwishInFloat,
     ];
     CAUSES.iter().filter_map(|cause| gained(record, *cause)).any(|(gained, loss)| gained.low > loss / 2.0)
 }

@@ -25,6 +25,14 @@ pub(super) fn check(record: &Record) -> Finding {
         return case.close();
     };
     case.note(format!("{} layers with integer weights keep {least:.1} dB or more of signal to noise", known.len()));
+    if let Some(rounding) = record.quantization.rounding.as_ref().filter(|rounding| rounding.learned < rounding.layers)
+    {
+        let evidence = format!(
+            "rounding was learned for {} of {} layers before the time was over: another machine comes to other weights",
+            rounding.learned, rounding.layers
+        );
+        case.against(Verdict::Pass, evidence, "raise `quantize.adaround.max_seconds`, or lower `iterations`");
+    }
     let coarse: Vec<String> =
         known.iter().filter(|(_, db)| *db < COARSE).map(|(layer, _)| layer.name.clone()).collect();
     let per_tensor = record.settings.quantize.weights == Some(Granularity::PerTensor);

@@ -136,8 +136,12 @@ choice!(
         Fuse = "fuse",
         /// 8-bit activations, and weights scaled so that no pair of products leaves 16 bits on CPUs without VNNI.
         BoundWeights = "bound-weights",
+        /// Learns layer by layer whether a weight is rounded up or down, so that the layer's output is kept (AdaRound).
+        AdaRound = "adaround",
         /// Moves each integer layer's bias by what its channels' means lost, every layer on clean inputs.
         BiasCorrection = "bias-correction",
+        /// Moves each integer layer's bias by what its channels' means lost in the running network, one layer after the other.
+        SequentialBiasCorrection = "sequential-bias-correction",
     }
 );
 choice!(

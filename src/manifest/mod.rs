@@ -190,9 +190,31 @@ pub struct Quantize {
     /// `bound-weights` sees to that. Named after PyTorch's `reduce_range`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduce_range: Option<bool>,
+    /// How long the step `adaround` learns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaround: Option<AdaRound>,
     /// Exceptions to the recipe; a later one wins over an earlier one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub layer: Vec<LayerOverride>,
+}
+
+/// The budget of learned rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdaRound {
+    /// Steps of gradient descent per layer; 150 unless said otherwise.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub iterations: usize,
+    /// No layer is begun after so many seconds, and the rest keep the nearest integers, which the report says:
+    /// what comes of that depends on the machine. 600 unless said otherwise.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_seconds: u64,
+}
+
+impl Default for AdaRound {
+    fn default() -> Self {
+        Self { iterations: 150, max_seconds: 600 }
+    }
 }
 
 /// An exception to the recipe for the layers whose names match.

@@ -14,7 +14,7 @@ use super::missing::is_within;
 use super::structure::is_file_name;
 use super::{
     Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Engine, Goals, Manifest, MemoryFormat, Model,
-    Precision, Quantize, Recipe, RecordOptions, ReportOptions, Strategy, Subset, Variant,
+    Precision, Quantize, Recipe, RecordOptions, ReportOptions, Step, Strategy, Subset, Variant,
 };
 use crate::base::explain::{Cause, Diagnostic};
 
@@ -307,6 +307,11 @@ fn exceptions(quantize: &Quantize) -> Vec<Problem> {
     if quantize.steps.is_some() && quantize.recipe == Recipe::Robust {
         let message = "cannot be given to `robust`, which chooses its own";
         found.push(problem("quantize.steps", message, "remove it, or name another recipe"));
+    }
+    let learns = quantize.steps.as_ref().is_some_and(|steps| steps.contains(&Step::AdaRound));
+    if quantize.adaround.is_some() && !learns && quantize.recipe != Recipe::Robust {
+        let next = "add \"adaround\" to `quantize.steps`, or remove the table";
+        found.push(problem("quantize.adaround", "changes nothing: the step is not taken", next));
     }
     for (position, layer) in quantize.layer.iter().enumerate() {
         let key = |name: &str| format!("quantize.layer.{position}.{name}");

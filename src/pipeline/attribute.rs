@@ -1,6 +1,7 @@
 //! Where the lost accuracy is: the quantized network with one thing changed at a time, on the samples that tell
 //! it apart from the float one.
 
+mod kinds;
 mod log;
 mod sample;
 
@@ -115,17 +116,24 @@ impl Search<'_, '_> {
         }
         self.other_choices()?;
         let graph = &self.attempt.graph;
+        for (change, nodes) in
+            [(Change::GatesInFloat, kinds::gates(graph)), (Change::HardSwishInFloat, kinds::hard_swish(graph))]
+        {
+            if nodes.iter().any(|id| self.quantization.is_int8(*id)) {
+                self.placed(change, None, &nodes)?;
+            }
+        }
         let blocks = units(graph, self.quantization, block_of);
         for (name, nodes) in &blocks {
-            self.placed(Change::BlockInFloat, name, nodes)?;
+            self.placed(Change::BlockInFloat, Some(name), nodes)?;
         }
         for (name, nodes) in &blocks {
-            self.placed(Change::BlockAlone, name, nodes)?;
+            self.placed(Change::BlockAlone, Some(name), nodes)?;
         }
         let layers = units(graph, self.quantization, str::to_owned);
         for worst in self.worst_blocks() {
             for (name, nodes) in layers.iter().filter(|(name, _)| block_of(name) == worst) {
-                self.placed(Change::LayerInFloat, name, nodes)?;
+                self.placed(Change::LayerInFloat, Some(name), nodes)?;
             }
         }
         Ok(())
@@ -148,7 +156,7 @@ impl Search<'_, '_> {
 
     /// The network quantized anew with one choice changed.
     fn other_choices(&mut self) -> Result<(), Failure> {
-        let scheme = &self.attempt.scheme;
+        let scheme = &self.attempt.scheme.without_learning();
         let with = |step: Step| (!scheme.has(step)).then(|| scheme.toggled(step));
         let observer = |observer| (scheme.observer != observer).then(|| Scheme { observer, ..scheme.clone() });
         let per_channel = crate::manifest::Granularity::PerChannel;
@@ -179,9 +187,9 @@ impl Search<'_, '_> {
     }
 
     /// The network with some nodes placed otherwise.
-    fn placed(&mut self, change: Change, name: &str, nodes: &[NodeId]) -> Result<(), Failure> {
+    fn placed(&mut self, change: Change, target: Option<&str>, nodes: &[NodeId]) -> Result<(), Failure> {
         let (graph, quantization) = (&self.attempt.graph, self.quantization);
-        self.once(change, Some(name), |search| {
+        self.once(change, target, |search| {
             let mut changed = quantization.clone();
             for id in graph.ids().filter(|id| nodes.contains(id) != (change == Change::BlockAlone)) {
                 if changed.is_int8(id) {
@@ -190,7 +198,8 @@ impl Search<'_, '_> {
             }
             search.int8(graph, &changed)
         })?;
-        if let Some(tried) = self.tried.last_mut().filter(|tried| tried.target.as_deref() == Some(name)) {
+        let own = |tried: &&mut Intervention| tried.change == change && tried.target.as_deref() == target;
+        if let Some(tried) = self.tried.last_mut().filter(own) {
             tried.nodes = nodes.iter().map(|id| graph.node(*id).name.clone()).collect();
         }
         Ok(())

@@ -30,7 +30,8 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
     let settings = &prepared.resolved.manifest.quantize;
     let wants_int8 = prepared.resolved.manifest.variant.iter().any(|variant| variant.precision == Precision::Int8);
     let scheme = Scheme::of(settings);
-    let mut bench = Workbench::new(&prepared, around, settings.recipe == Recipe::Robust);
+    let in_turn = [Step::AdaRound, Step::SequentialBiasCorrection].into_iter().any(|step| scheme.has(step));
+    let mut bench = Workbench::new(&prepared, around, in_turn || settings.recipe == Recipe::Robust);
     if !wants_int8 {
         let attempt = bench.plan_alone(&scheme);
         return Ok(Calibrated {
@@ -85,6 +86,14 @@ impl Search<'_, '_> {
         }
         for step in [Step::BiasCorrection, Step::Equalize, Step::BoundWeights] {
             let candidate = best.1.scheme.toggled(step);
+            self.keep_better(&mut best, &candidate)?;
+        }
+        // Those that cost the most, once.
+        for step in [Step::AdaRound, Step::SequentialBiasCorrection] {
+            let mut candidate = best.1.scheme.toggled(step);
+            if step == Step::SequentialBiasCorrection {
+                candidate.steps.retain(|other| *other != Step::BiasCorrection);
+            }
             self.keep_better(&mut best, &candidate)?;
         }
         let (_, chosen) = best;

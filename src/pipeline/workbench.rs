@@ -1,5 +1,10 @@
 //! Carries quantization schemes out on the calibration subset, and measures what becomes of them there.
 
+mod compare;
+mod correct;
+
+pub(super) use compare::kullback_leibler;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calibrate::archive_bug;
@@ -7,16 +12,16 @@ use super::prepare::Prepared;
 use super::{Surroundings, stream};
 use crate::backend::{self, Request, Session};
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::codec::torchscript::{self, Inputs};
+use crate::codec::torchscript;
 use crate::dataset::Chosen;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId};
-use crate::manifest::{Step, Variant};
+use crate::manifest::Step;
 use crate::quantize::calibrate::{self as parameters, ChannelReach};
 use crate::quantize::plan::ObserverSlot;
-use crate::quantize::{Calibration, Calibrator, LayerRule, Plan, Scheme, bias, equalize};
-use crate::record::format::{Evidence, Followed, Parts, SpaceFacts};
+use crate::quantize::{Calibration, Calibrator, LayerRule, Plan, Scheme, equalize};
+use crate::record::format::{RoundingFacts, SpaceFacts};
 use crate::tensor::Tensor;
 
 /// A scheme carried out.
@@ -31,6 +36,8 @@ pub(super) struct Attempt {
     pub calibration: Calibration,
     /// Absent where nothing was asked to be quantized.
     pub quantization: Option<Quantization>,
+    /// Present where rounding was learned.
+    pub rounding: Option<RoundingFacts>,
 }
 
 /// Preprocessed samples are kept for the next attempt up to so many bytes; beyond, each attempt reads them
@@ -56,6 +63,8 @@ pub(super) struct Workbench<'a> {
     float_logits: Option<Vec<Tensor>>,
     /// What was observed already: of the evened-out graph or of the model's, by which observers.
     observed: Vec<(bool, Vec<ObserverSlot>, Calibration)>,
+    /// The last rounding that was learned.
+    learned: Option<(Scheme, Quantization, RoundingFacts)>,
     /// By node of the model's graph, once known.
     reach: Option<BTreeMap<NodeId, ChannelReach>>,
 }
@@ -72,6 +81,7 @@ impl<'a> Workbench<'a> {
             first: None,
             float_logits: None,
             observed: Vec::new(),
+            learned: None,
             reach: None,
         }
     }
@@ -82,6 +92,7 @@ impl<'a> Workbench<'a> {
 
     /// From here on, attempts keep these nodes in float, besides those of the manifest.
     pub(super) fn keep_in_float(&mut self, nodes: &BTreeSet<NodeId>) {
+        self.learned = None;
         self.rules.clone_from(&self.prepared.inputs.rules);
         nodes.iter().for_each(|id| self.rules[id.0].float = true);
     }
@@ -91,6 +102,7 @@ impl<'a> Workbench<'a> {
         if self.others.is_some() || others.is_some() {
             (self.kept, self.first, self.float_logits, self.reach) = (None, None, None, None);
             self.observed.clear();
+            self.learned = None;
             self.others = others;
         }
     }
@@ -105,7 +117,8 @@ impl<'a> Workbench<'a> {
         let calibration = Calibrator::new(&plan).finish();
         let (graph, reference) = (self.graph().clone(), self.graph().clone());
         let scheme = scheme.clone();
-        Attempt { scheme, graph, reference, patches: Vec::new(), plan, calibration, quantization: None }
+        let patches = Vec::new();
+        Attempt { scheme, graph, reference, patches, plan, calibration, quantization: None, rounding: None }
     }
 
     /// The steps of a scheme in their order, and the integers that come of them.
@@ -119,10 +132,16 @@ impl<'a> Workbench<'a> {
         let calibration = self.observe(&graph, scheme.has(Step::Equalize), &plan)?;
         let quantization = Some(integers(&graph, &plan, scheme, &calibration)?);
         let (reference, scheme) = (graph.clone(), scheme.clone());
-        let bias_correction = scheme.has(Step::BiasCorrection);
-        let mut attempt = Attempt { scheme, graph, reference, patches, plan, calibration, quantization };
-        if bias_correction {
-            self.correct_biases(&mut attempt)?;
+        let mut attempt =
+            Attempt { scheme, graph, reference, patches, plan, calibration, quantization, rounding: None };
+        for step in attempt.scheme.steps.clone() {
+            match step {
+                Step::AdaRound => self.learn_rounding(&mut attempt)?,
+                Step::BiasCorrection => self.correct_biases(&mut attempt)?,
+                Step::SequentialBiasCorrection => self.correct_biases_in_turn(&mut attempt)?,
+                // Part of the graph, of the plan or of the integers.
+                Step::Equalize | Step::FloatStem | Step::ProductsOnly | Step::Fuse | Step::BoundWeights => {}
+            }
         }
         Ok(attempt)
     }
@@ -196,105 +215,6 @@ impl<'a> Workbench<'a> {
         Ok(spaces)
     }
 
-    /// The layer's own loss alone is taken out: what it inherits is its predecessors' to correct.
-    fn correct_biases(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
-        let compared = self.compare(attempt, Inputs::Clean, usize::MAX)?;
-        let layers = compared.into_iter().filter(|(id, _)| attempt.graph.node(*id).op.weights().is_some());
-        let lost: BTreeMap<NodeId, Vec<f64>> = layers.map(|(id, compared)| (id, compared.lost())).collect();
-        attempt.patches.push(AppliedPatch {
-            pass: "bias-correction".to_owned(),
-            node: attempt.graph.node(attempt.graph.output).name.clone(),
-            reason: format!("biases of {} integer layers moved by what their means lost", lost.len()),
-        });
-        attempt.graph = bias::corrected(&attempt.reference, &lost);
-        Ok(())
-    }
-
-    /// What each node loses by itself and together with those before it, in the order of the graph.
-    pub(super) fn evidence(&mut self, attempt: &Attempt) -> Result<Vec<Option<Evidence>>, Failure> {
-        let clean = self.compare(attempt, Inputs::Clean, EVIDENCE_SAMPLES)?;
-        let running = self.compare(attempt, Inputs::Running, EVIDENCE_SAMPLES)?;
-        let of = |id: NodeId| {
-            let (own, whole) = (clean.get(&id)?, running.get(&id)?);
-            Some(Evidence { local_sqnr_db: own.sqnr_db(), cumulative_sqnr_db: whole.sqnr_db(), samples: own.images })
-        };
-        Ok(attempt.graph.ids().map(of).collect())
-    }
-
-    /// The quantized network beside the float one, node by node, with FBGEMM's kernels.
-    fn compare(
-        &mut self,
-        attempt: &Attempt,
-        inputs: Inputs,
-        samples: usize,
-    ) -> Result<BTreeMap<NodeId, Compared>, Failure> {
-        let Some(quantization) = &attempt.quantization else { return Ok(BTreeMap::new()) };
-        let nodes: Vec<NodeId> = attempt.graph.ids().filter(|&id| quantization.is_int8(id)).collect();
-        let mut compared: BTreeMap<NodeId, Compared> = BTreeMap::new();
-        if nodes.is_empty() {
-            return Ok(compared);
-        }
-        let beside = torchscript::Variant::Beside { quantization, reference: &attempt.reference, inputs };
-        let mut session = open(Request::REFERENCE, &attempt.graph, beside)?;
-        self.first_batches(samples, |input| {
-            let images = input.shape().first().copied().unwrap_or(0);
-            for (id, told) in nodes.iter().zip(session.run(input)?) {
-                compared.entry(*id).or_default().add(told.as_f32().unwrap_or(&[]), images);
-            }
-            Ok(())
-        })?;
-        Ok(compared)
-    }
-
-    /// Runs both networks and compares their logits.
-    pub(super) fn followed(&mut self, attempt: &Attempt, judge: &Variant) -> Result<Followed, Failure> {
-        let Some(quantization) = &attempt.quantization else {
-            return Err(Failure::bug("nothing was quantized, and nothing can be followed"));
-        };
-        let should = match self.float_logits.take() {
-            Some(known) => known,
-            None => self.logits(Request::REFERENCE, self.graph(), torchscript::Variant::Float, usize::MAX)?,
-        };
-        let int8 = torchscript::Variant::Int8(quantization);
-        let is = self.logits(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
-        let followed = follow(&should, &is);
-        self.float_logits = Some(should);
-        Ok(followed)
-    }
-
-    /// The network with only a part of what quantization does to it, in turn.
-    pub(super) fn parts(&mut self, attempt: &Attempt, judge: &Variant) -> Result<Option<Parts>, Failure> {
-        use torchscript::Variant::{Float, Int8, Rounded};
-        let Some(quantization) = &attempt.quantization else { return Ok(None) };
-        let rounded = parameters::with_integer_weights(&attempt.graph, quantization);
-        let should = self.logits(Request::REFERENCE, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
-        let mut follows = |request, graph: &Graph, variant: torchscript::Variant<'_>| -> Result<Followed, Failure> {
-            Ok(follow(&should, &self.logits(request, graph, variant, EVIDENCE_SAMPLES)?))
-        };
-        Ok(Some(Parts {
-            weights: follows(Request::REFERENCE, &rounded, Float)?,
-            activations: follows(Request::REFERENCE, &attempt.reference, Rounded(quantization))?,
-            both: follows(Request::REFERENCE, &rounded, Rounded(quantization))?,
-            kernels: follows(Request::from(judge), &attempt.graph, Int8(quantization))?,
-        }))
-    }
-
-    fn logits(
-        &mut self,
-        request: Request,
-        graph: &Graph,
-        variant: torchscript::Variant<'_>,
-        samples: usize,
-    ) -> Result<Vec<Tensor>, Failure> {
-        let mut session = open(request, graph, variant)?;
-        let mut all = Vec::new();
-        self.first_batches(samples, |input| {
-            all.extend(session.run(input)?);
-            Ok(())
-        })?;
-        Ok(all)
-    }
-
     /// Hands calibration batches to `body`, in order, until it has seen so many samples.
     fn first_batches(
         &mut self,
@@ -357,76 +277,4 @@ fn integers(graph: &Graph, plan: &Plan, scheme: &Scheme, calibration: &Calibrati
         let next = "check the model and `dataset.preprocess`, or set `precision = \"fp32\"` for that layer";
         Diagnostic::error(Cause::Input, unobserved.to_string()).next(next).into()
     })
-}
-
-/// A node in both networks, over several batches.
-#[derive(Debug, Default)]
-struct Compared {
-    signal: f64,
-    noise: f64,
-    /// Sums over images of each channel's mean difference, float minus integer.
-    means: Vec<f64>,
-    images: usize,
-}
-
-impl Compared {
-    /// Takes in what [`torchscript::Variant::Beside`] tells of a batch.
-    fn add(&mut self, told: &[f32], images: usize) {
-        let [signal, noise, means @ ..] = told else { return };
-        self.signal += f64::from(*signal);
-        self.noise += f64::from(*noise);
-        self.means.resize(means.len(), 0.0);
-        self.means.iter_mut().zip(means).for_each(|(sum, mean)| *sum += f64::from(*mean) * images as f64);
-        self.images += images;
-    }
-
-    fn lost(&self) -> Vec<f64> {
-        self.means.iter().map(|sum| sum / self.images.max(1) as f64).collect()
-    }
-
-    fn sqnr_db(&self) -> Option<f64> {
-        decibels(self.signal, self.noise)
-    }
-}
-
-/// `10·log₁₀(signal / noise)`; `None` where there is no signal or no noise.
-fn decibels(signal: f64, noise: f64) -> Option<f64> {
-    (signal > 0.0 && noise > 0.0).then(|| 10.0 * (signal / noise).log10())
-}
-
-fn follow(should: &[Tensor], is: &[Tensor]) -> Followed {
-    let (mut signal, mut noise, mut divergence, mut agreeing, mut samples) = (0.0, 0.0, 0.0, 0, 0_u32);
-    for (should, is) in should.iter().zip(is) {
-        for (should, is) in should.f32_rows().zip(is.f32_rows()) {
-            samples += 1;
-            agreeing += usize::from(largest(should) == largest(is));
-            divergence += kullback_leibler(should, is);
-            for (&a, &b) in should.iter().zip(is) {
-                signal += f64::from(a).powi(2);
-                noise += (f64::from(a) - f64::from(b)).powi(2);
-            }
-        }
-    }
-    let divergence = divergence / f64::from(samples.max(1));
-    Followed { divergence, sqnr_db: decibels(signal, noise), agreeing, samples: samples as usize }
-}
-
-/// `Σ p·ln(p / q)` of the softmax of both rows.
-pub(super) fn kullback_leibler(should: &[f32], is: &[f32]) -> f64 {
-    let logs = |row: &[f32]| -> Vec<f64> {
-        let largest = row.iter().fold(f64::NEG_INFINITY, |a, &x| a.max(f64::from(x)));
-        let total: f64 = row.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
-        row.iter().map(|&x| f64::from(x) - largest - total.ln()).collect()
-    };
-    logs(should).into_iter().zip(logs(is)).map(|(p, q)| p.exp() * (p - q)).sum()
-}
-
-fn largest(logits: &[f32]) -> Option<usize> {
-    let mut best: Option<(usize, f32)> = None;
-    for (class, &logit) in logits.iter().enumerate() {
-        if best.is_none_or(|(_, known)| logit > known) {
-            best = Some((class, logit));
-        }
-    }
-    best.map(|(class, _)| class)
 }

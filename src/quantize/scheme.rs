@@ -61,6 +61,14 @@ impl Scheme {
         Self { steps: in_order(steps), ..self.clone() }
     }
 
+    /// The same without the steps that take many passes and move no more than a rounding.
+    #[must_use]
+    pub fn without_learning(&self) -> Self {
+        let mut scheme = self.clone();
+        scheme.steps.retain(|step| !matches!(step, Step::AdaRound | Step::SequentialBiasCorrection));
+        scheme
+    }
+
     /// The integers of an activation. FBGEMM adds pairs of products in 16 bits on CPUs without VNNI: with
     /// 8-bit activations and weights those saturate, which is why PyTorch reduces activations to 7
     /// bits. Where weights are bounded instead, activations have all 8.
@@ -139,7 +147,7 @@ impl Recipe {
     pub const fn steps(self) -> &'static [Step] {
         match self {
             Self::FxDefault | Self::Minmax | Self::Percentile | Self::Mse | Self::Kl => &[],
-            Self::Robust => &[Step::Equalize, Step::FloatStem, Step::BoundWeights, Step::BiasCorrection],
+            Self::Robust => &[Step::Equalize, Step::BoundWeights, Step::BiasCorrection],
         }
     }
 }

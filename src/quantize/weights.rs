@@ -44,15 +44,39 @@ const WIDENING: f32 = 1.01;
 /// (`vpmaddubsw`): the worst is 255 times the sum of two weights of one sign. Neighbours follow each other
 /// in the order of multiplication, channels innermost.
 fn saturates(row: &[f32], taps: usize, scale: f32) -> bool {
-    const LARGEST: i32 = i16::MAX as i32 / 255;
+    pairs(row.len(), taps).any(|pair| leaves_sixteen_bits(pair.map(|at| at.map_or(0, |at| quantize(row[at], scale)))))
+}
+
+/// Places in a row of weights whose products are added first.
+fn pairs(length: usize, taps: usize) -> impl Iterator<Item = [Option<usize>; 2]> {
     let taps = taps.max(1);
-    let channels = row.len() / taps;
-    let at = |position: usize| i32::from(quantize(row[position % channels * taps + position / channels], scale));
-    (0..row.len()).step_by(2).any(|first| {
-        let pair = [at(first), if first + 1 < row.len() { at(first + 1) } else { 0 }];
-        let sum = |keep: fn(i32) -> i32| pair.into_iter().map(keep).sum::<i32>();
-        sum(|w| w.max(0)) > LARGEST || sum(|w| w.min(0)) < -LARGEST
-    })
+    let channels = length / taps;
+    let place = move |position: usize| position % channels * taps + position / channels;
+    (0..length).step_by(2).map(move |first| [Some(place(first)), (first + 1 < length).then(|| place(first + 1))])
+}
+
+fn leaves_sixteen_bits(pair: [i8; 2]) -> bool {
+    const LARGEST: i32 = i16::MAX as i32 / 255;
+    let sum = |keep: fn(i32) -> i32| pair.into_iter().map(i32::from).map(keep).sum::<i32>();
+    sum(|w| w.max(0)) > LARGEST || sum(|w| w.min(0)) < -LARGEST
+}
+
+/// Where a pair of neighbouring weights could leave 16 bits, takes both from `nearest`, which cannot.
+pub fn keep_bounded(weight: &mut IntWeight, nearest: &IntWeight) {
+    let taps: usize = weight.values.shape().iter().skip(2).product();
+    let row = weight.values.shape().iter().skip(1).product::<usize>().max(1);
+    let (Data::I8(chosen), Data::I8(nearest)) = (weight.values.data(), nearest.values.data()) else { return };
+    let mut kept = chosen.clone();
+    for (row, nearest) in kept.chunks_mut(row).zip(nearest.chunks(row)) {
+        for pair in pairs(row.len(), taps) {
+            if leaves_sixteen_bits(pair.map(|at| at.map_or(0, |at| row[at]))) {
+                pair.into_iter().flatten().for_each(|at| row[at] = nearest[at]);
+            }
+        }
+    }
+    if let Ok(values) = Tensor::new(weight.values.shape().to_vec(), Data::I8(kept)) {
+        weight.values = values;
+    }
 }
 
 /// Multiplies by the reciprocal, as FBGEMM does: dividing would round some halves the other way.

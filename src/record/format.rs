@@ -1,9 +1,9 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.2`: `attribution`; of a layer `usage`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
+//! - `2.2`: `attribution`; of a layer `usage` and `bend_levels`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
 //!   `untracked`; of a latency `processes`; of a layer `evidence`; of a quantization
-//!   observer, steps and trials.
+//!   observer, steps, trials and rounding.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -14,7 +14,7 @@ mod network;
 
 pub use network::{
     Attribution, Change, Evidence, Followed, Intervention, Layer, Network, ObservedFacts, Parts, QuantizationFacts,
-    SpaceFacts, Trial, Usage, WeightFacts,
+    RoundingFacts, SpaceFacts, Trial, Usage, WeightFacts,
 };
 
 use std::collections::BTreeMap;

@@ -11,6 +11,7 @@ use requant::base::finding::{Finding, Verdict, ranked};
 use requant::codec::onnx;
 use requant::graph::Op;
 use requant::record::{Record, store};
+use requant::tensor::Tensor;
 
 use crate::lab::{self, Bench, root};
 
@@ -29,7 +30,7 @@ const CALIBRATION_PIN: &str = "sha256 = \"4f8cb41f99f11d37bd1e62b920f319374025f7
 const EVALUATION_PIN: &str = "sha256 = \"0b152313352992cb7a7b8fceead794dc2e89bc0b47bc8025ff85a5db3d6fa7ea\"";
 const DATASET_PIN: &str = "sha256 = \"c2777df97130ae946f9086d2adb8f2e0083a2bb8f5f112ade8cb25c1ede48c7e\"";
 
-const FAULTS: [Fault; 19] = [
+const FAULTS: [Fault; 21] = [
     Fault { name: "residual streams rescaled", cause: "channels", plant: |bench| skewed(bench, &[]) },
     Fault {
         name: "residual streams rescaled, min/max observer",
@@ -133,6 +134,8 @@ const FAULTS: [Fault; 19] = [
         cause: "weights",
         plant: |bench| dead_channel(bench),
     },
+    Fault { name: "a gate shut from far away in each block", cause: "gates", plant: |bench| far_gates(bench) },
+    Fault { name: "a dead channel far below hard-swish", cause: "gates", plant: |bench| far_channels(bench) },
     Fault {
         name: "every layer excepted",
         cause: "modules",
@@ -264,21 +267,44 @@ fn dead_channel(bench: &Bench) {
         panic!("a convolution and its normalization")
     };
     let Op::Conv { weights: second, .. } = &graph.nodes[at("features.4.block.1.0")].op else { panic!("depthwise") };
-    let mut overwrite = |tensor: &requant::tensor::Tensor, change: &dyn Fn(usize, f32) -> f32| {
-        let old = tensor.as_f32().unwrap();
-        let bytes = |values: &mut dyn Iterator<Item = f32>| values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
-        let (from, to) = (
-            bytes(&mut old.iter().copied()),
-            bytes(&mut old.iter().enumerate().map(|(place, &value)| change(place, value))),
-        );
-        let found = model.windows(from.len()).position(|window| window == from).unwrap();
-        model[found..found + to.len()].copy_from_slice(&to);
-    };
     let row = |tensor: &requant::tensor::Tensor| tensor.as_f32().unwrap().len() / tensor.shape()[0];
     let (wide, deep) = (row(&first.weight), row(&second.weight));
-    overwrite(&first.weight, &|place, value| if place / wide == CHANNEL { 1e-20 } else { value });
-    overwrite(&norm.beta, &|place, value| if place == CHANNEL { 100.0 } else { value });
-    overwrite(&second.weight, &|place, value| if place / deep == CHANNEL { 0.0 } else { value });
+    overwrite(&mut model, &first.weight, |place, value| if place / wide == CHANNEL { 1e-20 } else { value });
+    overwrite(&mut model, &norm.beta, |place, value| if place == CHANNEL { 100.0 } else { value });
+    overwrite(&mut model, &second.weight, |place, value| if place / deep == CHANNEL { 0.0 } else { value });
+    bench.digits_with_model(&model);
+}
+
+/// Gives a tensor of a model other values.
+fn overwrite(model: &mut [u8], tensor: &Tensor, change: impl Fn(usize, f32) -> f32) {
+    let old = tensor.as_f32().unwrap();
+    let from: Vec<u8> = old.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let to = old.iter().enumerate().flat_map(|(place, &value)| change(place, value).to_le_bytes());
+    let found = model.windows(from.len()).position(|window| window == from).unwrap();
+    model[found..found + from.len()].copy_from_slice(&to.collect::<Vec<u8>>());
+}
+
+/// In each block the gate of one channel is shut by a bias of −500, where −3 would do.
+fn far_gates(bench: &Bench) {
+    let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
+    let graph = onnx::read(&model).unwrap().graph;
+    let last = graph.nodes.iter().filter(|node| node.name.ends_with(".fc2"));
+    for node in last {
+        let bias = node.op.weights().unwrap().bias.as_ref().unwrap();
+        overwrite(&mut model, bias, |place, value| if place == 3 { -500.0 } else { value });
+    }
+    bench.digits_with_model(&model);
+}
+
+/// One channel of each layer before hard-swish is shut by a shift of −500.
+fn far_channels(bench: &Bench) {
+    let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
+    let graph = onnx::read(&model).unwrap().graph;
+    for node in graph.nodes.iter().filter(|node| node.op == Op::HardSwish) {
+        if let Op::BatchNorm(norm) = &graph.node(node.inputs[0]).op {
+            overwrite(&mut model, &norm.beta, |place, value| if place == 3 { -500.0 } else { value });
+        }
+    }
     bench.digits_with_model(&model);
 }
 

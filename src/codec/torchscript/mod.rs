@@ -22,21 +22,25 @@ pub enum Variant<'a> {
     /// The float network with each convolution and its activation as one call of oneDNN, whose weights are
     /// brought into oneDNN's order once: `forward(x: Tensor) -> Tensor`.
     FusedFloat,
-    /// The float network that also hands out the named nodes' outputs, in the given order:
+    /// The float network up to the last of the named nodes, handing out their outputs in the given order:
     /// `forward(x: Tensor) -> List[Tensor]`.
     Taps(&'a [NodeId]),
     /// The quantized network: `forward(x: Tensor) -> Tensor`.
     Int8(&'a Quantization),
+    /// The quantized network up to the last of the named nodes, handing out their outputs as its integers have
+    /// them, in the given order: `forward(x: Tensor) -> List[Tensor]`.
+    Int8Taps(&'a Quantization, &'a [NodeId]),
     /// The float network with every tensor that is an integer in the quantized one rounded to it:
     /// `forward(x: Tensor) -> Tensor`.
     Rounded(&'a Quantization),
-    /// The quantized network beside a float one of the same nodes, comparing each node that computes in
-    /// integers: `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in execution order. Each holds
-    /// the sum of squares of the float output, that of the difference, and the difference's mean in
+    /// The quantized network beside a float one of the same nodes, comparing some that compute in integers:
+    /// `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in the given order. Each holds the sum of squares of the float output, that of the difference, and the difference's mean in
     /// each channel, float minus integer.
     Beside {
         quantization: &'a Quantization,
         reference: &'a Graph,
+        /// The nodes that are compared.
+        nodes: &'a [NodeId],
         /// What the integer nodes are given.
         inputs: Inputs,
     },

@@ -82,14 +82,14 @@ impl<'a> Emitter<'a> {
     }
 
     fn body(&mut self) {
-        if let Variant::Beside { reference, .. } = self.variant {
-            self.reference(reference);
+        let last = self.last();
+        if let Variant::Beside { reference, nodes, inputs, .. } = self.variant {
+            self.reference(reference, last);
+            if inputs == Inputs::Clean {
+                return nodes.iter().for_each(|&id| self.clean_node(id));
+            }
         }
-        if matches!(self.variant, Variant::Beside { inputs: Inputs::Clean, .. }) {
-            let compared: Vec<NodeId> = self.graph.ids().filter(|&id| self.int8(id)).collect();
-            return compared.into_iter().for_each(|id| self.clean_node(id));
-        }
-        for (id, node) in self.graph.iter() {
+        for (id, node) in self.graph.iter().take_while(|(id, _)| *id <= last) {
             match &node.op {
                 Op::Input => self.has_float[id.0] = true,
                 _ if matches!(self.variant, Variant::Rounded(_)) => self.float_node(id),
@@ -100,6 +100,15 @@ impl<'a> Emitter<'a> {
             }
             self.round(id);
         }
+    }
+
+    /// The last node that is asked for.
+    fn last(&self) -> NodeId {
+        let asked = match self.variant {
+            Variant::Taps(nodes) | Variant::Int8Taps(_, nodes) | Variant::Beside { nodes, .. } => nodes,
+            _ => &[],
+        };
+        asked.iter().max().copied().unwrap_or(self.graph.output)
     }
 
     /// In a network that is rounded, the node's output as its integers would have it.
@@ -116,7 +125,9 @@ impl<'a> Emitter<'a> {
 
     fn quantization(&self) -> Option<&'a Quantization> {
         match self.variant {
-            Variant::Int8(quantization) | Variant::Beside { quantization, .. } => Some(quantization),
+            Variant::Int8(quantization) | Variant::Int8Taps(quantization, _) | Variant::Beside { quantization, .. } => {
+                Some(quantization)
+            }
             Variant::Float | Variant::FusedFloat | Variant::Taps(_) | Variant::Rounded(_) => None,
         }
     }
@@ -240,8 +251,8 @@ impl<'a> Emitter<'a> {
     }
 
     /// The float network that the other is compared with: `f7` is its node 7.
-    fn reference(&mut self, graph: &Graph) {
-        for (id, node) in graph.iter() {
+    fn reference(&mut self, graph: &Graph, last: NodeId) {
+        for (id, node) in graph.iter().take_while(|(id, _)| *id <= last) {
             let inputs: Vec<String> = node.inputs.iter().map(|input| format!("f{}", input.0)).collect();
             let call =
                 if node.op == Op::Input { "x".to_owned() } else { self.float_call(graph, id, &inputs, "reference_") };
@@ -347,9 +358,13 @@ impl<'a> Emitter<'a> {
                 let values: Vec<String> = taps.iter().map(|&tap| self.float(tap)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Beside { .. } => {
-                let compared: Vec<NodeId> = self.graph.ids().filter(|&id| self.int8(id)).collect();
-                let values: Vec<String> = compared.into_iter().map(|id| self.comparison(id)).collect();
+            Variant::Int8Taps(_, taps) => {
+                let integers: Vec<String> = taps.iter().map(|&tap| self.int(tap)).collect();
+                let values: Vec<String> = integers.iter().map(|q| format!("torch.dequantize({q})")).collect();
+                (format!("[{}]", values.join(", ")), "List[Tensor]")
+            }
+            Variant::Beside { nodes, .. } => {
+                let values: Vec<String> = nodes.iter().map(|&id| self.comparison(id)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
             Variant::Float | Variant::FusedFloat | Variant::Rounded(_) | Variant::Int8(_) => {

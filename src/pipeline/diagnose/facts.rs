@@ -67,9 +67,19 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
         output: quantization.as_ref().and_then(|q| q.activations[id.0]),
         evidence: evidence.get(id.0).cloned().flatten(),
         usage: looks.usage.get(id.0).cloned().flatten(),
+        bend_levels: quantization.as_ref().and_then(|q| bend_levels(graph, q, id)),
         observed,
         weight,
     }
+}
+
+/// Both are straight below −3 and above 3.
+fn bend_levels(graph: &Graph, quantization: &Quantization, id: NodeId) -> Option<f64> {
+    const BEND: f64 = 6.0;
+    let node = graph.node(id);
+    let bends = matches!(node.op, Op::HardSwish | Op::HardSigmoid) && quantization.is_int8(id);
+    let input = quantization.activations[node.inputs.first().filter(|_| bends)?.0]?;
+    Some(BEND / input.scale)
 }
 
 /// The engine adds a bias as whole steps of input scale times weight scale.
@@ -110,6 +120,7 @@ pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
         trials: trials.clone(),
         spaces: spaces.clone(),
         parts: parts.clone(),
+        rounding: attempt.rounding.clone(),
         calibration_batches: calibration.batches,
         observers: plan.observers.iter().filter(|slot| watching(slot)).count(),
         dead_observers: dead_observers.collect(),

@@ -40,6 +40,10 @@ pub struct Layer {
     /// Absent where its output has no observed range of its own.
     #[serde(default)]
     pub usage: Option<Usage>,
+    /// Levels of its input from −3 to 3, between which hard-swish and hard-sigmoid bend; absent for other operators
+    /// and in float.
+    #[serde(default)]
+    pub bend_levels: Option<f64>,
 }
 
 /// How a tensor uses its integers, on samples spread over each subset.
@@ -104,6 +108,9 @@ pub struct QuantizationFacts {
     /// Absent where nothing was quantized here.
     #[serde(default)]
     pub parts: Option<Parts>,
+    /// Absent where rounding was not learned.
+    #[serde(default)]
+    pub rounding: Option<RoundingFacts>,
 }
 
 /// The network taken apart: what each part of quantization makes of the float network's answers.
@@ -130,6 +137,17 @@ pub struct Followed {
     /// Samples put into the float network's class.
     pub agreeing: usize,
     pub samples: usize,
+}
+
+/// What learning to round came to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundingFacts {
+    /// Integer layers with weights.
+    pub layers: usize,
+    /// Those that were learned before the time was over.
+    pub learned: usize,
+    /// Those whose output is kept better than by the nearest integers.
+    pub improved: usize,
 }
 
 /// Tensors whose channels belong together, such as those of a residual stream.
@@ -219,6 +237,10 @@ pub enum Change {
     FloatStem,
     /// With the step `bound-weights`.
     BoundWeights,
+    /// The gates of squeeze-excite in float: from what is pooled to what is multiplied.
+    GatesInFloat,
+    /// Hard-swish in float, with the layers before it.
+    HardSwishInFloat,
     /// A block returned to float.
     BlockInFloat,
     /// A block in integers, all others in float.

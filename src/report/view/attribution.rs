@@ -110,6 +110,8 @@ const fn described(change: Change) -> &'static str {
         Change::Percentile => "percentile observer",
         Change::FloatStem => "step `float-stem`",
         Change::BoundWeights => "step `bound-weights`, 8-bit activations",
+        Change::GatesInFloat => "squeeze-excite gates in float",
+        Change::HardSwishInFloat => "hard-swish in float, with the layers before it",
         Change::BlockInFloat | Change::BlockAlone | Change::LayerInFloat => "a part of the network",
     }
 }

@@ -3,13 +3,16 @@
 mod context;
 mod convert;
 mod preprocess;
+mod rounding;
 mod session;
 
 use tch::{Cuda, Device as TorchDevice};
 
-use requant::backend::{self, Availability, BackendError, Driver, Request, Runtime, Session, Started};
+use requant::backend::{self, Availability, BackendError, Driver, Examples, Request, Runtime, Session, Started};
 use requant::dataset::ImageArithmetic;
+use requant::graph::Op;
 use requant::manifest::{Compute, Device, Isa};
+use requant::tensor::Tensor;
 
 /// Makes libtorch the engine of this process.
 pub(crate) fn install() {
@@ -55,6 +58,10 @@ impl Driver for Libtorch {
             Device::Cuda => TorchDevice::Cuda(0),
         };
         Ok(Box::new(session::TorchSession::open(artefact, device, request)?))
+    }
+
+    fn examples(&self, layer: &Op, inputs: &Tensor, outputs: &Tensor) -> Result<Box<dyn Examples>, BackendError> {
+        Ok(Box::new(rounding::LayerExamples::new(layer, inputs, outputs)?))
     }
 
     fn runtime(&self) -> Runtime {

@@ -1,0 +1,57 @@
+//! Nodes by what they are for.
+
+use std::collections::BTreeSet;
+
+use crate::graph::{Graph, NodeId, Op};
+
+/// The gates of squeeze-excite: a factor of a product that comes of a pooled tensor, and all between the two.
+pub(super) fn gates(graph: &Graph) -> Vec<NodeId> {
+    let mut found = BTreeSet::new();
+    for (id, node) in graph.iter().filter(|(_, node)| matches!(node.op, Op::Mul { .. })) {
+        for branch in node.inputs.iter().filter_map(|&input| from_pooled(graph, input)) {
+            found.extend(branch);
+            found.insert(id);
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// The chain of nodes from a pooled tensor to this one, if there is one.
+fn from_pooled(graph: &Graph, mut id: NodeId) -> Option<Vec<NodeId>> {
+    let mut chain = vec![id];
+    loop {
+        let node = graph.node(id);
+        if matches!(node.op, Op::GlobalAvgPool | Op::SpatialMean) {
+            return Some(chain);
+        }
+        let &[before] = node.inputs.as_slice() else { return None };
+        chain.push(before);
+        id = before;
+    }
+}
+
+/// Hard-swish and the layers whose outcome it takes.
+pub(super) fn hard_swish(graph: &Graph) -> Vec<NodeId> {
+    let bends = graph.iter().filter(|(_, node)| node.op == Op::HardSwish);
+    bends.flat_map(|(id, node)| node.inputs.iter().copied().chain([id])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::onnx;
+    use crate::graph::pass;
+
+    #[test]
+    fn a_gate_reaches_from_the_pooled_tensor_to_the_product() {
+        let model = include_bytes!("../../../experiments/models/digits-mobilenet_v3_small.onnx");
+        let graph = pass::run_all(onnx::read(model).unwrap().graph).unwrap().0;
+        let gates = gates(&graph);
+        // Nine blocks: pooling, two convolutions, hard-sigmoid and the product.
+        assert_eq!(gates.len(), 9 * 5);
+        let of = |wanted: fn(&Op) -> bool| gates.iter().filter(|id| wanted(&graph.node(**id).op)).count();
+        assert_eq!(of(|op| matches!(op, Op::Conv { .. })), 18);
+        assert_eq!(of(|op| matches!(op, Op::HardSigmoid)), 9);
+        assert_eq!(hard_swish(&graph).len(), 2 * 19);
+    }
+}

@@ -1,0 +1,161 @@
+//! Steps that move what was rounded so that the network keeps its outputs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Attempt, Workbench, open};
+use crate::backend::{self, Examples, Request};
+use crate::base::explain::Failure;
+use crate::base::{clock, interrupt};
+use crate::codec::torchscript::{self, Inputs};
+use crate::graph::NodeId;
+use crate::graph::pass::AppliedPatch;
+use crate::graph::quantization::IntWeight;
+use crate::manifest::{Choice as _, Step};
+use crate::pipeline::event::Event;
+use crate::quantize::rounding::{self, Lesson};
+use crate::quantize::{Scheme, bias, weights};
+use crate::record::format::RoundingFacts;
+use crate::tensor::Tensor;
+
+/// What one layer learns from may take so many bytes.
+const EXAMPLE_BYTES: usize = 32 << 20;
+
+/// Of the order in which examples are looked at.
+const SEED: u64 = 0;
+
+impl Workbench<'_> {
+    /// The layer's own loss alone is taken out: what it inherits is its predecessors' to correct.
+    pub(super) fn correct_biases(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
+        let layers = attempt.weighted();
+        let compared = self.compare(attempt, Inputs::Clean, &layers, usize::MAX)?;
+        let lost: BTreeMap<NodeId, Vec<f64>> = compared.into_iter().map(|(id, one)| (id, one.lost())).collect();
+        attempt.graph = bias::corrected(&attempt.graph, &lost);
+        attempt.patch(Step::BiasCorrection, format!("biases of {} integer layers moved", lost.len()));
+        Ok(())
+    }
+
+    /// What a layer has lost by now, its predecessors corrected already.
+    pub(super) fn correct_biases_in_turn(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
+        let layers = attempt.weighted();
+        for (done, &layer) in layers.iter().enumerate() {
+            let compared = self.compare(attempt, Inputs::Running, &[layer], usize::MAX)?;
+            let lost = compared.into_iter().map(|(id, one)| (id, one.lost())).collect();
+            attempt.graph = bias::corrected(&attempt.graph, &lost);
+            self.progress(done + 1, layers.len());
+        }
+        let reason = format!("biases of {} integer layers moved, one after the other", layers.len());
+        attempt.patch(Step::SequentialBiasCorrection, reason);
+        Ok(())
+    }
+
+    /// Layer by layer, each given what the layers before it have come to.
+    pub(super) fn learn_rounding(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
+        let budget = self.prepared.resolved.manifest.quantize.adaround.unwrap_or_default();
+        let began = clock::tick();
+        let layers = attempt.weighted();
+        if let Some((_, quantization, facts)) =
+            self.learned.as_ref().filter(|(known, ..)| *known == before_biases(&attempt.scheme))
+        {
+            attempt.quantization = Some(quantization.clone());
+            attempt.rounding = Some(facts.clone());
+            attempt.patch(Step::AdaRound, rounding_moved(facts));
+            return Ok(());
+        }
+        let mut facts = RoundingFacts { layers: layers.len(), ..RoundingFacts::default() };
+        for &layer in &layers {
+            interrupt::check()?;
+            if began.elapsed() >= Duration::from_secs(budget.max_seconds) {
+                break;
+            }
+            facts.learned += 1;
+            if let Some(better) = self.better_rounding(attempt, layer, budget.iterations)?
+                && let Some(quantization) = &mut attempt.quantization
+            {
+                quantization.weights.insert(layer, better);
+                facts.improved += 1;
+            }
+            self.progress(facts.learned, layers.len());
+        }
+        attempt.patch(Step::AdaRound, rounding_moved(&facts));
+        self.learned =
+            attempt.quantization.clone().map(|learned| (before_biases(&attempt.scheme), learned, facts.clone()));
+        attempt.rounding = Some(facts);
+        Ok(())
+    }
+
+    /// Integers that keep the layer's output better than the nearest, if such were found.
+    fn better_rounding(
+        &mut self,
+        attempt: &Attempt,
+        layer: NodeId,
+        iterations: usize,
+    ) -> Result<Option<IntWeight>, Failure> {
+        let Some(nearest) = attempt.quantization.as_ref().and_then(|q| q.weights.get(&layer)) else { return Ok(None) };
+        let Some(weight) = attempt.graph.node(layer).op.weights().map(|own| &own.weight) else { return Ok(None) };
+        let (count, examples) = self.examples(attempt, layer)?;
+        let unit = examples.error(&weights::dequantized(nearest))?;
+        let lesson = Lesson { iterations, examples: count, unit, seed: SEED };
+        let learned = rounding::learn(weight, nearest, lesson, |weight, some| examples.gradient(weight, some))?;
+        let Some(mut learned) = learned else { return Ok(None) };
+        if attempt.scheme.has(Step::BoundWeights) {
+            weights::keep_bounded(&mut learned, nearest);
+        }
+        let better = examples.error(&weights::dequantized(&learned))? < unit;
+        Ok(better.then_some(learned))
+    }
+
+    /// What the quantized network gives a layer, and what the float network makes at that place.
+    fn examples(&mut self, attempt: &Attempt, layer: NodeId) -> Result<(usize, Box<dyn Examples>), Failure> {
+        let Some(quantization) = &attempt.quantization else { return Err(Failure::bug("nothing was quantized")) };
+        let node = attempt.reference.node(layer);
+        let (given, wanted) = ([node.inputs[0]], [layer]);
+        let integers = torchscript::Variant::Int8Taps(quantization, &given);
+        let mut integers = open(Request::REFERENCE, &attempt.graph, integers)?;
+        let mut float = open(Request::REFERENCE, &attempt.reference, torchscript::Variant::Taps(&wanted))?;
+        let (mut inputs, mut outputs, mut bytes) = (Vec::new(), Vec::new(), 0);
+        self.each_batch(|batch| {
+            if bytes < EXAMPLE_BYTES {
+                inputs.append(&mut integers.run(batch)?);
+                outputs.append(&mut float.run(batch)?);
+                let newest = inputs.last().into_iter().chain(outputs.last());
+                bytes += newest.map(|tensor| size_of::<f32>() * tensor.data().len()).sum::<usize>();
+            }
+            Ok(())
+        })?;
+        let stacked = |parts| Tensor::stacked(parts).map_err(|error| Failure::bug(error.to_string()));
+        let (inputs, outputs) = (stacked(inputs)?, stacked(outputs)?);
+        let count = inputs.shape().first().copied().unwrap_or(0);
+        Ok((count, backend::examples(&node.op, &inputs, &outputs)?))
+    }
+
+    fn progress(&self, done: usize, total: usize) {
+        self.around.events.emit(&Event::Progress { done, total, unit: "layers" });
+    }
+}
+
+/// What learned rounding depends on.
+fn before_biases(scheme: &Scheme) -> Scheme {
+    let mut scheme = scheme.clone();
+    scheme.steps.retain(|step| !matches!(step, Step::BiasCorrection | Step::SequentialBiasCorrection));
+    scheme
+}
+
+fn rounding_moved(facts: &RoundingFacts) -> String {
+    format!("rounding of {} of {} layers moved", facts.improved, facts.layers)
+}
+
+impl Attempt {
+    /// Integer layers with weights, in execution order.
+    fn weighted(&self) -> Vec<NodeId> {
+        self.quantization
+            .as_ref()
+            .map(|quantization| quantization.weights.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    fn patch(&mut self, step: Step, reason: String) {
+        let node = self.graph.node(self.graph.output).name.clone();
+        self.patches.push(AppliedPatch { pass: step.word().to_owned(), node, reason });
+    }
+}
