@@ -120,6 +120,56 @@ fn steps_can_be_listed_one_by_one() {
     assert!(right(&products, 1) >= 785, "{}", right(&products, 1));
 }
 
+/// With `equalize` and `bound-weights`, and what else is said of quantization.
+fn learned(steps: &str, rest: &str) -> (Bench, Record) {
+    let listed = format!("recipe = \"fx-default\"\nsteps = [\"equalize\", \"bound-weights\", {steps}]\n{rest}");
+    skewed(&[("recipe = \"fx-default\"", &listed)])
+}
+
+#[test]
+fn rounding_is_learned_and_comes_to_the_same_twice() {
+    let few = "adaround = { iterations = 20 }";
+    let (first, record) = learned("\"adaround\"", few);
+    let facts = record.quantization.rounding.as_ref().unwrap();
+    assert_eq!((facts.layers, facts.learned), (54, 54));
+    assert!(facts.improved > 40, "{facts:?}");
+    assert!(right(&record, 1) >= 785, "{}", right(&record, 1));
+    assert!(record.findings.iter().find(|finding| finding.code == "weights").unwrap().is_clean());
+    // The weights are further from the float ones than the nearest, for the sake of what comes out.
+    let (_, nearest) = learned("\"bias-correction\"", "");
+    let mean = |record: &Record| {
+        let weights = record.network.layers.iter().filter_map(|layer| layer.weight.as_ref()?.sqnr_db);
+        weights.sum::<f64>() / 54.0
+    };
+    assert!(mean(&record) < mean(&nearest), "{} and {}", mean(&record), mean(&nearest));
+    // No pair of weights leaves 16 bits for it: the kernels lose what the integers lose.
+    let parts = record.quantization.parts.as_ref().unwrap();
+    assert!(parts.kernels.divergence < 2.0 * parts.both.divergence, "{parts:?}");
+    let artefact = |bench: &Bench| files::read(&bench.only_run("digits").join("artefacts/int8_fbgemm_cpu.pt")).unwrap();
+    assert!(artefact(&first) == artefact(&learned("\"adaround\"", few).0), "another artefact the second time");
+}
+
+#[test]
+fn learning_that_runs_out_of_time_says_so() {
+    let (_, record) = learned("\"adaround\"", "adaround = { iterations = 2000, max_seconds = 1 }");
+    let facts = record.quantization.rounding.as_ref().unwrap();
+    assert!(facts.learned >= 1 && facts.learned < facts.layers, "{facts:?}");
+    let finding = record.findings.iter().find(|finding| finding.code == "weights").unwrap();
+    assert!(finding.verdict == Verdict::Pass && finding.remedy.contains("quantize.adaround.max_seconds"), "{finding:?}");
+}
+
+/// Layer after layer in the running network, so that a layer makes up for what came before it.
+#[test]
+fn biases_are_corrected_in_turn() {
+    let (bench, record) = learned("\"sequential-bias-correction\"", "");
+    let (other, _) = learned("\"bias-correction\"", "");
+    assert!(right(&record, 1) >= 785, "{}", right(&record, 1));
+    let patch = record.network.patches.iter().find(|patch| patch.pass == "sequential-bias-correction").unwrap();
+    assert!(patch.reason.contains("54 integer layers"), "{patch:?}");
+    let artefact = |bench: &Bench| files::read(&bench.only_run("digits").join("artefacts/int8_fbgemm_cpu.pt")).unwrap();
+    assert!(artefact(&bench) != artefact(&other));
+}
+
 /// Without VNNI, kernels add pairs of products in 16 bits. With bounded weights the fused ones lose what the
 /// integers lose, and the float network fused has the same answers.
 #[test]
