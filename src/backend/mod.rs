@@ -78,6 +78,11 @@ pub trait Session {
     /// What the last [`Session::forward`] computed, in `f32`.
     fn outputs(&self) -> Result<Vec<Tensor>, BackendError>;
 
+    /// The INT8 engine in use now, as the library tells it.
+    fn engine(&self) -> Option<Engine> {
+        None
+    }
+
     /// All three at once.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, BackendError> {
         self.load(input)?;

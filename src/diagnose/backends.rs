@@ -10,9 +10,17 @@ pub(super) fn check(record: &Record) -> Finding {
     for variant in &record.variants {
         let name = &variant.name;
         match &variant.outcome {
-            Outcome::Measured(_) => {
-                let engine = variant.engine.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
-                case.note(format!("`{name}` ran on {} {}{engine}", variant.backend, variant.device));
+            Outcome::Measured(measured) => {
+                let used = measured.engine.or(variant.engine).filter(|_| variant.engine.is_some());
+                let engine = used.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
+                let evidence = format!("`{name}` ran on {} {}{engine}", variant.backend, variant.device);
+                match variant.engine.filter(|asked| used != Some(*asked)) {
+                    None => case.note(evidence),
+                    Some(asked) => {
+                        let remedy = format!("set `engine` of `{name}` to what it ran on, or use another libtorch");
+                        case.against(Verdict::Fail, format!("{evidence}, and `{asked}` was asked for"), &remedy);
+                    }
+                }
             }
             // A required variant that is missing has stopped the run before this point.
             Outcome::Missing { reason, remedy } => {
@@ -33,4 +41,24 @@ pub(super) fn check(record: &Record) -> Finding {
         }
     }
     case.close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Engine;
+
+    #[test]
+    fn another_engine_than_asked_for_is_a_failure() {
+        let text = include_str!("../../results/digits/reference/record.json");
+        let mut record: Record = serde_json::from_str(text).unwrap();
+        assert!(check(&record).is_clean());
+        let Outcome::Measured(measured) = &mut record.variants[1].outcome else { panic!("it ran") };
+        assert_eq!(measured.engine, Some(Engine::Fbgemm));
+        measured.engine = Some(Engine::Onednn);
+        let finding = check(&record);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        let evidence = finding.evidence.join("; ");
+        assert!(evidence.contains("engine `onednn`, and `fbgemm` was asked for"), "{evidence}");
+    }
 }

@@ -158,8 +158,13 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
     let theirs = compared.map(|baseline| baseline.timings.as_slice());
     let name = &manifest.variant[index].name;
     let latency = |&batch: &usize| summary::latency(&measurement.timings, theirs, batch, name);
+    let engine = match &evaluated.answers[index] {
+        Answers::Given { engine, .. } => *engine,
+        Answers::Missing | Answers::Failed(_) => None,
+    };
     Outcome::Measured(Box::new(Measured {
         artefact: artefact.clone(),
+        engine,
         correct,
         correct_if_relabelled: relabelled(evaluated, index),
         accuracy,

@@ -11,6 +11,7 @@ use crate::backend::{self, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
+use crate::manifest::Engine;
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
 
@@ -31,6 +32,8 @@ pub(super) enum Answers {
         predictions: Predictions,
         logits: Vec<f32>,
         classes: usize,
+        /// The engine in use at the end of the last pass.
+        engine: Option<Engine>,
         /// By benchmark batch size, the digest of what the same session computes of the first samples.
         expected: BTreeMap<usize, Digest>,
     },
@@ -64,7 +67,13 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
         Ok(match backend::open(Request::from(variant), &bytes) {
             Ok(session) => Respondent {
                 session: Some(session),
-                answers: Answers::Given { predictions, logits: Vec::new(), classes: 0, expected: BTreeMap::new() },
+                answers: Answers::Given {
+                    predictions,
+                    logits: Vec::new(),
+                    classes: 0,
+                    engine: None,
+                    expected: BTreeMap::new(),
+                },
             },
             Err(error) => Respondent { session: None, answers: Answers::Failed(error.to_string()) },
         })
@@ -87,7 +96,7 @@ fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroun
 
 impl Respondent {
     fn answer(&mut self, input: &Tensor, keep_logits: bool) {
-        let (Some(session), Answers::Given { predictions, logits, classes, .. }) =
+        let (Some(session), Answers::Given { predictions, logits, classes, engine, .. }) =
             (&mut self.session, &mut self.answers)
         else {
             return;
@@ -95,6 +104,7 @@ impl Respondent {
         match session.run(input) {
             Ok(outputs) => {
                 let Some(output) = outputs.first() else { return };
+                *engine = session.engine();
                 *classes = output.shape().last().copied().unwrap_or(0);
                 predictions.predictions.extend(output.f32_rows().map(predict));
                 if keep_logits {

@@ -2,7 +2,7 @@
 //!
 //! Changelog of [`FORMAT`]:
 //! - `2.2`: `attribution`; of a layer `usage` and `bend_levels`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
-//!   `untracked`; of a latency `processes`; of a layer `evidence`; of a quantization
+//!   `untracked`; of a latency `processes`; of a measured variant `engine`; of a layer `evidence`; of a quantization
 //!   observer, steps, trials and rounding.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
@@ -187,6 +187,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub artefact: ArtefactFacts,
+    /// The INT8 engine that the library said was in use.
+    #[serde(default)]
+    pub engine: Option<Engine>,
     pub correct: usize,
     /// Samples that would be right if each class were called by the label that it mostly stands for.
     #[serde(default)]

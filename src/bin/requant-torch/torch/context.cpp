@@ -48,6 +48,8 @@ int requant_set_engine(int id) {
   return at::globalContext().qEngine() == static_cast<at::QEngine>(id);
 }
 
+int requant_engine() { return static_cast<int>(at::globalContext().qEngine()); }
+
 // TensorFloat-32 rounds FP32 convolutions and products to 10 bits of mantissa on recent GPUs.
 void requant_forbid_tf32() {
   at::globalContext().setAllowTF32CuDNN(false);

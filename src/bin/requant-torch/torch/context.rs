@@ -4,12 +4,13 @@
 
 use std::ffi::c_int;
 
-use requant::manifest::Engine;
+use requant::manifest::{Choice as _, Engine};
 
 unsafe extern "C" {
     fn requant_compute_alone();
     fn requant_supports_engine(id: c_int) -> c_int;
     fn requant_set_engine(id: c_int) -> c_int;
+    fn requant_engine() -> c_int;
     fn requant_forbid_tf32();
     fn requant_cpu_capability(buffer: *mut u8, capacity: usize) -> usize;
     fn requant_build(buffer: *mut u8, capacity: usize) -> usize;
@@ -41,6 +42,13 @@ pub(super) fn supports(engine: Engine) -> bool {
 pub(super) fn select(engine: Engine) -> bool {
     // SAFETY: takes and returns plain integers; C++ exceptions are caught on the other side.
     unsafe { requant_set_engine(id(engine)) != 0 }
+}
+
+/// The current engine, where it is one that manifests can name.
+pub(super) fn current() -> Option<Engine> {
+    // SAFETY: returns a plain integer.
+    let now = unsafe { requant_engine() };
+    Engine::ALL.iter().copied().find(|engine| id(*engine) == now)
 }
 
 pub(super) fn forbid_tf32() {

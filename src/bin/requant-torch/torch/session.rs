@@ -73,6 +73,10 @@ impl Session for TorchSession {
         Ok(())
     }
 
+    fn engine(&self) -> Option<Engine> {
+        context::current()
+    }
+
     fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
         self.outputs.iter().map(from_torch).collect::<Result<_, _>>().map_err(engine_error("reading the output"))
     }
