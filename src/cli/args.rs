@@ -180,6 +180,23 @@ pub(super) enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// Write a run's network as a file for another engine, stamped with the run that it came of
+    Export {
+        /// A run's folder, its name, or an experiment for its latest run
+        run: String,
+        /// What to write
+        #[arg(long = "format", value_enum)]
+        form: ExportForm,
+        /// Where to write it; the experiment's name in the working folder unless said otherwise
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// With `torchscript`: which variant's network; the first in INT8 unless said otherwise
+        #[arg(long, value_name = "NAME")]
+        variant: Option<String>,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
+    },
     /// List experiments and their runs
     List {
         #[command(flatten)]
@@ -260,6 +277,16 @@ pub(super) enum DiffFormat {
     Md,
     /// One JSON document
     Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ExportForm {
+    /// The quantized network with QuantizeLinear and DequantizeLinear, for ONNX Runtime, OpenVINO and others
+    OnnxQdq,
+    /// The float network that was quantized, its normalizations folded
+    OnnxFp32,
+    /// A variant's artefact as it was judged, for libtorch and PyTorch
+    Torchscript,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

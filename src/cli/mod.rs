@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod engine;
 mod exit;
+mod export;
 mod fetch;
 mod gauge;
 mod list;
@@ -57,6 +58,9 @@ pub fn main() -> Exit {
         Verb::Rerun { run, results, to } => rerun::rerun(&run, &results, &to),
         Verb::Diff { runs, results, format, check } => diff::diff(&runs, &results, format, check),
         Verb::Report { run, template, results } => report::report(&run, template.as_deref(), &results),
+        Verb::Export { run, form, output, variant, results } => {
+            export::export(&run, form, output, variant.as_deref(), &results)
+        }
         Verb::List { filters, results, format } => list::list(&results, &filters, format),
         Verb::Show { run, results } => show::show(&run, &results),
         Verb::Clean { results } => clean::clean(&results),

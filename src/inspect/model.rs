@@ -46,6 +46,11 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest) -> Result<ModelInputs, 
         let problem = Diagnostic::error(Cause::Input, format!("model `{}`: {error}", path.display()));
         Diagnostic { next_step: error.next_step(), ..problem }
     })?;
+    if let Some(id) = model.activations.keys().next() {
+        let name = &model.graph.node(*id).name;
+        let message = format!("model `{}` is quantized already, from `{name}` on", path.display());
+        return Err(Diagnostic::error(Cause::Input, message).next("name the float model that it was made of"));
+    }
     let facts = ModelFacts {
         sha256,
         bytes: bytes.len() as u64,

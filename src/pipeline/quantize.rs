@@ -4,6 +4,7 @@ use super::calibrate::{Calibrated, archive_bug};
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
+use crate::codec::onnx;
 use crate::codec::torchscript::{self, Variant};
 use crate::inspect::PinState;
 use crate::manifest::{Precision, Resolved};
@@ -14,7 +15,12 @@ pub(super) struct Quantized {
     pub calibrated: Calibrated,
     /// One per variant; absent where the variant is missing here.
     pub artefacts: Vec<Option<ArtefactFacts>>,
+    /// The quantized network for other engines; absent where nothing was quantized.
+    pub exchange: Option<ArtefactFacts>,
 }
+
+/// Where a run keeps it, below its folder. A variant's artefact has no folder of its own.
+const EXCHANGE: &str = "artefacts/exchange/qdq.onnx";
 
 pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
     let prepared = &calibrated.prepared;
@@ -39,7 +45,15 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
         hold_pin(&prepared.resolved, artefacts.len(), &facts)?;
         artefacts.push(Some(facts));
     }
-    Ok(Quantized { artefacts, calibrated })
+    let exchange = match &calibrated.attempt.quantization {
+        Some(quantization) => {
+            let bytes = onnx::write(&calibrated.attempt.graph, onnx::Form::Qdq(quantization));
+            prepared.draft.put(EXCHANGE, &bytes)?;
+            Some(ArtefactFacts { path: EXCHANGE.into(), sha256: Digest::of(&bytes), bytes: bytes.len() as u64 })
+        }
+        None => None,
+    };
+    Ok(Quantized { artefacts, exchange, calibrated })
 }
 
 /// The artefact that the manifest says this variant must produce.

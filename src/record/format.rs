@@ -3,7 +3,7 @@
 //! Changelog of [`FORMAT`]:
 //! - `2.2`: `attribution`; of a layer `usage` and `bend_levels`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
 //!   `untracked`; of a latency `processes`; of a measured variant `engine`; of a layer `evidence`; of a quantization
-//!   observer, steps, trials and rounding.
+//!   observer, steps, trials, rounding and `exchange`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -285,6 +285,14 @@ impl Record {
     #[must_use]
     pub fn baseline(&self) -> Option<&VariantResult> {
         self.variants.iter().find(|variant| variant.baseline)
+    }
+}
+
+impl Record {
+    /// The networks that the run wrote: those of its variants, and the one for other engines.
+    pub fn artefacts(&self) -> impl Iterator<Item = &ArtefactFacts> {
+        let measured = self.variants.iter().filter_map(VariantResult::measured);
+        measured.map(|measured| &measured.artefact).chain(&self.quantization.exchange)
     }
 }
 

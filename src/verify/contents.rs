@@ -111,7 +111,7 @@ impl Run<'_> {
         let known = |name: &String| {
             self.record.files.contains_key(name)
                 || UNDIGESTED.contains(&name.as_str())
-                || self.record.variants.iter().filter_map(VariantResult::measured).any(|m| m.artefact.path == *name)
+                || self.record.artefacts().any(|facts| facts.path == *name)
         };
         for name in files::walk(self.folder).unwrap_or_default().iter().filter(|name| !known(name)) {
             found.problem(name, "the record does not know it");
@@ -297,7 +297,7 @@ impl Run<'_> {
 
     fn artefacts(&self, found: &mut Verified) {
         let sums = self.text("SHA256SUMS", found).unwrap_or_default();
-        let known = || self.record.variants.iter().filter_map(VariantResult::measured).map(|m| &m.artefact);
+        let known = || self.record.artefacts();
         for (_, name) in sums.lines().filter_map(|line| line.split_once("  ")) {
             if name.starts_with("artefacts/") && !known().any(|facts| facts.path == name) {
                 found.problem("SHA256SUMS", format!("it names `{name}`, which the record does not know"));

@@ -29,6 +29,9 @@ mod scaffolds;
 /// `requant verify`: a run tampered with in every file.
 mod verifies;
 
+/// Networks written for other engines and read again.
+#[cfg(feature = "torch")]
+mod exports;
 /// Every way a run can be refused: the message, the exit code, and nothing left behind.
 #[cfg(feature = "torch")]
 mod failures;

@@ -155,7 +155,10 @@ fn learning_that_runs_out_of_time_says_so() {
     let facts = record.quantization.rounding.as_ref().unwrap();
     assert!(facts.learned >= 1 && facts.learned < facts.layers, "{facts:?}");
     let finding = record.findings.iter().find(|finding| finding.code == "weights").unwrap();
-    assert!(finding.verdict == Verdict::Pass && finding.remedy.contains("quantize.adaround.max_seconds"), "{finding:?}");
+    assert!(
+        finding.verdict == Verdict::Pass && finding.remedy.contains("quantize.adaround.max_seconds"),
+        "{finding:?}"
+    );
 }
 
 /// Layer after layer in the running network, so that a layer makes up for what came before it.

@@ -5,15 +5,17 @@ use super::proto::TensorProto;
 use crate::tensor::{Data, Tensor};
 
 /// `data_type` codes of `onnx.proto`.
-mod kind {
-    pub(super) const FLOAT: i32 = 1;
-    pub(super) const INT32: i32 = 6;
-    pub(super) const INT64: i32 = 7;
-    pub(super) const BOOL: i32 = 9;
-    pub(super) const DOUBLE: i32 = 11;
+pub(super) mod kind {
+    pub(in crate::codec::onnx) const FLOAT: i32 = 1;
+    pub(in crate::codec::onnx) const UINT8: i32 = 2;
+    pub(in crate::codec::onnx) const INT8: i32 = 3;
+    pub(in crate::codec::onnx) const INT32: i32 = 6;
+    pub(in crate::codec::onnx) const INT64: i32 = 7;
+    pub(in crate::codec::onnx) const BOOL: i32 = 9;
+    pub(in crate::codec::onnx) const DOUBLE: i32 = 11;
 }
 
-/// Reads a stored tensor: floats as `f32`, integers as `i64`.
+/// Reads a stored tensor: floats as `f32`, bytes as they are, other integers as `i64`.
 pub(super) fn read(proto: &TensorProto) -> Result<Tensor, ImportError> {
     let fail = |reason: String| ImportError::Tensor { name: proto.name.clone(), reason };
     if proto.data_location != 0 {
@@ -28,6 +30,8 @@ pub(super) fn read(proto: &TensorProto) -> Result<Tensor, ImportError> {
             let wide = numbers(&proto.raw_data, &proto.double_data, f64::from_le_bytes);
             Data::F32(wide.iter().map(|&x| x as f32).collect())
         }
+        kind::UINT8 => Data::U8(bytes(proto, |x| u8::try_from(x).ok(), u8::from_le_bytes)),
+        kind::INT8 => Data::I8(bytes(proto, |x| i8::try_from(x).ok(), i8::from_le_bytes)),
         kind::INT64 => Data::I64(numbers(&proto.raw_data, &proto.int64_data, i64::from_le_bytes)),
         kind::INT32 => {
             let narrow = numbers(&proto.raw_data, &proto.int32_data, i32::from_le_bytes);
@@ -43,6 +47,12 @@ pub(super) fn read(proto: &TensorProto) -> Result<Tensor, ImportError> {
         }
     };
     Tensor::new(shape, data).map_err(|error| fail(error.to_string()))
+}
+
+/// Bytes are listed as wider integers.
+fn bytes<T: Clone>(proto: &TensorProto, narrow: fn(i32) -> Option<T>, decode: fn([u8; 1]) -> T) -> Vec<T> {
+    let listed: Vec<T> = proto.int32_data.iter().filter_map(|&x| narrow(x)).collect();
+    numbers(&proto.raw_data, &listed, decode)
 }
 
 fn numbers<T: Clone, const N: usize>(raw: &[u8], listed: &[T], decode: fn([u8; N]) -> T) -> Vec<T> {

@@ -70,6 +70,7 @@ fn shape(import: &Import, node: &NodeProto, operands: &[Option<Operand>]) -> Res
             import.graph.node(*id).shape.iter().map(int).collect()
         }
         Some(Some(Operand::Float { tensor, .. })) => tensor.shape().iter().map(|&d| Int::Known(d as i64)).collect(),
+        Some(Some(Operand::Quantized(tensor))) => tensor.shape().iter().map(|&d| Int::Known(d as i64)).collect(),
         Some(Some(Operand::Ints(ints))) => ints.dims(),
         _ => return Err("it has no input".into()),
     };

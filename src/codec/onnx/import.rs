@@ -11,6 +11,7 @@ use super::integers::Ints;
 use super::name::Names;
 use super::operator;
 use super::proto::{Dimension, GraphProto, NodeProto, ValueInfo};
+use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
 use crate::tensor::{Data, Tensor};
 
@@ -23,6 +24,8 @@ pub(super) enum Operand {
     Float { name: String, tensor: Arc<Tensor> },
     /// A shape or index computation, known now but for the batch size.
     Ints(Ints),
+    /// Integers that stand for real numbers.
+    Quantized(Arc<Tensor>),
 }
 
 /// The state of an import.
@@ -31,15 +34,19 @@ pub(super) struct Import {
     pub(super) opset: i64,
     /// The batch size the file was exported with, where it names one.
     pub(super) declared_batch: Option<usize>,
+    /// Parameters of the nodes whose outcome is quantized.
+    pub(super) activations: BTreeMap<NodeId, QParams>,
     names: Names,
     values: BTreeMap<String, Operand>,
 }
 
-pub(super) fn graph(proto: &GraphProto, opset: i64) -> Result<Graph, ImportError> {
+/// The graph, and the parameters of what is quantized in it.
+pub(super) fn graph(proto: &GraphProto, opset: i64) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
     let mut import = Import {
         graph: Graph::default(),
         opset,
         declared_batch: None,
+        activations: BTreeMap::new(),
         names: Names::default(),
         values: BTreeMap::new(),
     };
@@ -108,7 +115,7 @@ impl Import {
         pushed.map(Operand::Node).map_err(|error| ImportError::Shape { node: label(source), source: error })
     }
 
-    fn finish(mut self, proto: &GraphProto) -> Result<Graph, ImportError> {
+    fn finish(mut self, proto: &GraphProto) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
         let [output] = proto.output.as_slice() else {
             return Err(ImportError::Interface { what: "output", found: proto.output.len() });
         };
@@ -116,8 +123,12 @@ impl Import {
             Some(Operand::Node(id)) => self.graph.output = *id,
             _ => return Err(ImportError::Dangling { node: "graph output".into(), value: output.name.clone() }),
         }
+        let names: BTreeMap<String, QParams> =
+            self.activations.iter().map(|(id, parameters)| (self.graph.node(*id).name.clone(), *parameters)).collect();
         pass::drop_unreachable(&mut self.graph);
-        Ok(self.graph)
+        let still = |(id, node): (NodeId, &Node)| Some((id, *names.get(&node.name)?));
+        let activations = self.graph.iter().filter_map(still).collect();
+        Ok((self.graph, activations))
     }
 }
 
@@ -128,6 +139,7 @@ pub(super) fn constant_operand(name: &str, tensor: Tensor) -> Result<Operand, Im
     }
     match tensor.data() {
         Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
+        Data::I8(_) | Data::U8(_) => Ok(Operand::Quantized(Arc::new(tensor))),
         _ => Err(ImportError::Tensor {
             name: name.to_owned(),
             reason: "an integer tensor of this size or type cannot be read".into(),

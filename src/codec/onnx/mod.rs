@@ -1,5 +1,6 @@
-//! ONNX in. A file is bounded, decoded, then lowered node by node into the graph; anything that
-//! can be computed from constants and shapes alone is folded on the way.
+//! ONNX in and out. A file is bounded, decoded, then lowered node by node into the graph; anything that
+//! can be computed from constants and shapes alone is folded on the way. Written are float networks and
+//! quantized ones with explicit QuantizeLinear and DequantizeLinear; both can be read again.
 
 mod attributes;
 mod constant;
@@ -10,12 +11,17 @@ mod integers;
 mod name;
 mod operator;
 mod proto;
+mod write;
 
 pub use error::ImportError;
+pub use write::{Form, WRITTEN_OPSET, stamp, write};
+
+use std::collections::BTreeMap;
 
 use prost::Message as _;
 
-use crate::graph::Graph;
+use crate::graph::quantization::QParams;
+use crate::graph::{Graph, NodeId};
 
 /// Larger files are refused before they are decoded: protobuf itself cannot carry more.
 const MAX_BYTES: usize = 2 << 30;
@@ -33,6 +39,8 @@ pub struct Model {
     pub opset: i64,
     /// Producer and version as the file states them, such as `pytorch 2.11.0`.
     pub producer: String,
+    /// Of the nodes whose outcome the file quantizes.
+    pub activations: BTreeMap<NodeId, QParams>,
 }
 
 /// Reads an ONNX model with one image input `[batch, channels, height, width]` and one output.
@@ -51,5 +59,6 @@ pub fn read(bytes: &[u8]) -> Result<Model, ImportError> {
         return Err(ImportError::NotOnnx { reason: format!("{} nodes, more than {MAX_NODES}", graph.node.len()) });
     }
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
-    Ok(Model { graph: import::graph(&graph, opset)?, opset, producer })
+    let (graph, activations) = import::graph(&graph, opset)?;
+    Ok(Model { graph, opset, producer, activations })
 }

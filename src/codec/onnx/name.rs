@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use super::proto::NodeProto;
 
+/// The metadata of a node under which requant writes its name.
+pub(super) const OWN: &str = "requant.name";
+
 /// Gives out unique node names.
 #[derive(Default)]
 pub(super) struct Names {
@@ -20,6 +23,9 @@ impl Names {
         is_module: bool,
         torch_name: &str,
     ) -> String {
+        if let Some(own) = node.metadata_props.iter().find(|entry| entry.key == OWN) {
+            return self.unique(own.value.clone());
+        }
         let module = weight.and_then(module_of_weight).or_else(|| scopes(node)).or_else(|| path(&node.name));
         let wanted = match module {
             Some(path) if is_module && !path.is_empty() => path,

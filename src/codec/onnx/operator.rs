@@ -5,6 +5,7 @@ mod activations;
 mod layers;
 mod layout;
 mod pooling;
+mod quantized;
 
 use std::sync::Arc;
 
@@ -97,6 +98,8 @@ impl Lowering<'_> {
             "Split" => self.split(),
             "Pad" => self.pad(),
             "Softmax" => self.softmax(),
+            "QuantizeLinear" => self.quantize_linear(),
+            "DequantizeLinear" => self.dequantize_linear(),
             "Identity" => self.unary(Op::Identity),
             "Dropout" => self.dropout(),
             _ => Err(Trouble::Unsupported),
@@ -123,7 +126,7 @@ impl Lowering<'_> {
                     _ => Err("a constant did not become a node".into()),
                 }
             }
-            Operand::Ints(_) => Err(format!("input {position} is an integer tensor").into()),
+            Operand::Ints(_) | Operand::Quantized(_) => Err(format!("input {position} is an integer tensor").into()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The part of ONNX's protobuf schema that requant reads, with the field numbers of the published
+//! The part of ONNX's protobuf schema that requant reads and writes, with the field numbers of the published
 //! `onnx.proto`. Unknown fields are skipped by the decoder.
 
 use prost::Message;
@@ -15,6 +15,8 @@ pub(super) struct ModelProto {
     pub graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetId>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringEntry>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -29,6 +31,8 @@ pub(super) struct OperatorSetId {
 pub(super) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
+    #[prost(string, tag = "2")]
+    pub name: String,
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
@@ -79,6 +83,8 @@ pub(super) struct AttributeProto {
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    #[prost(int32, tag = "20")]
+    pub r#type: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]

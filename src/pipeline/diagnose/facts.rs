@@ -120,6 +120,7 @@ pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
         trials: trials.clone(),
         spaces: spaces.clone(),
         parts: parts.clone(),
+        exchange: quantized.exchange.clone(),
         rounding: attempt.rounding.clone(),
         calibration_batches: calibration.batches,
         observers: plan.observers.iter().filter(|slot| watching(slot)).count(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ArtefactFacts;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::{FloatReason, QParams};
 use crate::manifest::Step;
@@ -108,6 +109,10 @@ pub struct QuantizationFacts {
     /// Absent where nothing was quantized here.
     #[serde(default)]
     pub parts: Option<Parts>,
+    /// The quantized network as ONNX with explicit quantization; absent where nothing was quantized, and in runs of
+    /// older versions.
+    #[serde(default)]
+    pub exchange: Option<ArtefactFacts>,
     /// Absent where rounding was not learned.
     #[serde(default)]
     pub rounding: Option<RoundingFacts>,

@@ -1,0 +1,161 @@
+//! A graph as an ONNX file. In the quantized form every integer tensor is written as QuantizeLinear and
+//! DequantizeLinear around float operators, which is what inference engines take for INT8 (QDQ).
+
+mod operator;
+mod quantized;
+
+use prost::Message as _;
+
+use super::constant::kind;
+use super::name::OWN;
+use super::proto::{
+    AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, ShapeProto, StringEntry, TensorProto,
+    TensorType, TypeProto, ValueInfo,
+};
+use crate::graph::quantization::Quantization;
+use crate::graph::{Dim, Graph, NodeId, Op, Shape};
+use crate::tensor::{Data, Tensor};
+
+/// What files are written in. HardSwish came with 14; ONNX Runtime from 1.12 and OpenVINO from 2022.1 on read it.
+pub const WRITTEN_OPSET: i64 = 17;
+
+/// The format version of protobuf messages that goes with it.
+const IR_VERSION: i64 = 8;
+
+/// What to write.
+#[derive(Debug, Clone, Copy)]
+pub enum Form<'a> {
+    Float,
+    /// With explicit quantization, 8-bit weights and 32-bit biases.
+    Qdq(&'a Quantization),
+}
+
+/// The bytes of an ONNX file; they depend on the graph and its quantization alone.
+#[must_use]
+pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
+    let mut writer = Writer { graph, form, proto: GraphProto { name: "network".into(), ..GraphProto::default() } };
+    for id in graph.ids() {
+        writer.node(id);
+    }
+    writer.interface();
+    let opset_import = vec![OperatorSetId { domain: String::new(), version: WRITTEN_OPSET }];
+    let model = ModelProto {
+        ir_version: IR_VERSION,
+        producer_name: "requant".into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        graph: Some(writer.proto),
+        opset_import,
+        metadata_props: Vec::new(),
+    };
+    model.encode_to_vec()
+}
+
+/// A file of [`write`] with properties that say what it came of; `None` where it is no ONNX file.
+#[must_use]
+pub fn stamp(bytes: &[u8], properties: &[(&str, &str)]) -> Option<Vec<u8>> {
+    let mut model = ModelProto::decode(bytes).ok()?;
+    let entry = |(key, value): &(&str, &str)| StringEntry { key: (*key).into(), value: (*value).into() };
+    model.metadata_props.extend(properties.iter().map(entry));
+    Some(model.encode_to_vec())
+}
+
+struct Writer<'a> {
+    graph: &'a Graph,
+    form: Form<'a>,
+    proto: GraphProto,
+}
+
+impl<'a> Writer<'a> {
+    fn node(&mut self, id: NodeId) {
+        let node = self.graph.node(id);
+        match &node.op {
+            Op::Input => {}
+            Op::Constant(tensor) => {
+                self.initializer(value(self.graph, id), tensor);
+            }
+            op => {
+                let inputs = node.inputs.iter().map(|&input| self.read(id, input)).collect();
+                self.operator(id, op, inputs);
+            }
+        }
+        self.quantize(id);
+    }
+
+    const fn quantization(&self) -> Option<&'a Quantization> {
+        match self.form {
+            Form::Float => None,
+            Form::Qdq(quantization) => Some(quantization),
+        }
+    }
+
+    fn interface(&mut self) {
+        let input = self.graph.iter().find(|(_, node)| node.op == Op::Input);
+        let input = input.map(|(id, node)| described(value(self.graph, id), &node.shape));
+        self.proto.input.extend(input);
+        let output = self.graph.output;
+        let name = self.given(output);
+        self.proto.output.push(described(name, &self.graph.node(output).shape));
+    }
+
+    /// Adds an ONNX operator.
+    fn push(&mut self, operator: &str, inputs: Vec<String>, output: String, attribute: Vec<AttributeProto>) {
+        let name = output.clone();
+        let op_type = operator.to_owned();
+        let output = vec![output];
+        self.proto.node.push(NodeProto { input: inputs, output, name, op_type, attribute, ..NodeProto::default() });
+    }
+
+    /// Names what was pushed last after a node of the graph, or after a part of one, which no node's name ends with.
+    fn named(&mut self, id: NodeId, part: Option<&str>) {
+        let name = &self.graph.node(id).name;
+        let value = part.map_or_else(|| name.clone(), |part| format!("{name} ({part})"));
+        let entry = StringEntry { key: OWN.into(), value };
+        self.proto.node.last_mut().into_iter().for_each(|node| node.metadata_props.push(entry.clone()));
+    }
+
+    fn initializer(&mut self, name: String, tensor: &Tensor) -> String {
+        let data_type = match tensor.data() {
+            Data::F32(_) => kind::FLOAT,
+            Data::F64(_) => kind::DOUBLE,
+            Data::I8(_) => kind::INT8,
+            Data::U8(_) => kind::UINT8,
+            Data::I64(_) => kind::INT64,
+        };
+        self.raw(name, tensor.shape(), data_type, tensor.data().to_le_bytes())
+    }
+
+    fn raw(&mut self, name: String, shape: &[usize], data_type: i32, raw_data: Vec<u8>) -> String {
+        let dims = shape.iter().map(|&length| length as i64).collect();
+        let stored = TensorProto { dims, data_type, name: name.clone(), raw_data, ..TensorProto::default() };
+        self.proto.initializer.push(stored);
+        name
+    }
+
+    fn scalar(&mut self, name: String, value: f32) -> String {
+        self.raw(name, &[], kind::FLOAT, value.to_le_bytes().to_vec())
+    }
+
+    fn floats(&mut self, name: String, values: Vec<f32>) -> String {
+        self.initializer(name, &Tensor::vector(values))
+    }
+
+    fn integers(&mut self, name: String, values: &[i64]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.raw(name, &[values.len()], kind::INT64, bytes)
+    }
+}
+
+/// The name of a node's outcome in real numbers, before any rounding.
+fn value(graph: &Graph, id: NodeId) -> String {
+    graph.node(id).name.clone()
+}
+
+fn described(name: String, shape: &Shape) -> ValueInfo {
+    let dimension = |dim: &Dim| match dim {
+        Dim::Batch => Dimension { dim_value: 0, dim_param: "batch".into() },
+        Dim::Known(length) => Dimension { dim_value: *length as i64, dim_param: String::new() },
+    };
+    let shape = Some(ShapeProto { dim: shape.iter().map(dimension).collect() });
+    let tensor_type = Some(TensorType { elem_type: kind::FLOAT, shape });
+    ValueInfo { name, r#type: Some(TypeProto { tensor_type }) }
+}

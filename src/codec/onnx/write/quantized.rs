@@ -1,0 +1,93 @@
+//! Quantization written out: what is rounded where, and integer weights.
+
+use super::{Writer, value};
+use crate::codec::onnx::constant::kind;
+use crate::graph::NodeId;
+use crate::graph::op::Weights;
+use crate::graph::quantization::{Kernel, QParams};
+
+impl Writer<'_> {
+    /// Whether a node's outcome is an integer tensor, whoever reads it.
+    fn gives_integers(&self, id: NodeId) -> bool {
+        self.quantization()
+            .is_some_and(|quantization| quantization.is_int8(id) && quantization.kernels[id.0] == Kernel::Engine)
+    }
+
+    /// What readers in float are given, and the graph's own reader.
+    pub(super) fn given(&self, id: NodeId) -> String {
+        if self.gives_integers(id) { rounded(&value(self.graph, id)) } else { value(self.graph, id) }
+    }
+
+    /// What `reader` is given of `input`.
+    pub(super) fn read(&self, reader: NodeId, input: NodeId) -> String {
+        let takes_integers = self.quantization().is_some_and(|quantization| quantization.is_int8(reader));
+        if takes_integers { rounded(&value(self.graph, input)) } else { self.given(input) }
+    }
+
+    /// Rounds a node's outcome where somebody needs it as integers.
+    pub(super) fn quantize(&mut self, id: NodeId) {
+        let Some(quantization) = self.quantization() else { return };
+        let read =
+            |(reader, node): (NodeId, &crate::graph::Node)| quantization.is_int8(reader) && node.inputs.contains(&id);
+        let wanted = self.gives_integers(id) || self.graph.iter().any(read);
+        if let Some(QParams { scale, zero_point }) = quantization.activations[id.0].filter(|_| wanted) {
+            let name = value(self.graph, id);
+            #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
+            let scale = self.scalar(format!("{name}_scale"), scale as f32);
+            let zero_point = u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0);
+            let zero_point = self.raw(format!("{name}_zero_point"), &[], kind::UINT8, vec![zero_point]);
+            let integers = format!("{name}_quantized");
+            let parameters = |tensor: &str| vec![tensor.to_owned(), scale.clone(), zero_point.clone()];
+            self.push("QuantizeLinear", parameters(&name), integers.clone(), Vec::new());
+            self.push("DequantizeLinear", parameters(&integers), rounded(&name), Vec::new());
+        }
+    }
+
+    /// A layer's weight and, where there is one, its bias; as integers where the layer computes in them.
+    pub(super) fn weights(&mut self, id: NodeId, weights: &Weights) -> Vec<String> {
+        let name = value(self.graph, id);
+        let quantization = self.quantization();
+        let int = quantization.and_then(|quantization| quantization.weights.get(&id));
+        let input = quantization.and_then(|q| q.activations[self.graph.node(id).inputs[0].0]);
+        let (Some(int), Some(input)) = (int, input) else {
+            let weight = self.initializer(format!("{name}.weight"), &weights.weight);
+            let bias = weights.bias.as_ref().map(|bias| self.initializer(format!("{name}.bias"), bias));
+            return std::iter::once(weight).chain(bias).collect();
+        };
+        let scales = narrow(&int.scales);
+        let integers = self.initializer(format!("{name}.weight_quantized"), &int.values);
+        let weight = self.per_channel(format!("{name}.weight"), integers, kind::INT8, &scales);
+        let bias = weights.bias.as_ref().and_then(|bias| bias.as_f32());
+        let bias = bias.map(|bias| self.integer_bias(format!("{name}.bias"), bias, &int.scales, input.scale));
+        std::iter::once(weight).chain(bias).collect()
+    }
+
+    /// Integers of 32 bits whose scale is that of the products they are added to.
+    fn integer_bias(&mut self, name: String, bias: &[f32], scales: &[f64], input: f64) -> String {
+        let scales: Vec<f64> = scales.iter().map(|scale| scale * input).collect();
+        #[expect(clippy::cast_possible_truncation, reason = "saturates, as an engine's accumulator would at best")]
+        let whole = |(bias, scale): (&f32, &f64)| (f64::from(*bias) / scale).round_ties_even() as i32;
+        let bytes = bias.iter().zip(&scales).map(whole).flat_map(i32::to_le_bytes).collect();
+        let integers = self.raw(format!("{name}_quantized"), &[bias.len()], kind::INT32, bytes);
+        self.per_channel(name, integers, kind::INT32, &narrow(&scales))
+    }
+
+    fn per_channel(&mut self, name: String, integers: String, kind: i32, scales: &[f32]) -> String {
+        let width = if kind == self::kind::INT32 { size_of::<i32>() } else { 1 };
+        let scale = self.floats(format!("{name}_scale"), scales.to_vec());
+        let zeros = self.raw(format!("{name}_zero_point"), &[scales.len()], kind, vec![0; width * scales.len()]);
+        let axis = Self::int("axis", 0);
+        self.push("DequantizeLinear", vec![integers, scale, zeros], name.clone(), vec![axis]);
+        name
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
+fn narrow(scales: &[f64]) -> Vec<f32> {
+    scales.iter().map(|&scale| scale as f32).collect()
+}
+
+/// The name of a value after it was rounded.
+fn rounded(name: &str) -> String {
+    format!("{name}_rounded")
+}

@@ -1,0 +1,172 @@
+//! Networks as files for other engines: written, read again, and refused where they are not what a run recorded.
+
+use std::path::Path;
+use std::process::Command;
+
+use requant::backend::{self, Request};
+use requant::base::files;
+use requant::codec::{onnx, torchscript};
+use requant::graph::{Graph, pass};
+use requant::manifest::{Compute, Isa};
+use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
+use requant::tensor::Tensor;
+
+use crate::lab::{self, Bench, root};
+
+fn imported(path: &Path) -> Graph {
+    pass::run_all(onnx::read(&files::read(path).unwrap()).unwrap().graph).unwrap().0
+}
+
+/// Every network at hand: those of the zoo and those that are committed.
+fn networks() -> Vec<std::path::PathBuf> {
+    let zoo = lab::shared("models/zoo");
+    let zoo = zoo.iter().flat_map(|zoo| files::list(zoo).unwrap().into_iter().map(|name| zoo.join(name)));
+    let own = root().join("experiments/models/digits-mobilenet_v3_small.onnx");
+    zoo.filter(|path| path.extension().is_some_and(|ending| ending == "onnx")).chain([own]).collect()
+}
+
+fn samples(graph: &Graph, count: usize) -> Tensor {
+    let shape: Vec<usize> = std::iter::once(count).chain(graph.input_shape().unwrap()).collect();
+    let values = (0..shape.iter().product::<usize>()).map(|at| ((at * 37 % 101) as f32 - 50.0) / 25.0).collect();
+    Tensor::f32(shape, values).unwrap()
+}
+
+fn answers(graph: &Graph, variant: torchscript::Variant<'_>, input: &Tensor) -> Tensor {
+    let archive = torchscript::write(graph, variant).unwrap();
+    backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap().remove(0)
+}
+
+fn names(graph: &Graph) -> Vec<&str> {
+    graph.nodes.iter().map(|node| node.name.as_str()).collect()
+}
+
+#[test]
+fn a_float_network_is_the_same_after_it_was_written_and_read() {
+    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    for path in networks() {
+        let graph = imported(&path);
+        let written = onnx::write(&graph, onnx::Form::Float);
+        let again = onnx::read(&written).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(again.activations.is_empty());
+        let again = pass::run_all(again.graph).unwrap().0;
+        assert_eq!(names(&graph), names(&again), "{}", path.display());
+        let same = graph
+            .nodes
+            .iter()
+            .zip(&again.nodes)
+            .all(|(a, b)| (&a.op, &a.inputs, &a.shape) == (&b.op, &b.inputs, &b.shape));
+        assert!(same, "{}", path.display());
+        assert_eq!(written, onnx::write(&again, onnx::Form::Float), "{}", path.display());
+    }
+}
+
+#[test]
+fn a_quantized_network_is_the_same_after_it_was_written_and_read() {
+    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    for path in networks() {
+        let graph = imported(&path);
+        let scheme = Scheme::fx();
+        let plan = Plan::new(&graph, &scheme, &vec![LayerRule::default(); graph.nodes.len()]);
+        let (taps, input) = (plan.taps(), samples(&graph, 4));
+        let archive = torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap();
+        let mut calibrator = Calibrator::new(&plan);
+        calibrator.observe(&backend::open(Request::REFERENCE, &archive).unwrap().run(&input).unwrap());
+        let quantization = calibrate::quantize(&graph, &plan, &scheme, &calibrator.finish()).unwrap();
+        let again = onnx::read(&onnx::write(&graph, onnx::Form::Qdq(&quantization))).unwrap();
+        let (again, activations) = (again.graph, again.activations);
+        let by_name = |name: &str| again.nodes.iter().position(|node| node.name == name);
+        for node in &graph.nodes {
+            let found = by_name(&node.name).unwrap_or_else(|| panic!("{}: no `{}`", path.display(), node.name));
+            assert_eq!(again.nodes[found].shape, node.shape);
+        }
+        // What is rounded, and to what: the last operator of a node carries the parameters.
+        let wanted: Vec<_> = quantization.activations.iter().flatten().map(|q| (q.scale, q.zero_point)).collect();
+        let mut found: Vec<_> = activations.values().map(|q| (q.scale, q.zero_point)).collect();
+        assert!(found.len() <= wanted.len() && found.len() * 10 >= wanted.len() * 9, "{}", path.display());
+        found.retain(|parameters| !wanted.contains(parameters));
+        assert_eq!(found, [], "{}", path.display());
+        // The same function of float weights that integers stand for.
+        let rounded = calibrate::with_integer_weights(&graph, &quantization);
+        let again = pass::run_all(again).unwrap().0;
+        let (should, is) = (
+            answers(&rounded, torchscript::Variant::Float, &input),
+            answers(&again, torchscript::Variant::Float, &input),
+        );
+        let pairs = should.as_f32().unwrap().iter().zip(is.as_f32().unwrap());
+        let far = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let most = should.as_f32().unwrap().iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+        // Biases have a step of the accumulator's.
+        assert!(far <= 2e-2 * most.max(1.0), "{}: {far} of {most}", path.display());
+    }
+}
+
+/// A run whose networks are exported, and what other engines' own libraries say of the files.
+#[test]
+fn a_run_is_exported_in_each_form_and_not_over_anything() {
+    let bench = Bench::new();
+    bench.digits(&[("rounds = 2", "rounds = 1")]);
+    assert!(matches!(bench.run(&["run", "digits.toml"]).code, Some(0 | 3)));
+    let ended = bench.run(&["export", "digits", "--format", "onnx-qdq"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.starts_with("digits.qdq.onnx: "), "{ended:?}");
+    let again = bench.run(&["export", "digits", "--format", "onnx-qdq"]);
+    assert_eq!(again.code, Some(2), "{again:?}");
+    assert!(again.stderr.contains("`digits.qdq.onnx` is there already"), "{again:?}");
+    for (form, file) in [("onnx-fp32", "f.onnx"), ("torchscript", "t.pt")] {
+        let ended = bench.run(&["export", "digits", "--format", form, "--output", file]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    let run = bench.only_run("digits");
+    assert_eq!(
+        files::read(&bench.path("t.pt")).unwrap(),
+        files::read(&run.join("artefacts/int8_fbgemm_cpu.pt")).unwrap()
+    );
+    assert_eq!(bench.run(&["verify", "digits"]).code, Some(0));
+    let unknown = bench.run(&["export", "digits", "--format", "torchscript", "--variant", "x", "--output", "x.pt"]);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.contains("no variant `x` ran") && unknown.stderr.contains("`fp32_cpu`"), "{unknown:?}");
+    // A network that is quantized already is no model to quantize.
+    let text = files::read_text(&bench.path("digits.toml")).unwrap();
+    let model = text.lines().find(|line| line.starts_with("path = ")).unwrap();
+    let text = text.replacen(model, "path = \"digits.qdq.onnx\"", 1);
+    let pin = text.lines().find(|line| line.starts_with("sha256")).unwrap().to_owned();
+    bench.put("again.toml", text.replacen(&pin, "", 1).as_bytes());
+    let refused = bench.run(&["check", "again.toml"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("is quantized already"), "{refused:?}");
+    // One byte of the kept network changes.
+    let kept = run.join("artefacts/exchange/qdq.onnx");
+    let mut bytes = files::read(&kept).unwrap();
+    bytes[1000] ^= 1;
+    bench.put(kept.strip_prefix(bench.path("")).unwrap().to_str().unwrap(), &bytes);
+    let damaged = bench.run(&["export", "digits", "--format", "onnx-qdq", "--output", "d.onnx"]);
+    assert_eq!(damaged.code, Some(5), "{damaged:?}");
+    assert_eq!(bench.run(&["verify", "digits"]).code, Some(5));
+}
+
+const CHECK: &str = r"
+import sys, onnx
+for path in sys.argv[1:]:
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert {p.key for p in model.metadata_props} >= {'requant.run', 'requant.model_sha256'}, model.metadata_props
+print('sound')
+";
+
+#[test]
+fn the_onnx_checker_finds_nothing() {
+    let python = std::env::var("PYTHON_WITH_ONNX").unwrap_or_else(|_| "python3".into());
+    let has = Command::new(&python).args(["-c", "import onnx"]).output();
+    if !has.is_ok_and(|output| output.status.success()) {
+        return lab::skip("no Python with onnx; set PYTHON_WITH_ONNX to one");
+    }
+    let bench = Bench::new();
+    bench.digits(&[("rounds = 2", "rounds = 1")]);
+    assert!(matches!(bench.run(&["run", "digits.toml"]).code, Some(0 | 3)));
+    for form in ["onnx-qdq", "onnx-fp32"] {
+        assert_eq!(bench.run(&["export", "digits", "--format", form]).code, Some(0));
+    }
+    let files = [bench.path("digits.qdq.onnx"), bench.path("digits.fp32.onnx")];
+    let output = Command::new(python).arg("-c").arg(CHECK).args(files).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "sound", "{}", String::from_utf8_lossy(&output.stderr));
+}
