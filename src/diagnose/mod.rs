@@ -20,6 +20,7 @@ mod weights;
 
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
+use crate::manifest::Step;
 use crate::record::Record;
 use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
@@ -90,7 +91,7 @@ impl Case {
     /// it. Without another, two causes may hide each other.
     fn weigh(&mut self, record: &Record, changes: &[Change]) {
         let surely_little = self.explain(record, changes).is_some_and(|share| share < NEXT_TO_NOTHING);
-        if surely_little && is_explained(record) {
+        if surely_little && is_explained(record) && !was_learned(record) {
             self.finding.verdict = Verdict::Pass;
             self.finding.remedy.clear();
         }
@@ -112,6 +113,11 @@ impl Case {
     fn close(self) -> Finding {
         self.finding
     }
+}
+
+/// Whether changes are tried on another network than what they are compared with: none of them learns anew.
+fn was_learned(record: &Record) -> bool {
+    [Step::AdaRound, Step::SequentialBiasCorrection].iter().any(|step| record.quantization.steps.contains(step))
 }
 
 /// A share of the loss that is no cause of it.

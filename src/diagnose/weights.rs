@@ -4,7 +4,7 @@ use super::{Case, lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::manifest::Granularity;
 use crate::record::Record;
-use crate::record::format::{Change, Layer};
+use crate::record::format::{Change, Layer, RoundingFacts};
 
 /// In dB. Channels with a scale each keep 30 to 45 in trained networks; a scale for all channels of a depthwise
 /// convolution leaves 10 to 25.
@@ -25,14 +25,6 @@ pub(super) fn check(record: &Record) -> Finding {
         return case.close();
     };
     case.note(format!("{} layers with integer weights keep {least:.1} dB or more of signal to noise", known.len()));
-    if let Some(rounding) = record.quantization.rounding.as_ref().filter(|rounding| rounding.learned < rounding.layers)
-    {
-        let evidence = format!(
-            "rounding was learned for {} of {} layers before the time was over: another machine comes to other weights",
-            rounding.learned, rounding.layers
-        );
-        case.against(Verdict::Pass, evidence, "raise `quantize.adaround.max_seconds`, or lower `iterations`");
-    }
     let coarse: Vec<String> =
         known.iter().filter(|(_, db)| *db < COARSE).map(|(layer, _)| layer.name.clone()).collect();
     let per_tensor = record.settings.quantize.weights == Some(Granularity::PerTensor);
@@ -66,6 +58,15 @@ pub(super) fn check(record: &Record) -> Finding {
         );
         let remedy = "set `precision = \"fp32\"` for these layers in `quantize.layer`: channels with next to no weight";
         case.against(Verdict::Fail, evidence, remedy);
+    }
+    let tried = record.quantization.trials.iter().filter_map(|trial| trial.rounding.as_ref());
+    let cut = record.quantization.rounding.iter().chain(tried).find(|rounding| rounding.learned < rounding.layers);
+    if let Some(RoundingFacts { learned, layers, .. }) = cut {
+        let evidence = format!(
+            "rounding was learned for {learned} of {layers} layers before the time was over: another machine comes to \
+             something else"
+        );
+        case.against(Verdict::Pass, evidence, "raise `quantize.adaround.max_seconds`, or lower `iterations`");
     }
     case.close()
 }

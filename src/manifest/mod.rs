@@ -205,8 +205,8 @@ pub struct AdaRound {
     /// Steps of gradient descent per layer; 150 unless said otherwise.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub iterations: usize,
-    /// No layer is begun after so many seconds, and the rest keep the nearest integers, which the report says:
-    /// what comes of that depends on the machine. 600 unless said otherwise.
+    /// After so many seconds learning ends where it is: the layer under way and the rest keep the nearest integers,
+    /// which the report says, for what comes of that depends on the machine. 600 unless said otherwise.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_seconds: u64,
 }

@@ -81,49 +81,56 @@ impl Search<'_, '_> {
         self.attempt(&Scheme { steps: Vec::new(), observer: ObserverKind::Histogram, ..start.clone() })?;
         let mut best = self.attempt(start)?;
         for observer in [ObserverKind::Minmax, ObserverKind::Percentile, ObserverKind::Mse] {
-            let candidate = Scheme { observer, ..best.1.scheme.clone() };
+            let candidate = Scheme { observer, ..best.attempt.scheme.clone() };
             self.keep_better(&mut best, &candidate)?;
         }
         for step in [Step::BiasCorrection, Step::Equalize, Step::BoundWeights] {
-            let candidate = best.1.scheme.toggled(step);
+            let candidate = best.attempt.scheme.toggled(step);
             self.keep_better(&mut best, &candidate)?;
         }
         // Those that cost the most, once.
         for step in [Step::AdaRound, Step::SequentialBiasCorrection] {
-            let mut candidate = best.1.scheme.toggled(step);
+            let mut candidate = best.attempt.scheme.toggled(step);
             if step == Step::SequentialBiasCorrection {
                 candidate.steps.retain(|other| *other != Step::BiasCorrection);
             }
             self.keep_better(&mut best, &candidate)?;
         }
-        let (_, chosen) = best;
-        for trial in &mut self.trials {
-            trial.chosen = trial.observer == chosen.scheme.observer.word() && trial.steps == chosen.scheme.steps;
-        }
-        Ok((chosen, self.trials))
+        self.trials[best.place].chosen = true;
+        Ok((best.attempt, self.trials))
     }
 
-    fn keep_better(&mut self, best: &mut (f64, Attempt), candidate: &Scheme) -> Result<(), Failure> {
-        let other = self.attempt(candidate)?;
-        if other.0 > best.0 {
+    /// What a time limit has cut short is never chosen: another machine would come to something else.
+    fn keep_better(&mut self, best: &mut Candidate, scheme: &Scheme) -> Result<(), Failure> {
+        let other = self.attempt(scheme)?;
+        let cut = other.attempt.rounding.as_ref().is_some_and(|rounding| rounding.learned < rounding.layers);
+        if other.score > best.score && !cut {
             *best = other;
         }
         Ok(())
     }
 
     /// Carries a scheme out; its score falls as its class probabilities leave the float network's.
-    fn attempt(&mut self, scheme: &Scheme) -> Result<(f64, Attempt), Failure> {
+    fn attempt(&mut self, scheme: &Scheme) -> Result<Candidate, Failure> {
         let attempt = self.bench.carry_out(scheme)?;
         let followed = self.bench.followed(&attempt, self.judge)?;
-        let score = -followed.divergence;
+        let candidate = Candidate { score: -followed.divergence, place: self.trials.len(), attempt };
         self.trials.push(Trial {
             observer: scheme.observer.word().to_owned(),
+            rounding: candidate.attempt.rounding.clone(),
             steps: scheme.steps.clone(),
             followed,
             chosen: false,
         });
-        Ok((score, attempt))
+        Ok(candidate)
     }
+}
+
+/// A scheme that was carried out, and where it stands among the trials.
+struct Candidate {
+    score: f64,
+    place: usize,
+    attempt: Attempt,
 }
 
 /// An archive of our own that cannot be written is our own fault.

@@ -234,6 +234,15 @@ impl<'a> Workbench<'a> {
         })
     }
 
+    fn chosen(&self) -> &Chosen {
+        self.others.as_ref().unwrap_or(&self.prepared.inputs.data.calibration)
+    }
+
+    /// How many batches calibration has.
+    fn batches(&self) -> usize {
+        self.chosen().entries.len().div_ceil(self.prepared.resolved.manifest.calibration.batch_size)
+    }
+
     /// Hands every calibration batch to `body`, in order.
     fn each_batch(&mut self, mut body: impl FnMut(&Tensor) -> Result<(), Failure>) -> Result<(), Failure> {
         if let Some(kept) = &self.kept {

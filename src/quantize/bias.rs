@@ -6,9 +6,14 @@ use std::collections::BTreeMap;
 use super::equalize::edit;
 use crate::graph::{Graph, NodeId};
 
-/// The graph with each layer's bias moved by what its channels' means lost, float minus integer.
+/// The graph with each layer's bias moved by what its channels' means lost, float minus integer: one number per
+/// output channel or feature.
 #[must_use]
 pub fn corrected(graph: &Graph, lost: &BTreeMap<NodeId, Vec<f64>>) -> Graph {
+    let fits = |(id, means): &(&NodeId, &Vec<f64>)| {
+        graph.node(**id).op.weights().is_some_and(|weights| weights.weight.shape().first() == Some(&means.len()))
+    };
+    let lost: Vec<(&NodeId, &Vec<f64>)> = lost.iter().filter(fits).collect();
     let mut graph = graph.clone();
     for (&id, means) in lost {
         edit(&mut graph, id, |weights| {

@@ -45,12 +45,13 @@ pub struct Lesson {
 }
 
 /// Weights with the scales of `nearest`, each rounded up or down. `gradient` gives the derivative of the mean
-/// squared error on some examples by each weight, for weights of the shape of `weight`; `None` unless that is `f32`.
+/// squared error on some examples by each weight, for weights of the shape of `weight`, or nothing to end the lesson.
+/// `None` where it was ended before its time, or the weight is not `f32`.
 pub fn learn<E>(
     weight: &Tensor,
     nearest: &IntWeight,
     lesson: Lesson,
-    mut gradient: impl FnMut(&[f32], &[usize]) -> Result<Vec<f32>, E>,
+    mut gradient: impl FnMut(&[f32], &[usize]) -> Result<Option<Vec<f32>>, E>,
 ) -> Result<Option<IntWeight>, E> {
     let Some(exact) = weight.as_f32() else { return Ok(None) };
     let row = exact.len() / nearest.scales.len().max(1);
@@ -60,7 +61,7 @@ pub fn learn<E>(
     let mut order = Order::new(lesson);
     for step in 0..lesson.iterations {
         let values: Vec<f32> = shares.par_iter().with_min_len(CHUNK).map(Share::value).collect();
-        let gradient = gradient(&values, order.next())?;
+        let Some(gradient) = gradient(&values, order.next())? else { return Ok(None) };
         let pull = Pull::at(step as f32 / lesson.iterations as f32, shares.len());
         let adam = Adam::at(step);
         let unit = lesson.unit.max(f64::MIN_POSITIVE);
@@ -205,7 +206,7 @@ mod tests {
         let learned = learn(&weight, &nearest, lesson, |values, rows| {
             assert_eq!(rows.len(), 7);
             let off = values.iter().sum::<f32>() - wanted;
-            Ok::<_, Infallible>(vec![2.0 * off; values.len()])
+            Ok::<_, Infallible>(Some(vec![2.0 * off; values.len()]))
         });
         (weight, nearest, learned.unwrap().unwrap())
     }
@@ -243,7 +244,7 @@ mod tests {
         let weight = Tensor::f32(vec![1, 4], exact).unwrap();
         let nearest = integers(&weight, Granularity::PerChannel, false).unwrap();
         let lesson = Lesson { iterations: 500, examples: 1, unit: 1.0, seed: 0 };
-        let learned = learn(&weight, &nearest, lesson, |values, _| Ok::<_, Infallible>(vec![0.0; values.len()]));
+        let learned = learn(&weight, &nearest, lesson, |values, _| Ok::<_, Infallible>(Some(vec![0.0; values.len()])));
         assert_eq!(whole(&learned.unwrap().unwrap()), whole(&nearest));
     }
 }

@@ -61,12 +61,15 @@ impl Scheme {
         Self { steps: in_order(steps), ..self.clone() }
     }
 
-    /// The same without the steps that take many passes and move no more than a rounding.
+    /// The same without the steps that take many passes: nearest integers, biases corrected at once.
     #[must_use]
     pub fn without_learning(&self) -> Self {
-        let mut scheme = self.clone();
-        scheme.steps.retain(|step| !matches!(step, Step::AdaRound | Step::SequentialBiasCorrection));
-        scheme
+        let simple = |step: &Step| match step {
+            Step::AdaRound => None,
+            Step::SequentialBiasCorrection => Some(Step::BiasCorrection),
+            other => Some(*other),
+        };
+        Self { steps: in_order(self.steps.iter().filter_map(simple).collect()), ..self.clone() }
     }
 
     /// The integers of an activation. FBGEMM adds pairs of products in 16 bits on CPUs without VNNI: with

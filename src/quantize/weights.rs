@@ -138,6 +138,24 @@ mod tests {
     }
 
     #[test]
+    fn rounding_that_leaves_sixteen_bits_is_taken_back_pair_by_pair() {
+        // Two kernels of 3 channels and 2 pixels: products of one pixel are added channel after channel.
+        let shape = vec![2, 3, 1, 2];
+        let int = |values: Vec<i8>| IntWeight {
+            values: Tensor::new(shape.clone(), Data::I8(values)).unwrap(),
+            scales: vec![1.0; 2],
+        };
+        let nearest = int(vec![64, 1, 64, 2, 3, 60, 0, 0, 0, -64, 0, -64]);
+        // In order of multiplication the first kernel is 64 64 | 3 1 | 2 60, the second 0 0 | 0 0 | -64 -64.
+        let mut learned = int(vec![65, 2, 64, 3, 4, 61, 1, 0, 0, -65, 1, -64]);
+        keep_bounded(&mut learned, &nearest);
+        assert_eq!(learned, int(vec![64, 2, 64, 3, 4, 61, 1, 0, 0, -64, 1, -64]));
+        let fine = learned.clone();
+        keep_bounded(&mut learned, &nearest);
+        assert_eq!(learned, fine);
+    }
+
+    #[test]
     fn bounded_weights_cannot_leave_sixteen_bits() {
         let rows = vec![1.0, 0.9, -1.0, 1.0, 0.0, 0.5, -0.8, -0.7];
         let bounded = integers(&Tensor::f32(vec![2, 4], rows).unwrap(), Granularity::PerChannel, true).unwrap();

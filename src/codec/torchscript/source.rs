@@ -288,7 +288,10 @@ impl<'a> Emitter<'a> {
     fn comparison(&mut self, id: NodeId) -> String {
         let own = self.float(id);
         let n = id.0;
-        let dims: Vec<usize> = (0..self.graph.node(id).shape.len()).filter(|dim| *dim != 1).collect();
+        let node = self.graph.node(id);
+        // Features come last, channels second.
+        let channel = if matches!(node.op, Op::Linear { .. }) { node.shape.len().saturating_sub(1) } else { 1 };
+        let dims: Vec<usize> = (0..node.shape.len()).filter(|dim| *dim != channel).collect();
         let _ = writeln!(self.forward, "    d{n} = torch.sub(f{n}, {own})");
         let square = |x: &str| format!("torch.reshape(torch.sum(torch.mul({x}, {x})), [1])");
         format!(

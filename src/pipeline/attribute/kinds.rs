@@ -24,7 +24,15 @@ fn from_pooled(graph: &Graph, mut id: NodeId) -> Option<Vec<NodeId>> {
         if matches!(node.op, Op::GlobalAvgPool | Op::SpatialMean) {
             return Some(chain);
         }
-        let &[before] = node.inputs.as_slice() else { return None };
+        let before = match *node.inputs.as_slice() {
+            [before] => before,
+            // x · sigmoid(x), as EfficientNet has it between its two layers.
+            [x, own] if graph.node(own).op == Op::Sigmoid && graph.node(own).inputs == [x] => {
+                chain.push(own);
+                x
+            }
+            _ => return None,
+        };
         chain.push(before);
         id = before;
     }

@@ -8,9 +8,9 @@ use crate::backend::{self, Examples, Request};
 use crate::base::explain::Failure;
 use crate::base::{clock, interrupt};
 use crate::codec::torchscript::{self, Inputs};
-use crate::graph::NodeId;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::IntWeight;
+use crate::graph::{Dim, Graph, NodeId, Op};
 use crate::manifest::{Choice as _, Step};
 use crate::pipeline::event::Event;
 use crate::quantize::rounding::{self, Lesson};
@@ -39,6 +39,7 @@ impl Workbench<'_> {
     pub(super) fn correct_biases_in_turn(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
         let layers = attempt.weighted();
         for (done, &layer) in layers.iter().enumerate() {
+            interrupt::check()?;
             let compared = self.compare(attempt, Inputs::Running, &[layer], usize::MAX)?;
             let lost = compared.into_iter().map(|(id, one)| (id, one.lost())).collect();
             attempt.graph = bias::corrected(&attempt.graph, &lost);
@@ -53,6 +54,7 @@ impl Workbench<'_> {
     pub(super) fn learn_rounding(&mut self, attempt: &mut Attempt) -> Result<(), Failure> {
         let budget = self.prepared.resolved.manifest.quantize.adaround.unwrap_or_default();
         let began = clock::tick();
+        let over = || began.elapsed() >= Duration::from_secs(budget.max_seconds);
         let layers = attempt.weighted();
         if let Some((_, quantization, facts)) =
             self.learned.as_ref().filter(|(known, ..)| *known == before_biases(&attempt.scheme))
@@ -65,13 +67,16 @@ impl Workbench<'_> {
         let mut facts = RoundingFacts { layers: layers.len(), ..RoundingFacts::default() };
         for &layer in &layers {
             interrupt::check()?;
-            if began.elapsed() >= Duration::from_secs(budget.max_seconds) {
+            if over() {
+                break;
+            }
+            let better = self.better_rounding(attempt, layer, budget.iterations, &over)?;
+            // What was under way when the time was over is left as it was.
+            if over() {
                 break;
             }
             facts.learned += 1;
-            if let Some(better) = self.better_rounding(attempt, layer, budget.iterations)?
-                && let Some(quantization) = &mut attempt.quantization
-            {
+            if let (Some(better), Some(quantization)) = (better, &mut attempt.quantization) {
                 quantization.weights.insert(layer, better);
                 facts.improved += 1;
             }
@@ -90,13 +95,17 @@ impl Workbench<'_> {
         attempt: &Attempt,
         layer: NodeId,
         iterations: usize,
+        over: &dyn Fn() -> bool,
     ) -> Result<Option<IntWeight>, Failure> {
         let Some(nearest) = attempt.quantization.as_ref().and_then(|q| q.weights.get(&layer)) else { return Ok(None) };
         let Some(weight) = attempt.graph.node(layer).op.weights().map(|own| &own.weight) else { return Ok(None) };
         let (count, examples) = self.examples(attempt, layer)?;
         let unit = examples.error(&weights::dequantized(nearest))?;
         let lesson = Lesson { iterations, examples: count, unit, seed: SEED };
-        let learned = rounding::learn(weight, nearest, lesson, |weight, some| examples.gradient(weight, some))?;
+        let learned = rounding::learn(weight, nearest, lesson, |weight, some| -> Result<_, Failure> {
+            interrupt::check()?;
+            Ok(if over() { None } else { Some(examples.gradient(weight, some)?) })
+        })?;
         let Some(mut learned) = learned else { return Ok(None) };
         if attempt.scheme.has(Step::BoundWeights) {
             weights::keep_bounded(&mut learned, nearest);
@@ -113,14 +122,16 @@ impl Workbench<'_> {
         let integers = torchscript::Variant::Int8Taps(quantization, &given);
         let mut integers = open(Request::REFERENCE, &attempt.graph, integers)?;
         let mut float = open(Request::REFERENCE, &attempt.reference, torchscript::Variant::Taps(&wanted))?;
-        let (mut inputs, mut outputs, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let rows = self.rows_per_batch(&attempt.reference, [given[0], layer]);
+        let features = |tensor: Tensor| match node.op {
+            Op::Linear { .. } => as_rows(tensor),
+            _ => tensor,
+        };
+        let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         self.each_batch(|batch| {
-            if bytes < EXAMPLE_BYTES {
-                inputs.append(&mut integers.run(batch)?);
-                outputs.append(&mut float.run(batch)?);
-                let newest = inputs.last().into_iter().chain(outputs.last());
-                bytes += newest.map(|tensor| size_of::<f32>() * tensor.data().len()).sum::<usize>();
-            }
+            let some = batch.rows(0, rows);
+            inputs.extend(integers.run(&some)?.into_iter().map(features));
+            outputs.extend(float.run(&some)?.into_iter().map(features));
             Ok(())
         })?;
         let stacked = |parts| Tensor::stacked(parts).map_err(|error| Failure::bug(error.to_string()));
@@ -129,9 +140,23 @@ impl Workbench<'_> {
         Ok((count, backend::examples(&node.op, &inputs, &outputs)?))
     }
 
+    /// As many rows of each batch as there may be examples: of every batch, for subsets may be sorted by class.
+    fn rows_per_batch(&self, graph: &Graph, tensors: [NodeId; 2]) -> usize {
+        let values = |id: NodeId| graph.node(id).shape.iter().filter_map(Dim::known).product::<usize>();
+        let bytes = size_of::<f32>() * tensors.into_iter().map(values).sum::<usize>();
+        (EXAMPLE_BYTES / bytes.max(1) / self.batches().max(1)).max(1)
+    }
+
     fn progress(&self, done: usize, total: usize) {
         self.around.events.emit(&Event::Progress { done, total, unit: "layers" });
     }
+}
+
+/// All but the last dimension as one: a linear layer works on each row by itself.
+fn as_rows(tensor: Tensor) -> Tensor {
+    let features = tensor.shape().last().copied().unwrap_or(1);
+    let rows = tensor.data().len() / features.max(1);
+    Tensor::new(vec![rows, features], tensor.data().clone()).unwrap_or(tensor)
 }
 
 /// What learned rounding depends on.

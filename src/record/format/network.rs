@@ -171,6 +171,9 @@ pub struct SpaceFacts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
     pub observer: String,
+    /// Absent where rounding was not learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounding: Option<RoundingFacts>,
     pub steps: Vec<Step>,
     /// Candidates are ranked by their divergence.
     pub followed: Followed,
