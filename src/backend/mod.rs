@@ -2,6 +2,7 @@
 //! nothing falls back silently.
 
 mod library;
+mod onnxruntime;
 pub mod program;
 mod registry;
 

@@ -5,8 +5,9 @@
 //! and runs them in one that carries libtorch.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Availability, BackendError, Examples, Request, Runtime, Session, Started, library, program};
+use super::{Availability, BackendError, Examples, Request, Runtime, Session, Started, library, onnxruntime, program};
 use crate::graph::Op;
 use crate::manifest::{Backend, Compute, Device};
 use crate::tensor::Tensor;
@@ -25,6 +26,9 @@ pub trait Driver: Sync {
 
     fn runtime(&self) -> Runtime;
 }
+
+/// Of the engines that are told with each network; libtorch has its own for the whole process.
+static THREADS: AtomicUsize = AtomicUsize::new(1);
 
 static TORCH: OnceLock<&'static dyn Driver> = OnceLock::new();
 
@@ -46,7 +50,7 @@ pub fn probe(request: Request) -> Availability {
     match (request.backend, TORCH.get()) {
         (Backend::Torch, Some(driver)) => driver.probe(request),
         (Backend::Torch, None) => torch_from_outside(request),
-        (Backend::Onnxruntime, _) => not_driven("libonnxruntime.so", "ONNX Runtime"),
+        (Backend::Onnxruntime, _) => onnxruntime::probe(request),
         (Backend::Openvino, _) => not_driven("libopenvino_c.so", "OpenVINO"),
         (Backend::Tensorrt, _) => tensorrt(),
     }
@@ -91,6 +95,7 @@ fn driver() -> Result<&'static dyn Driver, BackendError> {
 
 /// Starts the process-wide runtime that preprocessing and calibration use.
 pub fn start(compute: &Compute) -> Result<Box<dyn Started>, BackendError> {
+    THREADS.store(compute.threads, Ordering::Relaxed);
     driver()?.start(compute)
 }
 
@@ -101,6 +106,7 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
     }
     match request.backend {
         Backend::Torch => driver()?.open(request, artefact),
+        Backend::Onnxruntime => onnxruntime::open(artefact, THREADS.load(Ordering::Relaxed)),
         other => Err(BackendError::Engine {
             doing: "opening an artefact",
             message: format!("`{other}` cannot load {} bytes", artefact.len()),

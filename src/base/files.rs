@@ -129,6 +129,14 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put().map_err(|e| FileError::new("write", path, e))
 }
 
+/// The user's cache folder for this project, where one is set.
+#[must_use]
+pub fn cache() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")))?;
+    Some(base.join("requant"))
+}
+
 pub fn create_dir_all(path: &Path) -> Result<(), FileError> {
     fs::create_dir_all(path).map_err(|e| FileError::new("create", path, e))
 }

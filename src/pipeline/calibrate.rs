@@ -8,7 +8,7 @@ use super::{Surroundings, usage};
 use crate::backend::Availability;
 use crate::base::explain::Failure;
 use crate::codec::torchscript;
-use crate::manifest::{Precision, Recipe, Step, Variant};
+use crate::manifest::{Backend, Precision, Recipe, Step, Variant};
 use crate::quantize::Scheme;
 use crate::quantize::observer::ObserverKind;
 use crate::record::format::{Evidence, Parts, SpaceFacts, Trial};
@@ -57,11 +57,13 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
     Ok(Calibrated { attempt, trials, evidence, spaces, parts, looks, prepared })
 }
 
-/// The variant whose kernels candidates are measured with, and its place: the first in INT8 that can run here.
+/// The variant whose kernels candidates are measured with, and its place: libtorch's first in INT8 that can run
+/// here.
 pub(super) fn judge(prepared: &Prepared) -> Option<(usize, &Variant)> {
     let variants = prepared.resolved.manifest.variant.iter().zip(&prepared.inputs.availability);
     let ready = |(_, (variant, availability)): &(usize, (&Variant, &Availability))| {
-        variant.precision == Precision::Int8 && matches!(availability, Availability::Ready { .. })
+        let torch = variant.backend == Backend::Torch && variant.precision == Precision::Int8;
+        torch && matches!(availability, Availability::Ready { .. })
     };
     variants.enumerate().find(ready).map(|(place, (variant, _))| (place, variant))
 }

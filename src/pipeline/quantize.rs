@@ -7,7 +7,7 @@ use crate::base::explain::Failure;
 use crate::codec::onnx;
 use crate::codec::torchscript::{self, Variant};
 use crate::inspect::PinState;
-use crate::manifest::{Precision, Resolved};
+use crate::manifest::{Backend, Precision, Resolved, Variant as VariantSettings};
 use crate::record::format::ArtefactFacts;
 
 /// The networks, written out.
@@ -29,6 +29,10 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
     for (variant, availability) in manifest.variant.iter().zip(&prepared.inputs.availability) {
         if matches!(availability, Availability::Missing { .. }) {
             artefacts.push(None);
+            continue;
+        }
+        if variant.backend != Backend::Torch {
+            artefacts.push(Some(as_onnx(&calibrated, variant, artefacts.len())?));
             continue;
         }
         let (graph, emitted) = match (variant.precision, &calibrated.attempt.quantization) {
@@ -54,6 +58,20 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
         None => None,
     };
     Ok(Quantized { artefacts, exchange, calibrated })
+}
+
+/// What engines other than libtorch are given.
+fn as_onnx(calibrated: &Calibrated, variant: &VariantSettings, position: usize) -> Result<ArtefactFacts, Failure> {
+    let prepared = &calibrated.prepared;
+    let bytes = match (variant.precision, &calibrated.attempt.quantization) {
+        (Precision::Int8, Some(quantization)) => onnx::write(&calibrated.attempt.graph, onnx::Form::Qdq(quantization)),
+        _ => onnx::write(&prepared.inputs.model.graph, onnx::Form::Float),
+    };
+    let path = format!("artefacts/{}.onnx", variant.name);
+    prepared.draft.put(&path, &bytes)?;
+    let facts = ArtefactFacts { path, sha256: Digest::of(&bytes), bytes: bytes.len() as u64 };
+    hold_pin(&prepared.resolved, position, &facts)?;
+    Ok(facts)
 }
 
 /// The artefact that the manifest says this variant must produce.

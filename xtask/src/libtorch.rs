@@ -101,7 +101,7 @@ fn usable(folder: &Path) -> Result<(), String> {
 }
 
 /// The user's cache folder for this project.
-fn cache() -> Result<PathBuf, String> {
+pub(crate) fn cache() -> Result<PathBuf, String> {
     let base = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
         (_, Some(home)) if !home.is_empty() => PathBuf::from(home).join(".cache"),
@@ -120,22 +120,33 @@ fn fetch(target: &Path) -> Result<(), String> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err(format!("libtorch {VERSION} can only be fetched for x86-64 Linux; name your own with LIBTORCH"));
     }
+    let placed = assembled(target, |workshop| {
+        let folder = official(workshop).or_else(|why| {
+            say(&format!("not the official zip: {why}"));
+            let _ = fs::remove_dir_all(workshop);
+            wheels(workshop)
+        })?;
+        usable(&folder)?;
+        Ok(folder)
+    });
+    placed.map_err(|why| format!("libtorch could not be fetched: {why}\n  next: get on-line and try again, or name a libtorch {VERSION} with LIBTORCH"))
+}
+
+/// A folder of the cache that is put together in a workshop and appears only when it is complete.
+pub(crate) fn assembled(
+    target: &Path,
+    assemble: impl FnOnce(&Path) -> Result<PathBuf, String>,
+) -> Result<(), String> {
     let cache = target.parent().ok_or("the cache has no folder")?;
     fs::create_dir_all(cache).map_err(|error| format!("cannot create `{}`: {error}", cache.display()))?;
     remove_halves(cache);
     let workshop = cache.join(format!(".partial-{}", std::process::id()));
-    let result = official(&workshop).or_else(|why| {
-        say(&format!("not the official zip: {why}"));
-        let _ = fs::remove_dir_all(&workshop);
-        wheels(&workshop)
-    });
-    let placed = result.and_then(|folder| {
-        usable(&folder)?;
+    let placed = assemble(&workshop).and_then(|folder| {
         let _ = fs::remove_dir_all(target);
         fs::rename(&folder, target).map_err(|error| format!("cannot place `{}`: {error}", target.display()))
     });
     let _ = fs::remove_dir_all(&workshop);
-    placed.map_err(|why| format!("libtorch could not be fetched: {why}\n  next: get on-line and try again, or name a libtorch {VERSION} with LIBTORCH"))
+    placed
 }
 
 /// Downloads that a process left behind when it was killed.

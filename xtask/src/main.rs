@@ -3,6 +3,7 @@
 
 mod libtorch;
 mod python;
+mod runtimes;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -10,16 +11,18 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  setup   find or fetch libtorch, so that plain cargo commands work in this checkout
-  demo    setup, build, and run experiments/digits.toml
-  test    setup, and run every test
-  ci      everything that must hold before a change lands
+  setup     find or fetch libtorch, so that plain cargo commands work in this checkout
+  runtimes  fetch ONNX Runtime, for variants that name it as their backend
+  demo      setup, build, and run experiments/digits.toml
+  test      setup, and run every test
+  ci        everything that must hold before a change lands
 ";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["setup"] => libtorch::set_up(root()),
+        ["runtimes"] => runtimes::fetch(),
         ["demo"] => demo(),
         ["test"] => test(),
         ["ci"] => ci(),
@@ -53,6 +56,8 @@ fn demo() -> Result<(), String> {
 /// Runs every test and repeats the reasons of those that were skipped.
 fn test() -> Result<(), String> {
     libtorch::set_up(root())?;
+    // Tests of engines that are not here are skipped, and counted.
+    runtimes::fetch().unwrap_or_else(|why| say(&why));
     let log = skip_log();
     let _ = std::fs::remove_file(&log);
     let nextest = Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());
