@@ -1,6 +1,53 @@
-//! Asking the loader whether a shared library is there, without running anything from it.
+//! Shared libraries: asking the loader whether one is there, without running anything from it, and where those
+//! of other engines lie.
 
 use std::ffi::CString;
+use std::path::PathBuf;
+
+use super::Availability;
+use super::registry::missing;
+use crate::base::files;
+
+/// The library of an engine that is loaded when it is asked for.
+pub(super) struct Library {
+    pub engine: &'static str,
+    /// The version that `cargo xtask runtimes` fetches.
+    pub version: &'static str,
+    /// Names the library instead.
+    pub variable: &'static str,
+    /// Its folder in the cache, and its file there.
+    pub cached: [&'static str; 2],
+    /// As the system's loader knows it.
+    pub system: &'static str,
+}
+
+impl Library {
+    /// Where it is and how that is known: named by a person, fetched, or the system's.
+    pub(super) fn located(&self) -> Option<(PathBuf, String)> {
+        if let Some(named) = std::env::var_os(self.variable).filter(|named| !named.is_empty()) {
+            return Some((named.into(), format!("named by {}", self.variable)));
+        }
+        let [folder, file] = self.cached;
+        let cached = files::cache().map(|cache| cache.join(folder).join(file)).filter(|cached| cached.is_file());
+        let fetched = cached.map(|cached| (cached, format!("version {}, fetched", self.version)));
+        fetched.or_else(|| found(self.system).then(|| (self.system.into(), "the system's".to_owned())))
+    }
+
+    pub(super) fn probe(&self) -> Availability {
+        let Self { engine, variable, system, .. } = self;
+        match self.located() {
+            None => {
+                let remedy = format!("run `cargo xtask runtimes`, or name it with `{variable}`");
+                missing(&format!("`{system}` is not here"), &remedy)
+            }
+            Some((path, _)) if !found(&path.to_string_lossy()) => {
+                let remedy = format!("run `cargo xtask runtimes`, or correct `{variable}`");
+                missing(&format!("`{}` cannot be loaded", path.display()), &remedy)
+            }
+            Some((path, how)) => Availability::Ready { detail: format!("{engine}, {how}: `{}`", path.display()) },
+        }
+    }
+}
 
 /// Whether the loader finds a library of this name.
 #[expect(unsafe_code, reason = "dlopen is the only way to ask the loader")]

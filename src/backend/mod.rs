@@ -3,6 +3,7 @@
 
 mod library;
 mod onnxruntime;
+mod openvino;
 pub mod program;
 mod registry;
 

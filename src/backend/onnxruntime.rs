@@ -1,30 +1,18 @@
 //! ONNX Runtime, loaded when a variant asks for it: from where a person says it is, from the cache that
 //! `cargo xtask runtimes` fills, or from where the system keeps libraries.
 
-use std::path::PathBuf;
-
+use super::library::Library;
 use super::registry::missing;
-use super::{Availability, BackendError, Request, Session, library};
+use super::{Availability, BackendError, Request, Session};
 use crate::manifest::Device;
 
-/// The version that is fetched and tested with.
-const VERSION: &str = "1.23.2";
-
-/// Names the library for requant and for the crate that loads it.
-const VARIABLE: &str = "ORT_DYLIB_PATH";
-
-/// Where the library is and how that is known.
-fn located() -> Option<(PathBuf, &'static str)> {
-    if let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
-        return Some((named.into(), "named by ORT_DYLIB_PATH"));
-    }
-    let cached = crate::base::files::cache()
-        .map(|cache| cache.join(format!("onnxruntime-{VERSION}")).join(format!("libonnxruntime.so.{VERSION}")));
-    if let Some(cached) = cached.filter(|cached| cached.is_file()) {
-        return Some((cached, "fetched"));
-    }
-    library::found("libonnxruntime.so").then(|| ("libonnxruntime.so".into(), "the system's"))
-}
+const LIBRARY: Library = Library {
+    engine: "ONNX Runtime",
+    version: "1.23.2",
+    variable: "ORT_DYLIB_PATH",
+    cached: ["onnxruntime-1.23.2", "libonnxruntime.so.1.23.2"],
+    system: "libonnxruntime.so",
+};
 
 /// Whether a request can be served here.
 pub(super) fn probe(request: Request) -> Availability {
@@ -34,22 +22,13 @@ pub(super) fn probe(request: Request) -> Availability {
     if request.device != Device::Cpu {
         return missing("requant runs ONNX Runtime on the CPU alone", "use `device = \"cpu\"`");
     }
-    match located() {
-        None => {
-            missing("`libonnxruntime.so` is not here", "run `cargo xtask runtimes`, or name it with `ORT_DYLIB_PATH`")
-        }
-        Some((path, _)) if !library::found(&path.to_string_lossy()) => {
-            let why = format!("`{}` cannot be loaded", path.display());
-            missing(&why, "run `cargo xtask runtimes`, or correct `ORT_DYLIB_PATH`")
-        }
-        Some((path, how)) => Availability::Ready { detail: format!("ONNX Runtime, {how}: `{}`", path.display()) },
-    }
+    LIBRARY.probe()
 }
 
 /// Loads an ONNX file.
 #[cfg(feature = "onnxruntime")]
 pub(super) fn open(artefact: &[u8], threads: usize) -> Result<Box<dyn Session>, BackendError> {
-    let Some((path, _)) = located() else {
+    let Some((path, _)) = LIBRARY.located() else {
         let (why, remedy) = ("its library is not here".into(), "run `cargo xtask runtimes`".into());
         return Err(BackendError::Missing { backend: crate::manifest::Backend::Onnxruntime, why, remedy });
     };

@@ -7,7 +7,9 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Availability, BackendError, Examples, Request, Runtime, Session, Started, library, onnxruntime, program};
+use super::{
+    Availability, BackendError, Examples, Request, Runtime, Session, Started, library, onnxruntime, openvino, program,
+};
 use crate::graph::Op;
 use crate::manifest::{Backend, Compute, Device};
 use crate::tensor::Tensor;
@@ -51,7 +53,7 @@ pub fn probe(request: Request) -> Availability {
         (Backend::Torch, Some(driver)) => driver.probe(request),
         (Backend::Torch, None) => torch_from_outside(request),
         (Backend::Onnxruntime, _) => onnxruntime::probe(request),
-        (Backend::Openvino, _) => not_driven("libopenvino_c.so", "OpenVINO"),
+        (Backend::Openvino, _) => openvino::probe(request),
         (Backend::Tensorrt, _) => tensorrt(),
     }
 }
@@ -68,11 +70,6 @@ fn torch_from_outside(request: Request) -> Availability {
 
 pub(super) fn missing(why: &str, remedy: &str) -> Availability {
     Availability::Missing { why: why.to_owned(), remedy: remedy.to_owned() }
-}
-
-fn not_driven(file: &str, name: &str) -> Availability {
-    let here = if library::found(file) { "is installed" } else { "is not on the library path" };
-    missing(&format!("`{file}` {here}, and this version of requant does not run {name}"), "use `backend = \"torch\"`")
 }
 
 fn tensorrt() -> Availability {
@@ -107,9 +104,10 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
     match request.backend {
         Backend::Torch => driver()?.open(request, artefact),
         Backend::Onnxruntime => onnxruntime::open(artefact, THREADS.load(Ordering::Relaxed)),
-        other => Err(BackendError::Engine {
+        Backend::Openvino => openvino::open(artefact, THREADS.load(Ordering::Relaxed)),
+        Backend::Tensorrt => Err(BackendError::Engine {
             doing: "opening an artefact",
-            message: format!("`{other}` cannot load {} bytes", artefact.len()),
+            message: format!("TensorRT cannot load {} bytes", artefact.len()),
         }),
     }
 }

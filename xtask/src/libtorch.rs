@@ -133,10 +133,7 @@ fn fetch(target: &Path) -> Result<(), String> {
 }
 
 /// A folder of the cache that is put together in a workshop and appears only when it is complete.
-pub(crate) fn assembled(
-    target: &Path,
-    assemble: impl FnOnce(&Path) -> Result<PathBuf, String>,
-) -> Result<(), String> {
+pub(crate) fn assembled(target: &Path, assemble: impl FnOnce(&Path) -> Result<PathBuf, String>) -> Result<(), String> {
     let cache = target.parent().ok_or("the cache has no folder")?;
     fs::create_dir_all(cache).map_err(|error| format!("cannot create `{}`: {error}", cache.display()))?;
     remove_halves(cache);

@@ -12,7 +12,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   setup     find or fetch libtorch, so that plain cargo commands work in this checkout
-  runtimes  fetch ONNX Runtime, for variants that name it as their backend
+  runtimes  fetch ONNX Runtime and OpenVINO, for variants that name them as their backend
   demo      setup, build, and run experiments/digits.toml
   test      setup, and run every test
   ci        everything that must hold before a change lands

@@ -1,43 +1,90 @@
 //! Libraries of other engines, which requant loads when a manifest asks for them.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{libtorch, python, say};
 
-/// The version that requant looks for (`src/backend/onnxruntime.rs`).
-const ONNXRUNTIME: &str = "1.23.2";
+/// A PyPI wheel whose library requant looks for (`src/backend/`). Every CPython version's wheel holds the same
+/// libraries, so one is pinned for all.
+struct Runtime {
+    name: &'static str,
+    /// The folder in the cache.
+    folder: &'static str,
+    megabytes: u32,
+    /// The pinned wheel.
+    wheel: &'static str,
+    /// Where the libraries lie in it, and which of them are kept, by the beginning of their names.
+    home: &'static str,
+    kept: &'static [&'static str],
+    /// What must be there in the end.
+    library: &'static str,
+}
 
-/// Its PyPI wheel; every CPython version's holds the same library.
-const WHEEL: &str = "\
-onnxruntime==1.23.2 --hash=sha256:da44b99206e77734c5819aa2142c69e64f3b46edc3bd314f6a45a932defc0b3e
-";
+const RUNTIMES: [Runtime; 2] = [
+    Runtime {
+        name: "ONNX Runtime",
+        folder: "onnxruntime-1.23.2",
+        megabytes: 17,
+        wheel: "onnxruntime==1.23.2 --hash=sha256:da44b99206e77734c5819aa2142c69e64f3b46edc3bd314f6a45a932defc0b3e\n",
+        home: "onnxruntime/capi",
+        kept: &["libonnxruntime.so"],
+        library: "libonnxruntime.so.1.23.2",
+    },
+    Runtime {
+        name: "OpenVINO",
+        folder: "openvino-2026.4.1",
+        megabytes: 59,
+        wheel: "openvino==2026.4.1 --hash=sha256:2d22b1da03f7caf74df30e9f6417d0ab2f637e4a38e08e1dcd294d2c37407aaf\n",
+        home: "openvino/libs",
+        kept: &[
+            "libopenvino.so",
+            "libopenvino_c.so",
+            "libopenvino_onnx_frontend.so",
+            "libopenvino_intel_cpu_plugin.so",
+            "libtbb",
+            "libhwloc",
+        ],
+        library: "libopenvino_c.so.2641",
+    },
+];
 
 /// Puts the libraries where requant looks for them, unless they are there.
 pub(crate) fn fetch() -> Result<(), String> {
-    let folder = libtorch::cache()?.join(format!("onnxruntime-{ONNXRUNTIME}"));
-    let library = format!("libonnxruntime.so.{ONNXRUNTIME}");
-    if folder.join(&library).is_file() {
-        say(&format!("ONNX Runtime {ONNXRUNTIME}: {} (cached copy)", folder.display()));
+    let failures: Vec<String> = RUNTIMES.iter().filter_map(|runtime| one(runtime).err()).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+fn one(runtime: &Runtime) -> Result<(), String> {
+    let folder = libtorch::cache()?.join(runtime.folder);
+    if folder.join(runtime.library).is_file() {
+        say(&format!("{}: {} (cached copy)", runtime.name, folder.display()));
         return Ok(());
     }
-    libtorch::assembled(&folder, |workshop| {
-        say("fetching the wheel of ONNX Runtime (about 17 MB)");
-        let downloads = workshop.join("wheels");
-        fs::create_dir_all(&downloads).map_err(|error| error.to_string())?;
-        let requirements = workshop.join("requirements.txt");
-        fs::write(&requirements, WHEEL).map_err(|error| error.to_string())?;
-        python::pip_download(&requirements, &downloads)?;
-        let files = fs::read_dir(&downloads).map_err(|error| error.to_string())?;
-        let files: Vec<_> = files.flatten().map(|entry| entry.path()).collect();
-        let parts = ["onnxruntime/capi/libonnxruntime.so", "onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"];
-        python::unpack(&files, workshop, &parts)?;
-        let unpacked = workshop.join("onnxruntime");
-        let place = |from: &Path| fs::rename(from, unpacked.join(&library)).map_err(|error| error.to_string());
-        place(&unpacked.join("capi").join(&library))?;
-        Ok(unpacked)
-    })
-    .map_err(|why| format!("ONNX Runtime could not be fetched: {why}\n  next: get on-line and try again, or name a library with ORT_DYLIB_PATH"))?;
-    say(&format!("ONNX Runtime {ONNXRUNTIME}: {} (fetched into the cache)", folder.display()));
+    let fetched = libtorch::assembled(&folder, |workshop| unpacked(runtime, workshop));
+    fetched.map_err(|why| {
+        let next = "get on-line and try again, or name a library as `requant doctor` says";
+        format!("{} could not be fetched: {why}\n  next: {next}", runtime.name)
+    })?;
+    say(&format!("{}: {} (fetched into the cache)", runtime.name, folder.display()));
     Ok(())
+}
+
+fn unpacked(runtime: &Runtime, workshop: &Path) -> Result<PathBuf, String> {
+    say(&format!("fetching the wheel of {} (about {} MB)", runtime.name, runtime.megabytes));
+    let downloads = workshop.join("wheels");
+    fs::create_dir_all(&downloads).map_err(|error| error.to_string())?;
+    let requirements = workshop.join("requirements.txt");
+    fs::write(&requirements, runtime.wheel).map_err(|error| error.to_string())?;
+    python::pip_download(&requirements, &downloads)?;
+    let files = fs::read_dir(&downloads).map_err(|error| error.to_string())?;
+    let files: Vec<PathBuf> = files.flatten().map(|entry| entry.path()).collect();
+    let kept: Vec<String> = runtime.kept.iter().map(|name| format!("{}/{name}", runtime.home)).collect();
+    python::unpack(&files, workshop, &kept.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let home = workshop.join(runtime.home);
+    if home.join(runtime.library).is_file() {
+        Ok(home)
+    } else {
+        Err(format!("`{}` is not in its wheel", runtime.library))
+    }
 }
