@@ -1,11 +1,12 @@
-//! Shared libraries: asking the loader whether one is there, without running anything from it, and where those
-//! of other engines lie.
+//! Shared libraries: asking the loader whether one is there, without calling into it, and where those of other
+//! engines lie.
 
 use std::ffi::CString;
 use std::path::PathBuf;
 
 use super::Availability;
 use super::registry::missing;
+use crate::base::digest::Digest;
 use crate::base::files;
 
 /// The library of an engine that is loaded when it is asked for.
@@ -19,6 +20,8 @@ pub(super) struct Library {
     pub cached: [&'static str; 2],
     /// As the system's loader knows it.
     pub system: &'static str,
+    /// A function that every version of it has.
+    pub function: &'static str,
 }
 
 impl Library {
@@ -33,6 +36,13 @@ impl Library {
         fetched.or_else(|| found(self.system).then(|| (self.system.into(), "the system's".to_owned())))
     }
 
+    /// Which library it is, for the record: nothing of where it lies.
+    pub(super) fn described(&self) -> Option<String> {
+        let (path, how) = self.located()?;
+        let bytes = files::read(&path).map(|bytes| format!(", SHA-256 {}", Digest::of(&bytes))).unwrap_or_default();
+        Some(format!("{}, {how}{bytes}", self.engine))
+    }
+
     pub(super) fn probe(&self) -> Availability {
         let Self { engine, variable, system, .. } = self;
         match self.located() {
@@ -40,9 +50,9 @@ impl Library {
                 let remedy = format!("run `cargo xtask runtimes`, or name it with `{variable}`");
                 missing(&format!("`{system}` is not here"), &remedy)
             }
-            Some((path, _)) if !found(&path.to_string_lossy()) => {
+            Some((path, _)) if !has(&path.to_string_lossy(), Some(self.function)) => {
                 let remedy = format!("run `cargo xtask runtimes`, or correct `{variable}`");
-                missing(&format!("`{}` cannot be loaded", path.display()), &remedy)
+                missing(&format!("`{}` cannot be loaded, or is not {engine}", path.display()), &remedy)
             }
             Some((path, how)) => Availability::Ready { detail: format!("{engine}, {how}: `{}`", path.display()) },
         }
@@ -50,16 +60,23 @@ impl Library {
 }
 
 /// Whether the loader finds a library of this name.
-#[expect(unsafe_code, reason = "dlopen is the only way to ask the loader")]
 pub(super) fn found(name: &str) -> bool {
+    has(name, None)
+}
+
+/// Whether the loader finds a library of this name, and in it a function.
+#[expect(unsafe_code, reason = "dlopen is the only way to ask the loader")]
+fn has(name: &str, function: Option<&str>) -> bool {
     let Ok(name) = CString::new(name) else { return false };
-    // SAFETY: the name is a valid C string; the handle is closed at once and never called into.
+    let Ok(function) = function.map(CString::new).transpose() else { return false };
+    // SAFETY: the names are valid C strings; the handle is closed at once and never called into.
     unsafe {
         let handle = libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
         if handle.is_null() {
             return false;
         }
+        let has = function.is_none_or(|function| !libc::dlsym(handle, function.as_ptr()).is_null());
         libc::dlclose(handle);
+        has
     }
-    true
 }

@@ -7,7 +7,7 @@ mod openvino;
 pub mod program;
 mod registry;
 
-pub use registry::{Driver, examples, install, linked, open, probe, runtime, start};
+pub use registry::{Driver, examples, install, library_of, linked, open, probe, runtime, start};
 
 use crate::base::explain::{Cause, Explain};
 use crate::dataset::ImageArithmetic;

@@ -6,12 +6,13 @@ use super::registry::missing;
 use super::{Availability, BackendError, Request, Session};
 use crate::manifest::Device;
 
-const LIBRARY: Library = Library {
+pub(super) const LIBRARY: Library = Library {
     engine: "ONNX Runtime",
     version: "1.23.2",
     variable: "ORT_DYLIB_PATH",
     cached: ["onnxruntime-1.23.2", "libonnxruntime.so.1.23.2"],
     system: "libonnxruntime.so",
+    function: "OrtGetApiBase",
 };
 
 /// Whether a request can be served here.

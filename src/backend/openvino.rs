@@ -6,12 +6,13 @@ use super::registry::missing;
 use super::{Availability, BackendError, Request, Session};
 use crate::manifest::Device;
 
-const LIBRARY: Library = Library {
+pub(super) const LIBRARY: Library = Library {
     engine: "OpenVINO",
     version: "2026.4.1",
     variable: "OPENVINO_C_LIBRARY",
     cached: ["openvino-2026.4.1", "libopenvino_c.so.2641"],
     system: "libopenvino_c.so",
+    function: "ov_core_create",
 };
 
 /// Whether a request can be served here.

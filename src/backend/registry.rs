@@ -103,13 +103,31 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
     }
     match request.backend {
         Backend::Torch => driver()?.open(request, artefact),
-        Backend::Onnxruntime => onnxruntime::open(artefact, THREADS.load(Ordering::Relaxed)),
-        Backend::Openvino => openvino::open(artefact, THREADS.load(Ordering::Relaxed)),
+        Backend::Onnxruntime => guarded(|| onnxruntime::open(artefact, THREADS.load(Ordering::Relaxed))),
+        Backend::Openvino => guarded(|| openvino::open(artefact, THREADS.load(Ordering::Relaxed))),
         Backend::Tensorrt => Err(BackendError::Engine {
             doing: "opening an artefact",
             message: format!("TensorRT cannot load {} bytes", artefact.len()),
         }),
     }
+}
+
+/// Which library runs a backend's networks, where it is one that is loaded.
+#[must_use]
+pub fn library_of(backend: Backend) -> Option<String> {
+    match backend {
+        Backend::Onnxruntime => onnxruntime::LIBRARY.described(),
+        Backend::Openvino => openvino::LIBRARY.described(),
+        Backend::Torch | Backend::Tensorrt => None,
+    }
+}
+
+/// The crates that load other engines panic where a library is too old for them.
+fn guarded(open: impl FnOnce() -> Result<Box<dyn Session>, BackendError>) -> Result<Box<dyn Session>, BackendError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|_| {
+        let message = "its library is too old, or another; `cargo xtask runtimes` brings one that fits".to_owned();
+        Err(BackendError::Engine { doing: "starting the engine", message })
+    })
 }
 
 /// Gives an engine a layer with weights, tensors that it is given and what it should make of them.

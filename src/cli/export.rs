@@ -10,7 +10,7 @@ use crate::base::files;
 use crate::codec::onnx;
 use crate::history;
 use crate::inspect;
-use crate::manifest::Precision;
+use crate::manifest::{Backend, Choice as _, Precision};
 use crate::record::format::{ArtefactFacts, VariantResult};
 use crate::record::{Record, store};
 
@@ -94,15 +94,21 @@ fn float(folder: &Path, record: &Record) -> Result<Vec<u8>, Failure> {
     Ok(onnx::write(&model?.graph, onnx::Form::Float))
 }
 
+/// Whether a variant's artefact is TorchScript.
+fn of_torch(variant: &VariantResult) -> bool {
+    variant.backend == Backend::Torch.word() && variant.measured().is_some()
+}
+
 fn chosen<'a>(record: &'a Record, name: Option<&str>) -> Result<&'a crate::record::format::Measured, Failure> {
     let wanted = |variant: &&VariantResult| match name {
-        Some(name) => variant.name == name,
-        None => variant.precision == Precision::Int8 && variant.measured().is_some(),
+        Some(name) => variant.name == name && of_torch(variant),
+        None => variant.precision == Precision::Int8 && of_torch(variant),
     };
     record.variants.iter().find(wanted).and_then(VariantResult::measured).ok_or_else(|| {
-        let measured = record.variants.iter().filter(|variant| variant.measured().is_some());
+        let measured = record.variants.iter().filter(|variant| of_torch(variant));
         let names: Vec<String> = measured.map(|variant| format!("`{}`", variant.name)).collect();
-        let message = name.map_or("no INT8 variant ran".to_owned(), |name| format!("no variant `{name}` ran"));
+        let message =
+            name.map_or("no INT8 variant ran on torch".to_owned(), |name| format!("no variant `{name}` ran on torch"));
         let next = format!("choose one with `--variant`: {}", names.join(", "));
         Diagnostic::error(Cause::Input, message).next(next).into()
     })

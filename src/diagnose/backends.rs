@@ -13,7 +13,8 @@ pub(super) fn check(record: &Record) -> Finding {
             Outcome::Measured(measured) => {
                 let used = measured.engine.or(variant.engine).filter(|_| variant.engine.is_some());
                 let engine = used.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
-                let evidence = format!("`{name}` ran on {} {}{engine}", variant.backend, variant.device);
+                let library = measured.library.as_ref().map_or_else(String::new, |library| format!(" ({library})"));
+                let evidence = format!("`{name}` ran on {} {}{engine}{library}", variant.backend, variant.device);
                 match variant.engine.filter(|asked| used != Some(*asked)) {
                     None => case.note(evidence),
                     Some(asked) => {

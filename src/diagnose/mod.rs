@@ -1,5 +1,6 @@
 //! Judging a record: goals and checks. Pure, so that old runs can be judged by new checks.
 
+mod agreement;
 mod backends;
 mod baseline;
 mod calibration;
@@ -26,7 +27,7 @@ use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 16] = [
+const CHECKS: [fn(&Record) -> Finding; 17] = [
     baseline::check,
     observers::check,
     calibration::check,
@@ -41,6 +42,7 @@ const CHECKS: [fn(&Record) -> Finding; 16] = [
     modules::check,
     runtime::check,
     backends::check,
+    agreement::check,
     timing::check,
     health::check,
 ];

@@ -139,7 +139,7 @@ fn shortened(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let more = problems.len().saturating_sub(MOST_PROBLEMS);
     problems.truncate(MOST_PROBLEMS);
     if more > 0 {
-        let message = format!("{more} more problems are not shown");
+        let message = format!("{more} more {} not shown", if more == 1 { "problem is" } else { "problems are" });
         problems.push(Diagnostic::error(Cause::Input, message).next("correct these first"));
     }
     problems

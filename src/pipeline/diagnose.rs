@@ -8,7 +8,7 @@ use std::path::Path;
 use super::attribute::Attributed;
 use super::benchmark::{Benchmarked, Footprint, Measurement};
 use super::calibrate::Calibrated;
-use super::evaluate::{Answers, Evaluated};
+use super::evaluate::{Answers, Apart, Evaluated};
 use super::prepare::Prepared;
 use crate::backend::{self, Availability};
 use crate::base::clock;
@@ -22,8 +22,8 @@ use crate::measure::summary;
 use crate::measure::turn::Probed;
 use crate::record::Record;
 use crate::record::format::{
-    Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts, TimingCheck,
-    ValueFacts, VariantResult,
+    Agreement, Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts,
+    TimingCheck, ValueFacts, VariantResult,
 };
 use crate::record::{host, provenance};
 use crate::stats::paired::PairedCounts;
@@ -55,6 +55,7 @@ pub(super) fn diagnose(attributed: Attributed) -> Diagnosed {
         network: facts::network(quantized),
         quantization: facts::quantization(quantized),
         attribution,
+        agreements: agreements(evaluated),
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
         runtime: runtime(),
         host: host::facts(),
@@ -164,6 +165,7 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
     };
     Outcome::Measured(Box::new(Measured {
         artefact: artefact.clone(),
+        library: backend::library_of(manifest.variant[index].backend),
         engine,
         correct,
         correct_if_relabelled: relabelled(evaluated, index),
@@ -228,6 +230,25 @@ fn relabelled(evaluated: &Evaluated, index: usize) -> usize {
         !labels.contains(&label) && !classes.contains(&class) && labels.insert(label) && classes.insert(class)
     };
     cells.into_iter().filter(|cell| free(cell)).map(|(_, count)| count).sum()
+}
+
+/// Of every pair of variants of one precision that both answered.
+fn agreements(evaluated: &Evaluated) -> Vec<Agreement> {
+    let variants = &evaluated.quantized.calibrated.prepared.resolved.manifest.variant;
+    let of = |(&(first, second), &Apart { difference: largest_difference, logit }): (&(usize, usize), &Apart)| {
+        let Comparison { difference, agreeing, counts, .. } = compare(evaluated, first, second)?;
+        Some(Agreement {
+            first: variants[first].name.clone(),
+            second: variants[second].name.clone(),
+            precision: variants[first].precision,
+            agreeing,
+            samples: counts.both_right + counts.only_first + counts.only_second + counts.both_wrong,
+            largest_difference,
+            largest_logit: logit,
+            difference,
+        })
+    };
+    evaluated.apart.iter().filter_map(of).collect()
 }
 
 fn compare(evaluated: &Evaluated, baseline: usize, index: usize) -> Option<Comparison> {

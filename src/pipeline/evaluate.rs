@@ -11,7 +11,7 @@ use crate::backend::{self, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
-use crate::manifest::Engine;
+use crate::manifest::{Engine, Precision};
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
 
@@ -20,8 +20,18 @@ pub(super) struct Evaluated {
     pub quantized: Quantized,
     /// One per variant.
     pub answers: Vec<Answers>,
+    /// By places of two variants of one precision, how far their logits lie apart.
+    pub apart: BTreeMap<(usize, usize), Apart>,
     /// The first preprocessed samples, as many as the benchmark needs.
     pub samples: Tensor,
+}
+
+/// Two variants' logits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Apart {
+    pub difference: f32,
+    /// The largest of the first's.
+    pub logit: f32,
 }
 
 /// What came of a variant's accuracy pass.
@@ -43,55 +53,86 @@ pub(super) enum Answers {
 struct Respondent {
     session: Option<Box<dyn Session>>,
     answers: Answers,
+    precision: Precision,
+    /// To the last batch.
+    last: Option<Tensor>,
 }
 
 pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Result<Evaluated, Failure> {
     let prepared = &quantized.calibrated.prepared;
     let mut respondents = open(&quantized)?;
-    let samples = ask_all(prepared, &mut respondents, around)?;
+    let mut apart = BTreeMap::new();
+    let samples = ask_all(prepared, &mut respondents, &mut apart, around)?;
     for respondent in &mut respondents {
         prepared.resolved.manifest.benchmark.batch_sizes.iter().for_each(|&batch| respondent.repeat(&samples, batch));
     }
     let answers = respondents.into_iter().map(|respondent| respondent.answers).collect();
-    Ok(Evaluated { answers, samples, quantized })
+    Ok(Evaluated { answers, apart, samples, quantized })
 }
 
 fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
     let prepared = &quantized.calibrated.prepared;
     let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
+        let respondent = |session, answers| Respondent { session, answers, precision: variant.precision, last: None };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
-            return Ok(Respondent { session: None, answers: Answers::Missing });
+            return Ok(respondent(None, Answers::Missing));
         };
         let bytes = files::read(&prepared.draft.path().join(path))?;
         let predictions = Predictions { variant: variant.name.clone(), ..Predictions::default() };
+        let (logits, expected) = (Vec::new(), BTreeMap::new());
         Ok(match backend::open(Request::from(variant), &bytes) {
-            Ok(session) => Respondent {
-                session: Some(session),
-                answers: Answers::Given {
-                    predictions,
-                    logits: Vec::new(),
-                    classes: 0,
-                    engine: None,
-                    expected: BTreeMap::new(),
-                },
-            },
-            Err(error) => Respondent { session: None, answers: Answers::Failed(error.to_string()) },
+            Ok(session) => {
+                let given = Answers::Given { predictions, logits, classes: 0, engine: None, expected };
+                respondent(Some(session), given)
+            }
+            Err(error) => respondent(None, Answers::Failed(error.to_string())),
         })
     };
     prepared.resolved.manifest.variant.iter().zip(&quantized.artefacts).map(open).collect()
 }
 
-fn ask_all(prepared: &Prepared, respondents: &mut [Respondent], around: &Surroundings<'_>) -> Result<Tensor, Failure> {
+fn ask_all(
+    prepared: &Prepared,
+    respondents: &mut [Respondent],
+    apart: &mut BTreeMap<(usize, usize), Apart>,
+    around: &Surroundings<'_>,
+) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
     // The probe for kept answers takes as many inputs, each one sample further on.
     let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1) + PROBES;
     let mut kept = Kept::new(wanted, &prepared.inputs.model.facts.input);
     stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
+        compare(respondents, apart);
         kept.take(input);
         Ok(())
     })?;
     Ok(kept.finish())
+}
+
+/// How far two logits lie apart: as far as can be where only one is a number.
+fn distance(a: f32, b: f32) -> f32 {
+    let apart = (a - b).abs();
+    if a.to_bits() == b.to_bits() {
+        0.0
+    } else if apart.is_finite() {
+        apart
+    } else {
+        f32::MAX
+    }
+}
+
+/// How far the answers to the last batch lie apart, for each pair of one precision.
+fn compare(respondents: &[Respondent], apart: &mut BTreeMap<(usize, usize), Apart>) {
+    for (first, a) in respondents.iter().enumerate() {
+        for (second, b) in respondents.iter().enumerate().skip(first + 1).filter(|(_, b)| a.precision == b.precision) {
+            let (Some(a), Some(b)) = (&a.last, &b.last) else { continue };
+            let (a, b) = (a.as_f32().unwrap_or(&[]), b.as_f32().unwrap_or(&[]));
+            let known = apart.entry((first, second)).or_default();
+            known.difference = a.iter().zip(b).map(|(a, b)| distance(*a, *b)).fold(known.difference, f32::max);
+            known.logit = a.iter().filter(|a| a.is_finite()).fold(known.logit, |most, a| most.max(a.abs()));
+        }
+    }
 }
 
 impl Respondent {
@@ -102,15 +143,17 @@ impl Respondent {
             return;
         };
         match session.run(input) {
-            Ok(outputs) => {
-                let Some(output) = outputs.first() else { return };
+            Ok(mut outputs) if !outputs.is_empty() => {
+                let output = outputs.remove(0);
                 *engine = session.engine();
                 *classes = output.shape().last().copied().unwrap_or(0);
                 predictions.predictions.extend(output.f32_rows().map(predict));
                 if keep_logits {
                     logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
                 }
+                self.last = Some(output);
             }
+            Ok(_) => self.fail("it gave no output".into()),
             Err(error) => self.fail(error.to_string()),
         }
     }
@@ -145,7 +188,7 @@ impl Respondent {
     }
 
     fn fail(&mut self, reason: String) {
-        self.session = None;
+        (self.session, self.last) = (None, None);
         self.answers = Answers::Failed(reason);
     }
 }

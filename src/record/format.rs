@@ -1,7 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.2`: `attribution`; of a layer `usage` and `bend_levels`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
+//! - `2.2`: `attribution`; `agreements`; of a layer `usage` and `bend_levels`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
 //!   `untracked`; of a latency `processes`; of a measured variant `engine`; of a layer `evidence`; of a quantization
 //!   observer, steps, trials, rounding and `exchange`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
@@ -51,6 +51,9 @@ pub struct Record {
     pub attribution: Option<Attribution>,
     /// In manifest order.
     pub variants: Vec<VariantResult>,
+    /// Of variants that compute the same network in the same precision, each pair once.
+    #[serde(default)]
+    pub agreements: Vec<Agreement>,
     pub runtime: RuntimeFacts,
     pub host: Host,
     #[serde(default)]
@@ -168,6 +171,23 @@ pub struct VariantResult {
     pub outcome: Outcome,
 }
 
+/// Two engines on the same network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    pub first: String,
+    pub second: String,
+    pub precision: Precision,
+    /// Samples that both put into the same class.
+    pub agreeing: usize,
+    pub samples: usize,
+    /// Between two logits.
+    pub largest_difference: f32,
+    /// The largest of the first's logits, without its sign.
+    pub largest_logit: f32,
+    /// Accuracy of the second less that of the first, a fraction, paired.
+    pub difference: Estimate,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum Outcome {
@@ -187,6 +207,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     pub artefact: ArtefactFacts,
+    /// Which library ran it, where it was loaded for this variant.
+    #[serde(default)]
+    pub library: Option<String>,
     /// The INT8 engine that the library said was in use.
     #[serde(default)]
     pub engine: Option<Engine>,

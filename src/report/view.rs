@@ -11,7 +11,7 @@ use crate::base::units;
 use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
-use crate::record::format::{Measured, Outcome, VariantResult};
+use crate::record::format::{Agreement, Measured, Outcome, VariantResult};
 use attribution::AttributionView;
 use layers::{LayerSummary, TrialRow};
 use text::interval;
@@ -38,6 +38,7 @@ pub(super) struct View<'a> {
     inputs: Inputs,
     layers: LayerSummary,
     host: HostView,
+    agreements: Vec<AgreementRow<'a>>,
     /// Absent where nothing was tried.
     attribution: Option<AttributionView>,
     conclusions: Vec<String>,
@@ -95,6 +96,30 @@ struct ComparedRow<'a> {
     size: String,
     baseline_size: String,
     warning: String,
+}
+
+#[derive(Debug, Serialize)]
+struct AgreementRow<'a> {
+    first: &'a str,
+    second: &'a str,
+    agreement: String,
+    largest: String,
+    difference: String,
+}
+
+impl<'a> AgreementRow<'a> {
+    fn of(pair: &'a Agreement) -> Self {
+        let Agreement { first, second, agreeing, samples, largest_difference, difference, .. } = pair;
+        let [value, low, high] =
+            [difference.value, difference.low, difference.high].map(|x| units::signed(x * 100.0, 2));
+        Self {
+            first,
+            second,
+            agreement: format!("{agreeing} of {samples}"),
+            largest: format!("{largest_difference:.2e}"),
+            difference: format!("{value} points ({low} to {high})"),
+        }
+    }
 }
 
 /// One quantity, precisions down and devices across.
@@ -169,6 +194,7 @@ impl<'a> View<'a> {
             inputs: Inputs::of(record),
             layers: LayerSummary::of(record),
             host: HostView::of(record),
+            agreements: record.agreements.iter().map(AgreementRow::of).collect(),
             attribution: AttributionView::of(record),
             conclusions: text::conclusions(record),
         }

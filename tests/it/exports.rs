@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use requant::backend::{self, Request};
+use requant::backend::{self, Availability, Request};
 use requant::base::files;
 use requant::codec::{onnx, torchscript};
-use requant::graph::{Graph, pass};
-use requant::manifest::{Compute, Isa};
+use requant::graph::op::{PoolGeometry, ReshapeDim};
+use requant::graph::{Dim, Graph, Node, Op, pass};
+use requant::manifest::{Backend, Compute, Isa};
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
 
@@ -124,7 +125,10 @@ fn a_run_is_exported_in_each_form_and_not_over_anything() {
     assert_eq!(bench.run(&["verify", "digits"]).code, Some(0));
     let unknown = bench.run(&["export", "digits", "--format", "torchscript", "--variant", "x", "--output", "x.pt"]);
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.stderr.contains("no variant `x` ran") && unknown.stderr.contains("`fp32_cpu`"), "{unknown:?}");
+    assert!(
+        unknown.stderr.contains("no variant `x` ran on torch") && unknown.stderr.contains("`fp32_cpu`"),
+        "{unknown:?}"
+    );
     // A network that is quantized already is no model to quantize.
     let text = files::read_text(&bench.path("digits.toml")).unwrap();
     let model = text.lines().find(|line| line.starts_with("path = ")).unwrap();
@@ -169,4 +173,49 @@ fn the_onnx_checker_finds_nothing() {
     let files = [bench.path("digits.qdq.onnx"), bench.path("digits.fp32.onnx")];
     let output = Command::new(python).arg("-c").arg(CHECK).args(files).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "sound", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Forms in which engines would differ if they were written as they stand.
+#[test]
+fn pooling_and_reshaping_are_written_so_that_engines_agree() {
+    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    let pool = |kernel, stride, padding, ceil_mode| PoolGeometry {
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [padding; 2],
+        dilation: [1, 1],
+        ceil_mode,
+    };
+    let chains = [
+        vec![Op::MaxPool(pool(2, 2, 1, true))],
+        vec![Op::AvgPool { geometry: pool(3, 2, 0, true), count_include_pad: true }],
+        vec![
+            Op::Transpose(vec![1, 0, 2, 3]),
+            Op::Reshape(vec![ReshapeDim::Known(2), ReshapeDim::Batch, ReshapeDim::Rest]),
+        ],
+        vec![Op::Clip { min: 0.0, max: f32::INFINITY }, Op::Pad { amounts: [1, 0, 2, 0], value: 0.5 }],
+    ];
+    for chain in chains {
+        let mut graph = Graph::default();
+        let shape = [Dim::Batch, Dim::Known(2), Dim::Known(6), Dim::Known(6)].to_vec();
+        graph.nodes.push(Node { name: "input".into(), op: Op::Input, inputs: Vec::new(), shape });
+        for (at, op) in chain.iter().enumerate() {
+            graph.output = graph.push(format!("n{at}"), op.clone(), vec![graph.output]).unwrap();
+        }
+        let input = samples(&graph, 3);
+        let should = answers(&graph, torchscript::Variant::Float, &input);
+        let written = onnx::write(&graph, onnx::Form::Float);
+        for backend in [Backend::Onnxruntime, Backend::Openvino] {
+            let request = Request { backend, ..Request::REFERENCE };
+            if let Availability::Missing { why, .. } = backend::probe(request) {
+                lab::skip(&format!("{backend}: {why}"));
+                continue;
+            }
+            let is = backend::open(request, &written).unwrap().run(&input).unwrap().remove(0);
+            assert_eq!(should.shape(), is.shape(), "{backend} {chain:?}");
+            let pairs = should.as_f32().unwrap().iter().zip(is.as_f32().unwrap());
+            let far = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-5, "{backend} {chain:?}: {far}");
+        }
+    }
 }

@@ -377,7 +377,7 @@ fn golden(path: &Path, page: &str) {
 
 const PAGE: &str = "# Diagnosis: planted faults and what is found
 
-A run asks 16 questions of its own record (`src/diagnose`, a file each). Where INT8 surely lost accuracy, it also
+A run asks 17 questions of its own record (`src/diagnose`, a file each). Where INT8 surely lost accuracy, it also
 changes one thing of the quantized network at a time and looks at what comes back, on evaluation samples that tell the
 two networks apart (`record.interventions`): other arithmetic, other scales, other calibration samples, then each
 block and the layers of the worst blocks in float. A finding whose undoing surely brings next to nothing back, while

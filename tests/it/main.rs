@@ -29,6 +29,9 @@ mod scaffolds;
 /// `requant verify`: a run tampered with in every file.
 mod verifies;
 
+/// One network on every engine at hand.
+#[cfg(feature = "torch")]
+mod engines;
 /// Networks written for other engines and read again.
 #[cfg(feature = "torch")]
 mod exports;

@@ -23,7 +23,7 @@ impl Names {
         is_module: bool,
         torch_name: &str,
     ) -> String {
-        if let Some(own) = node.metadata_props.iter().find(|entry| entry.key == OWN) {
+        if let Some(own) = node.metadata_props.iter().find(|entry| entry.key == OWN && !entry.value.is_empty()) {
             return self.unique(own.value.clone());
         }
         let module = weight.and_then(module_of_weight).or_else(|| scopes(node)).or_else(|| path(&node.name));

@@ -145,7 +145,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// The name of a node's outcome in real numbers, before any rounding.
+/// The name of a node's outcome in real numbers, before any rounding. Names of what belongs to a node are put
+/// together with `::`, which module paths do not have.
 fn value(graph: &Graph, id: NodeId) -> String {
     graph.node(id).name.clone()
 }

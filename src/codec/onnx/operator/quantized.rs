@@ -15,6 +15,7 @@ impl Lowering<'_> {
             return Err("only one scale and zero point per activation are supported".into());
         };
         let zero_point = i32::try_from(zero_point).map_err(|_| "its zero point is no byte")?;
+        sound(&[scale])?;
         self.import.activations.insert(input, QParams { scale: f64::from(scale), zero_point });
         Ok(vec![Operand::Node(input)])
     }
@@ -30,12 +31,13 @@ impl Lowering<'_> {
         let scales = scales.as_f32().unwrap_or(&[]);
         let zero_points = self.zero_points(2, scales.len())?;
         let leading = self.attributes.int("axis").unwrap_or(1) == 0 || shape.len() < 2;
-        let per_scale = integers.len() / scales.len().max(1);
+        sound(scales)?;
+        let per_scale = integers.len().div_ceil(scales.len()).max(1);
         if scales.len() > 1 && (!leading || shape.first() != Some(&scales.len())) {
             return Err("weights need one scale, or one for each first index".into());
         }
-        #[expect(clippy::cast_precision_loss, reason = "integers of at most 32 bits, as ONNX computes it")]
-        let real = |(at, &q): (usize, &i64)| (q - zero_points[at / per_scale]) as f32 * scales[at / per_scale];
+        let real =
+            |(at, &q): (usize, &i64)| q.wrapping_sub(zero_points[at / per_scale]) as f32 * scales[at / per_scale];
         let values = integers.iter().enumerate().map(real).collect();
         let tensor = Tensor::f32(shape, values).map_err(|error| Trouble::Form(error.to_string()))?;
         let name = self.node.output.first().cloned().unwrap_or_default();
@@ -53,10 +55,21 @@ impl Lowering<'_> {
     }
 }
 
+/// Scales that stand for something.
+fn sound(scales: &[f32]) -> Result<(), Trouble> {
+    let positive = |scale: &f32| scale.is_finite() && *scale > 0.0;
+    if !scales.is_empty() && scales.iter().all(positive) {
+        Ok(())
+    } else {
+        Err("its scales are not numbers above 0".into())
+    }
+}
+
 fn whole(tensor: &Tensor) -> Vec<i64> {
     match tensor.data() {
         Data::I8(values) => values.iter().copied().map(i64::from).collect(),
         Data::U8(values) => values.iter().copied().map(i64::from).collect(),
+        Data::I64(values) => values.clone(),
         _ => Vec::new(),
     }
 }

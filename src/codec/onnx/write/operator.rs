@@ -3,7 +3,7 @@
 use super::{Writer, value};
 use crate::codec::onnx::proto::AttributeProto;
 use crate::graph::op::{ConvGeometry, Normalization, PoolGeometry, ReshapeDim, Weights};
-use crate::graph::{NodeId, Op};
+use crate::graph::{Dim, NodeId, Op};
 
 /// `AttributeProto.AttributeType`.
 mod attribute_type {
@@ -25,6 +25,14 @@ impl Writer<'_> {
             Op::Clip { min, max } => self.clip(id, *min, *max, inputs),
             Op::Reshape(target) => self.reshape(id, target, inputs),
             Op::Slice { axis, start, end, step } => self.slice(id, [*start, *end, *axis, *step], inputs),
+            // Engines differ in what a window beyond the padding holds, so the padding reaches as far as it does.
+            Op::MaxPool(geometry) if geometry.ceil_mode && geometry.padding != [0, 0] => {
+                let (_, attributes) = plain(&Op::MaxPool(PoolGeometry { ceil_mode: false, ..*geometry }));
+                let ends = self.ends(id, geometry);
+                let pads = Self::ints("pads", &[geometry.padding, ends].concat());
+                let attributes = attributes.into_iter().map(|own| if own.name == "pads" { pads.clone() } else { own });
+                self.last(id, "MaxPool", inputs, attributes.collect());
+            }
             Op::Pad { amounts, value } => self.pad(id, *amounts, *value, inputs),
             other => {
                 let (operator, attributes) = plain(other);
@@ -51,7 +59,7 @@ impl Writer<'_> {
         if !relu {
             return self.last(id, operator, inputs, attributes);
         }
-        let before = format!("{}_before_relu", value(self.graph, id));
+        let before = format!("{}::before_relu", value(self.graph, id));
         self.push(operator, inputs, before.clone(), attributes);
         self.named(id, None);
         self.push("Relu", vec![before], value(self.graph, id), Vec::new());
@@ -79,43 +87,61 @@ impl Writer<'_> {
             return self.rectified(id, "Gemm", relu, inputs, vec![Self::int("transB", 1)]);
         }
         let name = value(self.graph, id);
-        let matrix = format!("{name}.matrix");
+        let matrix = format!("{name}::matrix");
         self.push("Transpose", vec![own.remove(0)], matrix.clone(), vec![Self::ints("perm", &[1, 0])]);
         inputs.push(matrix);
         if own.is_empty() {
             return self.rectified(id, "MatMul", relu, inputs, Vec::new());
         }
-        let product = format!("{name}_product");
+        let product = format!("{name}::product");
         self.push("MatMul", inputs, product.clone(), Vec::new());
         self.named(id, Some("product"));
         self.rectified(id, "Add", relu, vec![product, own.remove(0)], Vec::new());
     }
 
+    /// The padding at the end that the last window of a pooling reaches.
+    fn ends(&self, id: NodeId, geometry: &PoolGeometry) -> [usize; 2] {
+        let node = self.graph.node(id);
+        let length =
+            |of: NodeId, axis: usize| self.graph.node(of).shape.get(axis + 2).and_then(Dim::known).unwrap_or(0);
+        [0, 1].map(|axis| {
+            let reach = geometry.dilation[axis] * (geometry.kernel[axis] - 1) + 1;
+            let last = length(id, axis).saturating_sub(1) * geometry.stride[axis] + reach;
+            last.saturating_sub(length(node.inputs[0], axis) + geometry.padding[axis])
+        })
+    }
+
     fn batch_norm(&mut self, id: NodeId, norm: &Normalization, mut inputs: Vec<String>) {
         let name = value(self.graph, id);
         let parts = [(&norm.gamma, "weight"), (&norm.beta, "bias"), (&norm.mean, "mean"), (&norm.variance, "variance")];
-        inputs.extend(parts.map(|(tensor, part)| self.initializer(format!("{name}.{part}"), tensor)));
+        inputs.extend(parts.map(|(tensor, part)| self.initializer(format!("{name}::{part}"), tensor)));
         self.last(id, "BatchNormalization", inputs, vec![Self::float("epsilon", norm.epsilon)]);
     }
 
     fn clip(&mut self, id: NodeId, min: f32, max: f32, mut inputs: Vec<String>) {
         let name = value(self.graph, id);
         for (bound, part) in [(min, "min"), (max, "max")] {
-            let given = bound.is_finite().then(|| self.scalar(format!("{name}.{part}"), bound));
+            let given = bound.is_finite().then(|| self.scalar(format!("{name}::{part}"), bound));
             inputs.push(given.unwrap_or_default());
         }
         self.last(id, "Clip", inputs, Vec::new());
     }
 
     fn reshape(&mut self, id: NodeId, target: &[ReshapeDim], mut inputs: Vec<String>) {
+        let node = self.graph.node(id);
+        // 0 copies what stands at the same place, which must be the batch; otherwise it is what is left over.
+        let copied = target.first() == Some(&ReshapeDim::Batch)
+            && self.graph.node(node.inputs[0]).shape.first() == Some(&Dim::Batch);
+        let known = |at: usize| node.shape.get(at).and_then(Dim::known).map_or(-1, |length| length as i64);
         let length = |(at, dim): (usize, &ReshapeDim)| match dim {
-            // 0 copies what stands at the same place.
-            ReshapeDim::Batch if at == 0 => 0,
-            ReshapeDim::Batch | ReshapeDim::Rest => -1,
+            ReshapeDim::Batch if at == 0 && copied => 0,
+            ReshapeDim::Batch => -1,
+            ReshapeDim::Rest if copied => -1,
+            ReshapeDim::Rest => known(at),
             ReshapeDim::Known(length) => *length as i64,
         };
         let target: Vec<i64> = target.iter().enumerate().map(length).collect();
-        inputs.push(self.integers(format!("{}.shape", value(self.graph, id)), &target));
+        inputs.push(self.integers(format!("{}::shape", value(self.graph, id)), &target));
         self.last(id, "Reshape", inputs, Vec::new());
     }
 
@@ -123,7 +149,7 @@ impl Writer<'_> {
     fn slice(&mut self, id: NodeId, numbers: [usize; 4], mut inputs: Vec<String>) {
         let name = value(self.graph, id);
         let parts = numbers.into_iter().zip(["start", "end", "axis", "step"]);
-        let each = parts.map(|(number, part)| self.integers(format!("{name}.{part}"), &[number as i64]));
+        let each = parts.map(|(number, part)| self.integers(format!("{name}::{part}"), &[number as i64]));
         inputs.extend(each.collect::<Vec<_>>());
         self.last(id, "Slice", inputs, Vec::new());
     }
@@ -131,8 +157,8 @@ impl Writer<'_> {
     fn pad(&mut self, id: NodeId, [left, right, top, bottom]: [usize; 4], filled: f32, mut inputs: Vec<String>) {
         let name = value(self.graph, id);
         let pads = [0, 0, top, left, 0, 0, bottom, right].map(|amount| amount as i64);
-        inputs.push(self.integers(format!("{name}.pads"), &pads));
-        inputs.push(self.scalar(format!("{name}.value"), filled));
+        inputs.push(self.integers(format!("{name}::pads"), &pads));
+        inputs.push(self.scalar(format!("{name}::value"), filled));
         self.last(id, "Pad", inputs, Vec::new());
     }
 
@@ -168,7 +194,10 @@ fn plain(op: &Op) -> (&'static str, Vec<AttributeProto>) {
         Op::GlobalAvgPool => ("GlobalAveragePool", Vec::new()),
         Op::SpatialMean => ("ReduceMean", vec![Writer::ints("axes", &[2, 3]), Writer::int("keepdims", 0)]),
         Op::AvgPool { geometry, count_include_pad } => {
-            let counted = Writer::int("count_include_pad", usize::from(*count_include_pad));
+            // Without padding there is nothing to count but, for some engines, what a last window lacks.
+            let lacking = geometry.ceil_mode && geometry.padding == [0, 0];
+            let counted = *count_include_pad && !lacking;
+            let counted = Writer::int("count_include_pad", usize::from(counted));
             ("AveragePool", window(geometry).into_iter().chain([counted]).collect())
         }
         Op::MaxPool(geometry) => {

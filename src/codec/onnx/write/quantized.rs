@@ -4,7 +4,8 @@ use super::{Writer, value};
 use crate::codec::onnx::constant::kind;
 use crate::graph::NodeId;
 use crate::graph::op::Weights;
-use crate::graph::quantization::{Kernel, QParams};
+use crate::graph::quantization::{IntWeight, Kernel, QParams};
+use crate::tensor::{Data, Tensor};
 
 impl Writer<'_> {
     /// Whether a node's outcome is an integer tensor, whoever reads it.
@@ -33,10 +34,10 @@ impl Writer<'_> {
         if let Some(QParams { scale, zero_point }) = quantization.activations[id.0].filter(|_| wanted) {
             let name = value(self.graph, id);
             #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
-            let scale = self.scalar(format!("{name}_scale"), scale as f32);
+            let scale = self.scalar(format!("{name}::scale"), scale as f32);
             let zero_point = u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0);
-            let zero_point = self.raw(format!("{name}_zero_point"), &[], kind::UINT8, vec![zero_point]);
-            let integers = format!("{name}_quantized");
+            let zero_point = self.raw(format!("{name}::zero_point"), &[], kind::UINT8, vec![zero_point]);
+            let integers = format!("{name}::quantized");
             let parameters = |tensor: &str| vec![tensor.to_owned(), scale.clone(), zero_point.clone()];
             self.push("QuantizeLinear", parameters(&name), integers.clone(), Vec::new());
             self.push("DequantizeLinear", parameters(&integers), rounded(&name), Vec::new());
@@ -50,15 +51,16 @@ impl Writer<'_> {
         let int = quantization.and_then(|quantization| quantization.weights.get(&id));
         let input = quantization.and_then(|q| q.activations[self.graph.node(id).inputs[0].0]);
         let (Some(int), Some(input)) = (int, input) else {
-            let weight = self.initializer(format!("{name}.weight"), &weights.weight);
-            let bias = weights.bias.as_ref().map(|bias| self.initializer(format!("{name}.bias"), bias));
+            let weight = self.initializer(format!("{name}::weight"), &weights.weight);
+            let bias = weights.bias.as_ref().map(|bias| self.initializer(format!("{name}::bias"), bias));
             return std::iter::once(weight).chain(bias).collect();
         };
+        let int = with_room(weights, int, input);
         let scales = narrow(&int.scales);
-        let integers = self.initializer(format!("{name}.weight_quantized"), &int.values);
-        let weight = self.per_channel(format!("{name}.weight"), integers, kind::INT8, &scales);
+        let integers = self.initializer(format!("{name}::weight::quantized"), &int.values);
+        let weight = self.per_channel(format!("{name}::weight"), integers, kind::INT8, &scales);
         let bias = weights.bias.as_ref().and_then(|bias| bias.as_f32());
-        let bias = bias.map(|bias| self.integer_bias(format!("{name}.bias"), bias, &int.scales, input.scale));
+        let bias = bias.map(|bias| self.integer_bias(format!("{name}::bias"), bias, &int.scales, input.scale));
         std::iter::once(weight).chain(bias).collect()
     }
 
@@ -68,18 +70,37 @@ impl Writer<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "saturates, as an engine's accumulator would at best")]
         let whole = |(bias, scale): (&f32, &f64)| (f64::from(*bias) / scale).round_ties_even() as i32;
         let bytes = bias.iter().zip(&scales).map(whole).flat_map(i32::to_le_bytes).collect();
-        let integers = self.raw(format!("{name}_quantized"), &[bias.len()], kind::INT32, bytes);
+        let integers = self.raw(format!("{name}::quantized"), &[bias.len()], kind::INT32, bytes);
         self.per_channel(name, integers, kind::INT32, &narrow(&scales))
     }
 
     fn per_channel(&mut self, name: String, integers: String, kind: i32, scales: &[f32]) -> String {
         let width = if kind == self::kind::INT32 { size_of::<i32>() } else { 1 };
-        let scale = self.floats(format!("{name}_scale"), scales.to_vec());
-        let zeros = self.raw(format!("{name}_zero_point"), &[scales.len()], kind, vec![0; width * scales.len()]);
+        let scale = self.floats(format!("{name}::scale"), scales.to_vec());
+        let zeros = self.raw(format!("{name}::zero_point"), &[scales.len()], kind, vec![0; width * scales.len()]);
         let axis = Self::int("axis", 0);
         self.push("DequantizeLinear", vec![integers, scale, zeros], name.clone(), vec![axis]);
         name
     }
+}
+
+/// A channel of next to no weight leaves its bias no room in 32 bits: its scale is raised until there is.
+fn with_room(weights: &Weights, int: &IntWeight, input: QParams) -> IntWeight {
+    const LARGEST: f64 = (1_u32 << 30) as f64;
+    let bias = weights.bias.as_ref().and_then(|bias| bias.as_f32()).unwrap_or(&[]);
+    let (Data::I8(values), false) = (int.values.data(), bias.is_empty()) else { return int.clone() };
+    let (mut values, mut scales) = (values.clone(), int.scales.clone());
+    let row = values.len() / scales.len().max(1);
+    for ((scale, bias), row) in scales.iter_mut().zip(bias).zip(values.chunks_mut(row.max(1))) {
+        let least = f64::from(bias.abs()) / (LARGEST * input.scale);
+        if *scale < least {
+            #[expect(clippy::cast_possible_truncation, reason = "a larger scale makes integers smaller")]
+            row.iter_mut().for_each(|q| *q = (f64::from(*q) * *scale / least).round_ties_even() as i8);
+            *scale = least;
+        }
+    }
+    let values = Tensor::new(int.values.shape().to_vec(), Data::I8(values));
+    values.map_or_else(|_| int.clone(), |values| IntWeight { values, scales })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
@@ -89,5 +110,5 @@ fn narrow(scales: &[f64]) -> Vec<f32> {
 
 /// The name of a value after it was rounded.
 fn rounded(name: &str) -> String {
-    format!("{name}_rounded")
+    format!("{name}::rounded")
 }

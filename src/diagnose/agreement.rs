@@ -1,0 +1,46 @@
+//! Do engines agree on the same network? Two that round otherwise flip some answers; they do not lose accuracy.
+
+use super::Case;
+use crate::base::finding::{Finding, Verdict};
+use crate::base::units;
+use crate::manifest::{Precision, Step};
+use crate::record::Record;
+use crate::record::format::Agreement;
+
+/// Float engines order their sums differently, and no more: relative to the largest logit.
+const ROUNDING: f32 = 1e-3;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("agreement", "Do engines agree on the same network?");
+    for pair in &record.agreements {
+        let evidence = told(pair);
+        match pair.precision {
+            Precision::Fp32 if pair.largest_difference > ROUNDING * pair.largest_logit.max(1.0) => {
+                let remedy = "compare both engines on this model: one of them does not compute it in FP32";
+                case.against(Verdict::Fail, evidence, remedy);
+            }
+            Precision::Int8 if pair.difference.low > 0.0 || pair.difference.high < 0.0 => {
+                let remedy = if record.quantization.steps.contains(&Step::BoundWeights) {
+                    "leave out the engine that lost, or look for the layer with `record.interventions`"
+                } else {
+                    "add \"bound-weights\" to `quantize.steps`, so that no engine leaves 16 bits"
+                };
+                case.against(Verdict::Fail, evidence, remedy);
+            }
+            _ => case.note(evidence),
+        }
+    }
+    if record.agreements.is_empty() {
+        case.note("no two variants compute the same network in one precision".into());
+    }
+    case.close()
+}
+
+fn told(pair: &Agreement) -> String {
+    let Agreement { first, second, agreeing, samples, largest_difference, difference, .. } = pair;
+    let [value, low, high] = [difference.value, difference.low, difference.high].map(|x| units::signed(x * 100.0, 2));
+    format!(
+        "`{second}` agrees with `{first}` on {agreeing} of {samples} samples, logits at most {largest_difference:.2e} \
+         apart, {value} points ({low} to {high})"
+    )
+}

@@ -1,0 +1,111 @@
+//! One network on every engine at hand. An engine that is not here is skipped, and counted.
+
+use requant::backend::{self, Availability, Request};
+use requant::base::files;
+use requant::codec::{onnx, torchscript};
+use requant::graph::pass;
+use requant::manifest::{Backend, Compute, Isa, Precision};
+use requant::record::format::VariantResult;
+use requant::record::store;
+use requant::tensor::Tensor;
+
+use crate::lab::{self, Bench};
+
+const OTHERS: [Backend; 2] = [Backend::Onnxruntime, Backend::Openvino];
+
+fn request(backend: Backend, precision: Precision) -> Request {
+    Request { backend, precision, ..Request::REFERENCE }
+}
+
+/// The engines that are here, besides libtorch.
+fn here() -> Vec<Backend> {
+    let ready = |backend: &Backend| match backend::probe(request(*backend, Precision::Fp32)) {
+        Availability::Ready { .. } => true,
+        Availability::Missing { why, remedy } => {
+            lab::skip(&format!("{backend}: {why}; {remedy}"));
+            false
+        }
+    };
+    OTHERS.into_iter().filter(ready).collect()
+}
+
+fn rows(variants: &[(&str, Backend, &str)]) -> String {
+    let row = |(name, backend, precision): &(&str, Backend, &str)| {
+        format!("[[variant]]\nname = \"{name}\"\nbackend = \"{backend}\"\nprecision = \"{precision}\"\n\n")
+    };
+    variants.iter().map(row).collect()
+}
+
+#[test]
+fn every_zoo_model_gives_the_same_logits_on_every_engine() {
+    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    let Some(zoo) = lab::shared("models/zoo") else { return };
+    for backend in here() {
+        for name in files::list(&zoo).unwrap().iter().filter(|name| name.ends_with(".onnx")) {
+            let graph = pass::run_all(onnx::read(&files::read(&zoo.join(name)).unwrap()).unwrap().graph).unwrap().0;
+            let shape: Vec<usize> = std::iter::once(3).chain(graph.input_shape().unwrap()).collect();
+            let count = shape.iter().product::<usize>();
+            let input = (0..count).map(|at| ((at * 37 % 101) as f32 - 50.0) / 25.0).collect();
+            let input = Tensor::f32(shape, input).unwrap();
+            let archive = torchscript::write(&graph, torchscript::Variant::Float).unwrap();
+            let should = backend::open(Request::REFERENCE, &archive).unwrap().run(&input).unwrap().remove(0);
+            let written = onnx::write(&graph, onnx::Form::Float);
+            let mut session = backend::open(request(backend, Precision::Fp32), &written).unwrap();
+            let is = session.run(&input).unwrap().remove(0);
+            assert_eq!(should.shape(), is.shape(), "{backend} {name}");
+            let values = |tensor: &Tensor| tensor.as_f32().unwrap().to_vec();
+            let most = values(&should).iter().fold(1.0, |most: f32, x| most.max(x.abs()));
+            let far = values(&should).iter().zip(values(&is)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(far <= 1e-4 * most, "{backend} {name}: {far} of {most}");
+        }
+    }
+}
+
+#[test]
+fn engines_are_rows_of_one_run() {
+    let engines = here();
+    if engines.is_empty() {
+        return;
+    }
+    let bench = Bench::new();
+    bench.digits(&[
+        ("rounds = 2", "rounds = 1"),
+        ("recipe = \"fx-default\"", "recipe = \"fx-default\"\nsteps = [\"bound-weights\"]"),
+    ]);
+    let mut text = files::read_text(&bench.path("digits.toml")).unwrap();
+    for backend in &engines {
+        let (float, int8) = (format!("fp32_{backend}"), format!("int8_{backend}"));
+        let more = rows(&[(&float, *backend, "fp32"), (&int8, *backend, "int8")]);
+        text = text.replacen("[compute]", &format!("{more}[compute]"), 1);
+    }
+    bench.put("digits.toml", text.as_bytes());
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    let run = bench.only_run("digits");
+    let record = store::read(&run).unwrap();
+    let measured = |variant: &&VariantResult| variant.measured().is_some();
+    assert_eq!(record.variants.iter().filter(measured).count(), 2 + 2 * engines.len(), "{:?}", record.variants);
+    for variant in record.variants.iter().filter(measured) {
+        let measured = variant.measured().unwrap();
+        assert!(run.join(&measured.artefact.path).is_file());
+        // What was timed is what was judged.
+        assert!(measured.timing_checks.iter().all(|check| check.passes == check.identical), "{variant:?}");
+        assert!(measured.correct >= 780, "{variant:?}");
+    }
+    // FP32 is FP32 on each, and INT8 of one quantization loses no accuracy by the engine.
+    let pairs = engines.len() * (engines.len() + 1);
+    assert_eq!(record.agreements.len(), pairs);
+    for pair in &record.agreements {
+        match pair.precision {
+            Precision::Fp32 => {
+                assert_eq!(pair.agreeing, pair.samples, "{pair:?}");
+                assert!(pair.largest_difference < 1e-3, "{pair:?}");
+            }
+            Precision::Int8 => assert!(pair.agreeing * 100 >= pair.samples * 98, "{pair:?}"),
+        }
+    }
+    let finding = record.findings.iter().find(|finding| finding.code == "agreement").unwrap();
+    assert!(finding.is_clean() && finding.evidence.len() == pairs, "{finding:?}");
+    let report = files::read_text(&run.join("report.md")).unwrap();
+    assert!(report.contains("### Do the engines agree"), "{report}");
+}
