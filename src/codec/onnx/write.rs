@@ -160,3 +160,56 @@ fn described(name: String, shape: &Shape) -> ValueInfo {
     let tensor_type = Some(TensorType { elem_type: kind::FLOAT, shape });
     ValueInfo { name, r#type: Some(TypeProto { tensor_type }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::onnx;
+    use crate::codec::onnx::ImportError;
+
+    /// A network that adds a dequantized constant to its image.
+    fn adding(scales: &[f32], zero_points: &[u8]) -> Vec<u8> {
+        let mut graph = Graph::default();
+        let shape = vec![Dim::Batch, Dim::Known(1), Dim::Known(2), Dim::Known(2)];
+        let input = crate::graph::Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape: shape.clone() };
+        graph.nodes.push(input);
+        let mut writer = Writer { graph: &graph, form: Form::Float, proto: GraphProto::default() };
+        let integers = writer.raw("q".into(), &[2], kind::UINT8, vec![3, 5]);
+        let scale = writer.floats("s".into(), scales.to_vec());
+        let zeros = writer.raw("z".into(), &[zero_points.len()], kind::UINT8, zero_points.to_vec());
+        writer.push("DequantizeLinear", vec![integers, scale, zeros], "c".into(), Vec::new());
+        writer.push("Add", vec!["x".into(), "c".into()], "y".into(), Vec::new());
+        writer.proto.input.push(described("x".into(), &shape));
+        writer.proto.output.push(described("y".into(), &shape));
+        let opset_import = vec![OperatorSetId { domain: String::new(), version: WRITTEN_OPSET }];
+        ModelProto { graph: Some(writer.proto), opset_import, ..ModelProto::default() }.encode_to_vec()
+    }
+
+    #[test]
+    fn integers_of_a_file_stand_for_real_numbers() {
+        let graph = onnx::read(&adding(&[0.5], &[1])).unwrap().graph;
+        let constant = graph.nodes.iter().find_map(|node| match &node.op {
+            Op::Constant(tensor) => tensor.as_f32().map(<[f32]>::to_vec),
+            _ => None,
+        });
+        assert_eq!(constant, Some(vec![1.0, 2.0]));
+    }
+
+    #[test]
+    fn scales_that_stand_for_nothing_are_refused() {
+        for (scales, zeros) in
+            [(&[][..], &[][..]), (&[0.0], &[0]), (&[f32::NAN], &[0]), (&[-1.0], &[0]), (&[1.0], &[0, 0])]
+        {
+            let refused = onnx::read(&adding(scales, zeros)).unwrap_err();
+            assert!(matches!(refused, ImportError::Form { .. }), "{scales:?} {refused}");
+        }
+    }
+
+    #[test]
+    fn what_it_came_of_is_stamped_on_a_file_and_changes_nothing_else() {
+        let bytes = adding(&[0.5], &[1]);
+        let stamped = stamp(&bytes, &[("requant.run", "r")]).unwrap();
+        assert!(stamped.len() > bytes.len() && stamped.starts_with(&bytes));
+        assert!(stamp(b"no protobuf", &[]).is_none());
+    }
+}
