@@ -1,13 +1,14 @@
 //! Every variant's artefact on disk.
 
 use super::calibrate::{Calibrated, archive_bug};
+use super::prepare::Prepared;
+use super::workbench::Attempt;
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
-use crate::codec::onnx;
-use crate::codec::torchscript::{self, Variant};
+use crate::codec::{onnx, torchscript};
 use crate::inspect::PinState;
-use crate::manifest::{Backend, Precision, Resolved, Variant as VariantSettings};
+use crate::manifest::{Backend, Precision, Resolved, Variant};
 use crate::record::format::ArtefactFacts;
 
 /// The networks, written out.
@@ -23,55 +24,49 @@ pub(super) struct Quantized {
 const EXCHANGE: &str = "artefacts/exchange/qdq.onnx";
 
 pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
-    let prepared = &calibrated.prepared;
-    let manifest = &prepared.resolved.manifest;
-    let mut artefacts = Vec::with_capacity(manifest.variant.len());
-    for (variant, availability) in manifest.variant.iter().zip(&prepared.inputs.availability) {
-        if matches!(availability, Availability::Missing { .. }) {
-            artefacts.push(None);
-            continue;
-        }
-        if variant.backend != Backend::Torch {
-            artefacts.push(Some(as_onnx(&calibrated, variant, artefacts.len())?));
-            continue;
-        }
-        let (graph, emitted) = match (variant.precision, &calibrated.attempt.quantization) {
-            (Precision::Int8, Some(quantization)) => (&calibrated.attempt.graph, Variant::Int8(quantization)),
-            _ => (
-                &prepared.inputs.model.graph,
-                if variant.engine.is_some() { Variant::FusedFloat } else { Variant::Float },
-            ),
-        };
-        let bytes = torchscript::write(graph, emitted).map_err(|error| archive_bug(&error))?;
-        let path = format!("artefacts/{}.pt", variant.name);
-        prepared.draft.put(&path, &bytes)?;
-        let facts = ArtefactFacts { path, sha256: Digest::of(&bytes), bytes: bytes.len() as u64 };
-        hold_pin(&prepared.resolved, artefacts.len(), &facts)?;
-        artefacts.push(Some(facts));
+    let Prepared { resolved, inputs, .. } = &calibrated.prepared;
+    let variants = &resolved.manifest.variant;
+    let mut artefacts = Vec::with_capacity(variants.len());
+    for (position, (variant, availability)) in variants.iter().zip(&inputs.availability).enumerate() {
+        artefacts.push(match availability {
+            Availability::Missing { .. } => None,
+            Availability::Ready { .. } => {
+                let (ending, bytes) = encoded(&calibrated, variant)?;
+                let facts = put(&calibrated.prepared, format!("artefacts/{}.{ending}", variant.name), &bytes)?;
+                hold_pin(resolved, position, &facts)?;
+                Some(facts)
+            }
+        });
     }
     let exchange = match &calibrated.attempt.quantization {
         Some(quantization) => {
             let bytes = onnx::write(&calibrated.attempt.graph, onnx::Form::Qdq(quantization));
-            prepared.draft.put(EXCHANGE, &bytes)?;
-            Some(ArtefactFacts { path: EXCHANGE.into(), sha256: Digest::of(&bytes), bytes: bytes.len() as u64 })
+            Some(put(&calibrated.prepared, EXCHANGE.into(), &bytes)?)
         }
         None => None,
     };
     Ok(Quantized { artefacts, exchange, calibrated })
 }
 
-/// What engines other than libtorch are given.
-fn as_onnx(calibrated: &Calibrated, variant: &VariantSettings, position: usize) -> Result<ArtefactFacts, Failure> {
-    let prepared = &calibrated.prepared;
-    let bytes = match (variant.precision, &calibrated.attempt.quantization) {
-        (Precision::Int8, Some(quantization)) => onnx::write(&calibrated.attempt.graph, onnx::Form::Qdq(quantization)),
-        _ => onnx::write(&prepared.inputs.model.graph, onnx::Form::Float),
+/// The network of a variant in the form that its backend takes, and how such files' names end.
+fn encoded(calibrated: &Calibrated, variant: &Variant) -> Result<(&'static str, Vec<u8>), Failure> {
+    let Attempt { graph: int8, quantization, .. } = &calibrated.attempt;
+    let quantization = quantization.as_ref().filter(|_| variant.precision == Precision::Int8);
+    let graph = if quantization.is_some() { int8 } else { &calibrated.prepared.inputs.model.graph };
+    if variant.backend != Backend::Torch {
+        return Ok(("onnx", onnx::write(graph, quantization.map_or(onnx::Form::Float, onnx::Form::Qdq))));
+    }
+    let emitted = match quantization {
+        Some(quantization) => torchscript::Variant::Int8(quantization),
+        None if variant.engine.is_some() => torchscript::Variant::FusedFloat,
+        None => torchscript::Variant::Float,
     };
-    let path = format!("artefacts/{}.onnx", variant.name);
-    prepared.draft.put(&path, &bytes)?;
-    let facts = ArtefactFacts { path, sha256: Digest::of(&bytes), bytes: bytes.len() as u64 };
-    hold_pin(&prepared.resolved, position, &facts)?;
-    Ok(facts)
+    Ok(("pt", torchscript::write(graph, emitted).map_err(|error| archive_bug(&error))?))
+}
+
+fn put(prepared: &Prepared, path: String, bytes: &[u8]) -> Result<ArtefactFacts, Failure> {
+    prepared.draft.put(&path, bytes)?;
+    Ok(ArtefactFacts { path, sha256: Digest::of(bytes), bytes: bytes.len() as u64 })
 }
 
 /// The artefact that the manifest says this variant must produce.
