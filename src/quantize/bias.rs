@@ -10,13 +10,10 @@ use crate::graph::{Graph, NodeId};
 /// output channel or feature.
 #[must_use]
 pub fn corrected(graph: &Graph, lost: &BTreeMap<NodeId, Vec<f64>>) -> Graph {
-    let fits = |(id, means): &(&NodeId, &Vec<f64>)| {
-        graph.node(**id).op.weights().is_some_and(|weights| weights.weight.shape().first() == Some(&means.len()))
-    };
-    let lost: Vec<(&NodeId, &Vec<f64>)> = lost.iter().filter(fits).collect();
     let mut graph = graph.clone();
     for (&id, means) in lost {
         edit(&mut graph, id, |weights| {
+            assert_eq!(weights.weight.shape().first(), Some(&means.len()), "one mean for each output");
             let values = weights.weight.as_f32().unwrap_or(&[]).to_vec();
             let old = weights.bias.as_ref().and_then(|bias| bias.as_f32());
             let old = old.map_or_else(|| vec![0.0; means.len()], <[f32]>::to_vec);

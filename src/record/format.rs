@@ -1,9 +1,9 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.2`: `attribution`; `agreements`; of a layer `usage` and `bend_levels`, of a subset `numbers`, of a finding `explains`; `files`; of a commit
-//!   `untracked`; of a latency `processes`; of a measured variant `engine`; of a layer `evidence`; of a quantization
-//!   observer, steps, trials, rounding and `exchange`.
+//! - `2.2`: `attribution`; `agreements`; `files`; of a layer `usage`, `bend_levels` and `evidence`; of a subset
+//!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
+//!   `engine` and `library`; of a quantization observer, steps, trials, rounding and `exchange`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -309,9 +309,7 @@ impl Record {
     pub fn baseline(&self) -> Option<&VariantResult> {
         self.variants.iter().find(|variant| variant.baseline)
     }
-}
 
-impl Record {
     /// The networks that the run wrote: those of its variants, and the one for other engines.
     pub fn artefacts(&self) -> impl Iterator<Item = &ArtefactFacts> {
         let measured = self.variants.iter().filter_map(VariantResult::measured);

@@ -33,7 +33,8 @@ pub enum Form<'a> {
 /// The bytes of an ONNX file; they depend on the graph and its quantization alone.
 #[must_use]
 pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
-    let mut writer = Writer { graph, form, proto: GraphProto { name: "network".into(), ..GraphProto::default() } };
+    let proto = GraphProto { name: "network".into(), ..GraphProto::default() };
+    let mut writer = Writer { graph, form, users: graph.users(), proto };
     for id in graph.ids() {
         writer.node(id);
     }
@@ -62,6 +63,7 @@ pub fn stamp(bytes: &[u8], properties: &[(&str, &str)]) -> Option<Vec<u8>> {
 struct Writer<'a> {
     graph: &'a Graph,
     form: Form<'a>,
+    users: Vec<Vec<NodeId>>,
     proto: GraphProto,
 }
 
@@ -173,7 +175,8 @@ mod tests {
         let shape = vec![Dim::Batch, Dim::Known(1), Dim::Known(2), Dim::Known(2)];
         let input = crate::graph::Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape: shape.clone() };
         graph.nodes.push(input);
-        let mut writer = Writer { graph: &graph, form: Form::Float, proto: GraphProto::default() };
+        let mut writer =
+            Writer { graph: &graph, form: Form::Float, users: graph.users(), proto: GraphProto::default() };
         let integers = writer.raw("q".into(), &[2], kind::UINT8, vec![3, 5]);
         let scale = writer.floats("s".into(), scales.to_vec());
         let zeros = writer.raw("z".into(), &[zero_points.len()], kind::UINT8, zero_points.to_vec());

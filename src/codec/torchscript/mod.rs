@@ -34,8 +34,9 @@ pub enum Variant<'a> {
     /// `forward(x: Tensor) -> Tensor`.
     Rounded(&'a Quantization),
     /// The quantized network beside a float one of the same nodes, comparing some that compute in integers:
-    /// `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in the given order. Each holds the sum of squares of the float output, that of the difference, and the difference's mean in
-    /// each channel, float minus integer.
+    /// `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in the given order. Each holds the sum of
+    /// squares of the float output, that of the difference, and the difference's mean in each channel (of a
+    /// linear layer, each feature), float minus integer.
     Beside {
         quantization: &'a Quantization,
         reference: &'a Graph,

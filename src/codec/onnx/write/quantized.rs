@@ -28,9 +28,7 @@ impl Writer<'_> {
     /// Rounds a node's outcome where somebody needs it as integers.
     pub(super) fn quantize(&mut self, id: NodeId) {
         let Some(quantization) = self.quantization() else { return };
-        let read =
-            |(reader, node): (NodeId, &crate::graph::Node)| quantization.is_int8(reader) && node.inputs.contains(&id);
-        let wanted = self.gives_integers(id) || self.graph.iter().any(read);
+        let wanted = self.gives_integers(id) || self.users[id.0].iter().any(|&user| quantization.is_int8(user));
         if let Some(QParams { scale, zero_point }) = quantization.activations[id.0].filter(|_| wanted) {
             let name = value(self.graph, id);
             #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
