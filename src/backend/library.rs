@@ -4,10 +4,11 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use super::Availability;
 use super::registry::missing;
+use super::{Availability, BackendError, Request};
 use crate::base::digest::Digest;
 use crate::base::files;
+use crate::manifest::Device;
 
 /// The library of an engine that is loaded when it is asked for.
 pub(super) struct Library {
@@ -36,6 +37,12 @@ impl Library {
         fetched.or_else(|| found(self.system).then(|| (self.system.into(), "the system's".to_owned())))
     }
 
+    /// The same for one that was probed.
+    pub(super) fn path(&self) -> Result<PathBuf, BackendError> {
+        let gone = || BackendError::Engine { doing: "loading a library", message: format!("{} is gone", self.system) };
+        self.located().map(|(path, _)| path).ok_or_else(gone)
+    }
+
     /// Which library it is, for the record: nothing of where it lies.
     pub(super) fn described(&self) -> Option<String> {
         let (path, how) = self.located()?;
@@ -43,8 +50,12 @@ impl Library {
         Some(format!("{}, {how}{bytes}", self.engine))
     }
 
-    pub(super) fn probe(&self) -> Availability {
+    /// Whether a request can be served here.
+    pub(super) fn probe(&self, request: Request) -> Availability {
         let Self { engine, variable, system, .. } = self;
+        if request.device != Device::Cpu {
+            return missing(&format!("requant runs {engine} on the CPU alone"), "use `device = \"cpu\"`");
+        }
         match self.located() {
             None => {
                 let remedy = format!("run `cargo xtask runtimes`, or name it with `{variable}`");
@@ -57,6 +68,11 @@ impl Library {
             Some((path, how)) => Availability::Ready { detail: format!("{engine}, {how}: `{}`", path.display()) },
         }
     }
+}
+
+/// What an engine says of its own failure.
+pub(super) fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {
+    move |error| BackendError::Engine { doing, message: error.to_string() }
 }
 
 /// Whether the loader finds a library of this name.

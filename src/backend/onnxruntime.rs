@@ -1,10 +1,15 @@
 //! ONNX Runtime, loaded when a variant asks for it: from where a person says it is, from the cache that
 //! `cargo xtask runtimes` fills, or from where the system keeps libraries.
 
-use super::library::Library;
-use super::registry::missing;
-use super::{Availability, BackendError, Request, Session};
-use crate::manifest::Device;
+use std::path::Path;
+
+use ort::session::Session as Network;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{Tensor as OrtTensor, TensorRef};
+
+use super::library::{Library, failed};
+use super::{BackendError, Session};
+use crate::tensor::Tensor;
 
 pub(super) const LIBRARY: Library = Library {
     engine: "ONNX Runtime",
@@ -15,96 +20,58 @@ pub(super) const LIBRARY: Library = Library {
     function: "OrtGetApiBase",
 };
 
-/// Whether a request can be served here.
-pub(super) fn probe(request: Request) -> Availability {
-    if cfg!(not(feature = "onnxruntime")) {
-        return missing("this requant was built without ONNX Runtime", "build it with its default features");
-    }
-    if request.device != Device::Cpu {
-        return missing("requant runs ONNX Runtime on the CPU alone", "use `device = \"cpu\"`");
-    }
-    LIBRARY.probe()
-}
-
 /// Loads an ONNX file.
-#[cfg(feature = "onnxruntime")]
 pub(super) fn open(artefact: &[u8], threads: usize) -> Result<Box<dyn Session>, BackendError> {
-    let Some((path, _)) = LIBRARY.located() else {
-        let (why, remedy) = ("its library is not here".into(), "run `cargo xtask runtimes`".into());
-        return Err(BackendError::Missing { backend: crate::manifest::Backend::Onnxruntime, why, remedy });
-    };
-    Ok(Box::new(driven::OrtSession::open(&path, artefact, threads)?))
+    Ok(Box::new(OrtSession::open(&LIBRARY.path()?, artefact, threads)?))
 }
 
-#[cfg(not(feature = "onnxruntime"))]
-pub(super) fn open(_artefact: &[u8], _threads: usize) -> Result<Box<dyn Session>, BackendError> {
-    let message = "this requant was built without it".to_owned();
-    Err(BackendError::Engine { doing: "starting ONNX Runtime", message })
+struct OrtSession {
+    network: Network,
+    input: Option<OrtTensor<f32>>,
+    outputs: Vec<Tensor>,
 }
 
-#[cfg(feature = "onnxruntime")]
-mod driven {
-    use std::path::Path;
+impl OrtSession {
+    fn open(library: &Path, artefact: &[u8], threads: usize) -> Result<Self, BackendError> {
+        let start = failed("starting ONNX Runtime");
+        ort::init_from(library.to_string_lossy()).with_telemetry(false).commit().map_err(start)?;
+        let network = || -> ort::Result<Network> {
+            Network::builder()?
+                .with_optimization_level(GraphOptimizationLevel::Level3)?
+                .with_intra_threads(threads)?
+                .with_inter_threads(1)?
+                .commit_from_memory(artefact)
+        };
+        let network = network().map_err(failed("loading the ONNX file"))?;
+        Ok(Self { network, input: None, outputs: Vec::new() })
+    }
+}
 
-    use ort::session::Session as Network;
-    use ort::session::builder::GraphOptimizationLevel;
-    use ort::value::{Tensor as OrtTensor, TensorRef};
-
-    use crate::backend::{BackendError, Session};
-    use crate::tensor::Tensor;
-
-    fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {
-        move |error| BackendError::Engine { doing, message: error.to_string() }
+impl Session for OrtSession {
+    fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
+        let values = input.as_f32().unwrap_or(&[]).to_vec();
+        let tensor = OrtTensor::from_array((input.shape().to_vec(), values));
+        self.input = Some(tensor.map_err(failed("copying the input"))?);
+        Ok(())
     }
 
-    pub(super) struct OrtSession {
-        network: Network,
-        input: Option<OrtTensor<f32>>,
-        outputs: Vec<Tensor>,
+    fn forward(&mut self) -> Result<(), BackendError> {
+        let Some(input) = &self.input else {
+            return Err(BackendError::Engine { doing: "running the network", message: "no input".into() });
+        };
+        let input: TensorRef<'_, f32> = input.view();
+        let outputs = self.network.run(ort::inputs![input]).map_err(failed("running the network"))?;
+        // Some numbers per image: nothing beside what it took to compute them.
+        let copy = |(_, value): (&str, ort::value::ValueRef<'_>)| {
+            let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed("reading the output"))?;
+            let shape = shape.iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect();
+            Tensor::f32(shape, values.to_vec()).map_err(failed("reading the output"))
+        };
+        self.outputs = outputs.iter().map(copy).collect::<Result<_, _>>()?;
+        Ok(())
     }
 
-    impl OrtSession {
-        pub(super) fn open(library: &Path, artefact: &[u8], threads: usize) -> Result<Self, BackendError> {
-            let start = failed("starting ONNX Runtime");
-            ort::init_from(library.to_string_lossy()).with_telemetry(false).commit().map_err(start)?;
-            let network = || -> ort::Result<Network> {
-                Network::builder()?
-                    .with_optimization_level(GraphOptimizationLevel::Level3)?
-                    .with_intra_threads(threads)?
-                    .with_inter_threads(1)?
-                    .commit_from_memory(artefact)
-            };
-            let network = network().map_err(failed("loading the ONNX file"))?;
-            Ok(Self { network, input: None, outputs: Vec::new() })
-        }
-    }
-
-    impl Session for OrtSession {
-        fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
-            let values = input.as_f32().unwrap_or(&[]).to_vec();
-            let tensor = OrtTensor::from_array((input.shape().to_vec(), values));
-            self.input = Some(tensor.map_err(failed("copying the input"))?);
-            Ok(())
-        }
-
-        fn forward(&mut self) -> Result<(), BackendError> {
-            let Some(input) = &self.input else {
-                return Err(BackendError::Engine { doing: "running the network", message: "no input".into() });
-            };
-            let input: TensorRef<'_, f32> = input.view();
-            let outputs = self.network.run(ort::inputs![input]).map_err(failed("running the network"))?;
-            // Some numbers per image: nothing beside what it took to compute them.
-            let copy = |(_, value): (&str, ort::value::ValueRef<'_>)| {
-                let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed("reading the output"))?;
-                let shape = shape.iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect();
-                Tensor::f32(shape, values.to_vec()).map_err(failed("reading the output"))
-            };
-            self.outputs = outputs.iter().map(copy).collect::<Result<_, _>>()?;
-            Ok(())
-        }
-
-        fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
-            Ok(self.outputs.clone())
-        }
+    fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
+        Ok(self.outputs.clone())
     }
 }

@@ -1,10 +1,13 @@
 //! OpenVINO, loaded when a variant asks for it: from where a person says it is, from the cache that
 //! `cargo xtask runtimes` fills, or from where the system keeps libraries.
 
-use super::library::Library;
-use super::registry::missing;
-use super::{Availability, BackendError, Request, Session};
-use crate::manifest::Device;
+use std::path::PathBuf;
+
+use openvino::{CompiledModel, Core, DeviceType, ElementType, InferRequest, RwPropertyKey, Shape};
+
+use super::library::{Library, failed};
+use super::{BackendError, Session};
+use crate::tensor::Tensor;
 
 pub(super) const LIBRARY: Library = Library {
     engine: "OpenVINO",
@@ -15,100 +18,64 @@ pub(super) const LIBRARY: Library = Library {
     function: "ov_core_create",
 };
 
-/// Whether a request can be served here.
-pub(super) fn probe(request: Request) -> Availability {
-    if cfg!(not(feature = "openvino")) {
-        return missing("this requant was built without OpenVINO", "build it with its default features");
-    }
-    if request.device != Device::Cpu {
-        return missing("requant runs OpenVINO on the CPU alone", "use `device = \"cpu\"`");
-    }
-    LIBRARY.probe()
-}
-
 /// Loads an ONNX file.
-#[cfg(feature = "openvino")]
 pub(super) fn open(artefact: &[u8], threads: usize) -> Result<Box<dyn Session>, BackendError> {
-    let Some((path, _)) = LIBRARY.located() else {
-        let (why, remedy) = ("its library is not here".into(), "run `cargo xtask runtimes`".into());
-        return Err(BackendError::Missing { backend: crate::manifest::Backend::Openvino, why, remedy });
-    };
-    Ok(Box::new(driven::OpenvinoSession::open(path, artefact, threads)?))
+    Ok(Box::new(OpenvinoSession::open(LIBRARY.path()?, artefact, threads)?))
 }
 
-#[cfg(not(feature = "openvino"))]
-pub(super) fn open(_artefact: &[u8], _threads: usize) -> Result<Box<dyn Session>, BackendError> {
-    let message = "this requant was built without it".to_owned();
-    Err(BackendError::Engine { doing: "starting OpenVINO", message })
+struct OpenvinoSession {
+    request: InferRequest,
+    // What the request was made of lives as long as it does, and ends after it.
+    _model: CompiledModel,
+    _core: Core,
 }
 
-#[cfg(feature = "openvino")]
-mod driven {
-    use std::path::PathBuf;
+impl OpenvinoSession {
+    fn open(library: PathBuf, artefact: &[u8], threads: usize) -> Result<Self, BackendError> {
+        openvino_sys::library::load_from(library).map_err(failed("loading OpenVINO"))?;
+        let mut core = Core::new().map_err(failed("starting OpenVINO"))?;
+        let settings = [
+            (RwPropertyKey::InferenceNumThreads, threads.to_string()),
+            (RwPropertyKey::HintPerformanceMode, "LATENCY".to_owned()),
+            // Where nothing is quantized FP32 must mean FP32, also on CPUs with shorter floats.
+            (RwPropertyKey::HintInferencePrecision, "f32".to_owned()),
+        ];
+        let mut load = || {
+            for (key, value) in &settings {
+                core.set_property(&DeviceType::CPU, key, value)?;
+            }
+            let model = core.read_model_from_buffer(artefact, None)?;
+            let mut model = core.compile_model(&model, DeviceType::CPU)?;
+            Ok::<_, openvino::InferenceError>((model.create_infer_request()?, model))
+        };
+        let (request, model) = load().map_err(failed("loading the ONNX file"))?;
+        Ok(Self { request, _model: model, _core: core })
+    }
+}
 
-    use openvino::{CompiledModel, Core, DeviceType, ElementType, InferRequest, RwPropertyKey, Shape};
-
-    use crate::backend::{BackendError, Session};
-    use crate::tensor::Tensor;
-
-    fn failed<E: std::fmt::Display>(doing: &'static str) -> impl Fn(E) -> BackendError {
-        move |error| BackendError::Engine { doing, message: error.to_string() }
+impl Session for OpenvinoSession {
+    fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
+        let dimensions: Vec<i64> = input.shape().iter().map(|&length| length as i64).collect();
+        let mut copy = || {
+            let mut tensor = openvino::Tensor::new(ElementType::F32, &Shape::new(&dimensions)?)?;
+            tensor.get_data_mut::<f32>()?.copy_from_slice(input.as_f32().unwrap_or(&[]));
+            self.request.set_input_tensor(&tensor)
+        };
+        copy().map_err(failed("copying the input"))
     }
 
-    pub(super) struct OpenvinoSession {
-        request: InferRequest,
-        // What the request was made of lives as long as it does, and ends after it.
-        _model: CompiledModel,
-        _core: Core,
+    fn forward(&mut self) -> Result<(), BackendError> {
+        self.request.infer().map_err(failed("running the network"))
     }
 
-    impl OpenvinoSession {
-        pub(super) fn open(library: PathBuf, artefact: &[u8], threads: usize) -> Result<Self, BackendError> {
-            openvino_sys::library::load_from(library).map_err(failed("loading OpenVINO"))?;
-            let mut core = Core::new().map_err(failed("starting OpenVINO"))?;
-            let settings = [
-                (RwPropertyKey::InferenceNumThreads, threads.to_string()),
-                (RwPropertyKey::HintPerformanceMode, "LATENCY".to_owned()),
-                // Where nothing is quantized FP32 must mean FP32, also on CPUs with shorter floats.
-                (RwPropertyKey::HintInferencePrecision, "f32".to_owned()),
-            ];
-            let mut load = || {
-                for (key, value) in &settings {
-                    core.set_property(&DeviceType::CPU, key, value)?;
-                }
-                let model = core.read_model_from_buffer(artefact, None)?;
-                let mut model = core.compile_model(&model, DeviceType::CPU)?;
-                Ok::<_, openvino::InferenceError>((model.create_infer_request()?, model))
-            };
-            let (request, model) = load().map_err(failed("loading the ONNX file"))?;
-            Ok(Self { request, _model: model, _core: core })
-        }
-    }
-
-    impl Session for OpenvinoSession {
-        fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
-            let dimensions: Vec<i64> = input.shape().iter().map(|&length| length as i64).collect();
-            let mut copy = || {
-                let mut tensor = openvino::Tensor::new(ElementType::F32, &Shape::new(&dimensions)?)?;
-                tensor.get_data_mut::<f32>()?.copy_from_slice(input.as_f32().unwrap_or(&[]));
-                self.request.set_input_tensor(&tensor)
-            };
-            copy().map_err(failed("copying the input"))
-        }
-
-        fn forward(&mut self) -> Result<(), BackendError> {
-            self.request.infer().map_err(failed("running the network"))
-        }
-
-        fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
-            let read = || {
-                let tensor = self.request.get_output_tensor()?;
-                let shape = tensor.get_shape()?;
-                let shape = shape.get_dimensions().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect();
-                Ok::<(Vec<usize>, Vec<f32>), openvino::InferenceError>((shape, tensor.get_data::<f32>()?.to_vec()))
-            };
-            let (shape, values) = read().map_err(failed("reading the output"))?;
-            Ok(vec![Tensor::f32(shape, values).map_err(failed("reading the output"))?])
-        }
+    fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
+        let read = || {
+            let tensor = self.request.get_output_tensor()?;
+            let shape = tensor.get_shape()?;
+            let shape = shape.get_dimensions().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect();
+            Ok::<(Vec<usize>, Vec<f32>), openvino::InferenceError>((shape, tensor.get_data::<f32>()?.to_vec()))
+        };
+        let (shape, values) = read().map_err(failed("reading the output"))?;
+        Ok(vec![Tensor::f32(shape, values).map_err(failed("reading the output"))?])
     }
 }

@@ -52,8 +52,8 @@ pub fn probe(request: Request) -> Availability {
     match (request.backend, TORCH.get()) {
         (Backend::Torch, Some(driver)) => driver.probe(request),
         (Backend::Torch, None) => torch_from_outside(request),
-        (Backend::Onnxruntime, _) => onnxruntime::probe(request),
-        (Backend::Openvino, _) => openvino::probe(request),
+        (Backend::Onnxruntime, _) => onnxruntime::LIBRARY.probe(request),
+        (Backend::Openvino, _) => openvino::LIBRARY.probe(request),
         (Backend::Tensorrt, _) => tensorrt(),
     }
 }
@@ -107,7 +107,7 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
         Backend::Openvino => guarded(|| openvino::open(artefact, THREADS.load(Ordering::Relaxed))),
         Backend::Tensorrt => Err(BackendError::Engine {
             doing: "opening an artefact",
-            message: format!("TensorRT cannot load {} bytes", artefact.len()),
+            message: format!("this requant does not drive `{}`", request.backend),
         }),
     }
 }
