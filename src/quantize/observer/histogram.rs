@@ -54,9 +54,16 @@ impl Histogram {
         let half_part = 0.5 * ((self.range.max - self.range.min) / fine as f32);
         let edges: Vec<f32> = (0..=BINS).map(|i| linspace(wider, BINS + 1, i)).collect();
         let mut counts = vec![0.0; BINS];
+        // Parts come in ascending order but for what is rounded where two halves of them meet.
+        let mut bin = 0;
         for part in 0..fine {
             let middle = linspace(self.range, fine + 1, part) + half_part;
-            let bin = edges.partition_point(|edge| *edge <= middle).saturating_sub(1).min(BINS - 1);
+            while bin + 1 < BINS && edges[bin + 1] <= middle {
+                bin += 1;
+            }
+            while bin > 0 && edges[bin] > middle {
+                bin -= 1;
+            }
             counts[bin] += self.counts[part / UPSAMPLE] / UPSAMPLE as f32;
         }
         counts
