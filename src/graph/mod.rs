@@ -2,6 +2,7 @@
 //! operators that own them. No file format is known here.
 
 pub mod census;
+pub mod function;
 pub mod op;
 pub mod pass;
 pub mod quantization;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::function::{Binary, Reduction, Standardize, Unary};
 use crate::tensor::Tensor;
 
 /// Weight and optional bias of a convolution or linear layer.
@@ -112,6 +113,23 @@ pub enum Op {
     Softmax {
         axis: usize,
     },
+    LogSoftmax {
+        axis: usize,
+    },
+    Unary(Unary),
+    Binary(Binary),
+    Reduce {
+        how: Reduction,
+        /// In ascending order.
+        axes: Vec<usize>,
+        /// Whether they stay, of length 1.
+        keep: bool,
+    },
+    Standardize(Standardize),
+    /// The product of two running matrices, or of stacks of them.
+    MatMul,
+    /// Repeated to this shape along dimensions of length 1.
+    Expand(Vec<ReshapeDim>),
     Identity,
     Dropout,
 }
@@ -148,6 +166,13 @@ impl Op {
             Self::Slice { .. } => "slice",
             Self::Pad { .. } => "pad",
             Self::Softmax { .. } => "Softmax",
+            Self::LogSoftmax { .. } => "LogSoftmax",
+            Self::Unary(function) => function.torch_name(),
+            Self::Binary(function) => function.torch_name(),
+            Self::Reduce { how, .. } => how.torch_name(),
+            Self::Standardize(own) => own.torch_name(),
+            Self::MatMul => "matmul",
+            Self::Expand(_) => "expand",
             Self::Identity => "Identity",
             Self::Dropout => "Dropout",
         }

@@ -1,5 +1,6 @@
 //! Shape inference: each operator's output shape from its input shapes.
 
+use super::function::{Standardize, Together};
 use super::op::{ConvGeometry, Op, PoolGeometry, ReshapeDim, Weights};
 
 /// One dimension: the batch, which stays open, or a known size.
@@ -48,9 +49,19 @@ pub fn infer(op: &Op, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
         Op::Linear { weights, .. } => linear(weights, inputs[0]),
         Op::BatchNorm(norm) => batch_norm(norm.gamma.shape()[0], inputs[0]),
         Op::Add { .. } | Op::Mul { .. } => broadcast(op.torch_name(), inputs[0], inputs[1]),
-        Op::Relu | Op::Clip { .. } | Op::HardSwish | Op::HardSigmoid | Op::Sigmoid | Op::Identity | Op::Dropout => {
-            Ok(inputs[0].clone())
-        }
+        Op::Relu
+        | Op::Clip { .. }
+        | Op::HardSwish
+        | Op::HardSigmoid
+        | Op::Sigmoid
+        | Op::Unary(_)
+        | Op::Identity
+        | Op::Dropout => Ok(inputs[0].clone()),
+        Op::Binary(function) => broadcast(function.torch_name(), inputs[0], inputs[1]),
+        Op::Reduce { axes, keep, .. } => reduce(op.torch_name(), axes, *keep, inputs[0]),
+        Op::Standardize(own) => standardize(own, inputs[0]),
+        Op::MatMul => matmul(inputs[0], inputs[1]),
+        Op::Expand(target) => expand(target, inputs[0]),
         Op::GlobalAvgPool => image(op, inputs[0]).map(|[n, c, ..]| vec![n, c, Dim::Known(1), Dim::Known(1)]),
         Op::SpatialMean => image(op, inputs[0]).map(|[n, c, ..]| vec![n, c]),
         Op::AvgPool { geometry, .. } | Op::MaxPool(geometry) => pool(op, geometry, inputs[0]),
@@ -64,11 +75,11 @@ pub fn infer(op: &Op, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
             let grow = |dim: Dim, by: usize| dim.known().map_or(dim, |size| Dim::Known(size + by));
             Ok(vec![n, c, grow(h, top + bottom), grow(w, left + right)])
         }
-        Op::Softmax { axis } => {
+        Op::Softmax { axis } | Op::LogSoftmax { axis } => {
             if *axis < inputs[0].len() {
                 Ok(inputs[0].clone())
             } else {
-                Err(out_of_bounds("Softmax", inputs[0]))
+                Err(out_of_bounds(op.torch_name(), inputs[0]))
             }
         }
     }
@@ -77,7 +88,7 @@ pub fn infer(op: &Op, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
 fn check_arity(op: &Op, found: usize) -> Result<(), ShapeError> {
     let wanted = match op {
         Op::Input | Op::Constant(_) => 0,
-        Op::Add { .. } | Op::Mul { .. } => 2,
+        Op::Add { .. } | Op::Mul { .. } | Op::Binary(_) | Op::MatMul => 2,
         Op::Concat { .. } => found.max(1),
         _ => 1,
     };
@@ -175,6 +186,59 @@ fn volume(dims: &[Dim]) -> usize {
     dims.iter().filter_map(Dim::known).fold(1, usize::saturating_mul)
 }
 
+fn reduce(op: &'static str, axes: &[usize], keep: bool, input: &Shape) -> Result<Shape, ShapeError> {
+    let whole = |axis: &usize| input.get(*axis).is_some_and(|dim| dim.known().is_some_and(|size| size > 0));
+    if !axes.is_sorted_by(|a, b| a < b) || !axes.iter().all(whole) {
+        return Err(out_of_bounds(op, input));
+    }
+    let dims = input.iter().enumerate();
+    let kept = |(axis, dim): (usize, &Dim)| match (axes.contains(&axis), keep) {
+        (false, _) => Some(*dim),
+        (true, true) => Some(Dim::Known(1)),
+        (true, false) => None,
+    };
+    Ok(dims.filter_map(kept).collect())
+}
+
+fn standardize(own: &Standardize, input: &Shape) -> Result<Shape, ShapeError> {
+    let wrong = || out_of_bounds(own.torch_name(), input);
+    let sizes = |dims: &[Dim]| dims.iter().map(Dim::known).collect::<Option<Vec<usize>>>();
+    let wanted = match own.together {
+        Together::Layer { axis } | Together::Rms { axis } if axis < input.len() => sizes(&input[axis..]),
+        Together::Groups(groups) if input.len() > 1 => {
+            sizes(&input[1..2]).filter(|channels| groups > 0 && channels[0].is_multiple_of(groups))
+        }
+        _ => None,
+    };
+    let wanted = wanted.ok_or_else(wrong)?;
+    let fits = [&own.weight, &own.bias].into_iter().flatten().all(|tensor| tensor.shape() == wanted);
+    if fits { Ok(input.clone()) } else { Err(wrong()) }
+}
+
+fn matmul(left: &Shape, right: &Shape) -> Result<Shape, ShapeError> {
+    let wrong = || ShapeError::Mismatch { op: "matmul", left: left.clone(), right: right.clone() };
+    let ([stack_l @ .., m, k], [stack_r @ .., inner, n]) = (left.as_slice(), right.as_slice()) else {
+        return Err(wrong());
+    };
+    if k != inner || k.known().is_none() {
+        return Err(wrong());
+    }
+    let stack = broadcast("matmul", &stack_l.to_vec(), &stack_r.to_vec())?;
+    Ok(stack.into_iter().chain([*m, *n]).collect())
+}
+
+fn expand(target: &[ReshapeDim], input: &Shape) -> Result<Shape, ShapeError> {
+    let wrong = || ShapeError::Reshape { from: input.clone(), to: target.to_vec() };
+    let Some(new) = target.len().checked_sub(input.len()) else { return Err(wrong()) };
+    let dim = |(place, wanted): (usize, &ReshapeDim)| match (place.checked_sub(new).map(|own| input[own]), wanted) {
+        (Some(Dim::Batch), ReshapeDim::Batch) => Ok(Dim::Batch),
+        (None | Some(Dim::Known(1)), ReshapeDim::Known(size)) => Ok(Dim::Known(*size)),
+        (Some(Dim::Known(own)), ReshapeDim::Known(size)) if own == *size => Ok(Dim::Known(own)),
+        _ => Err(wrong()),
+    };
+    target.iter().enumerate().map(dim).collect()
+}
+
 fn flatten(axis: usize, input: &Shape) -> Result<Shape, ShapeError> {
     if axis != 1 || input.first() != Some(&Dim::Batch) {
         return Err(ShapeError::Input { op: "flatten", wanted: "[batch, …] with axis 1", found: input.clone() });
@@ -220,7 +284,7 @@ fn concat(axis: usize, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
     for shape in inputs {
         let same_elsewhere = shape.len() == first.len() && (0..first.len()).all(|i| i == axis || shape[i] == first[i]);
         match shape.get(axis).and_then(Dim::known) {
-            Some(size) if same_elsewhere => total += size,
+            Some(size) if same_elsewhere => total = usize::saturating_add(total, size),
             _ => return Err(ShapeError::Mismatch { op: "cat", left: first.clone(), right: (*shape).clone() }),
         }
     }

@@ -66,7 +66,16 @@ fn kind(op: &Op) -> Kind {
         | Op::Identity
         | Op::Dropout => Kind::SharesInput,
         Op::Concat { .. } => Kind::SharesAll,
-        Op::BatchNorm(_) | Op::Pad { .. } | Op::Softmax { .. } => Kind::Float(FloatReason::NoKernel),
+        Op::BatchNorm(_)
+        | Op::Pad { .. }
+        | Op::Softmax { .. }
+        | Op::LogSoftmax { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Reduce { .. }
+        | Op::Standardize(_)
+        | Op::MatMul
+        | Op::Expand(_) => Kind::Float(FloatReason::NoKernel),
         Op::Input | Op::Constant(_) => Kind::Float(FloatReason::NotComputed),
     }
 }

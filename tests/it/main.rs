@@ -47,6 +47,9 @@ mod golden;
 /// Ctrl-C in every stage.
 #[cfg(feature = "torch")]
 mod interrupts;
+/// Single operators against what ONNX records for them.
+#[cfg(feature = "torch")]
+mod operators;
 /// Resizing, cropping and normalizing against torchvision's own.
 #[cfg(feature = "torch")]
 mod preprocessing;

@@ -13,6 +13,8 @@ usage: cargo xtask <command>
 
   setup     find or fetch libtorch, so that plain cargo commands work in this checkout
   runtimes  fetch ONNX Runtime and OpenVINO, for variants that name them as their backend
+  node-tests
+            fetch what ONNX records for single operators, for the test that holds requant to it
   demo      setup, build, and run experiments/digits.toml
   test      setup, and run every test
   ci        everything that must hold before a change lands
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["setup"] => libtorch::set_up(root()),
         ["runtimes"] => runtimes::fetch(),
+        ["node-tests"] => runtimes::fetch_operator_tests(),
         ["demo"] => demo(),
         ["test"] => test(),
         ["ci"] => ci(),
@@ -58,6 +61,7 @@ fn test() -> Result<(), String> {
     libtorch::set_up(root())?;
     // Tests of engines that are not here are skipped, and counted.
     runtimes::fetch().unwrap_or_else(|why| say(&why));
+    runtimes::fetch_operator_tests().unwrap_or_else(|why| say(&why));
     let log = skip_log();
     let _ = std::fs::remove_file(&log);
     let nextest = Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());

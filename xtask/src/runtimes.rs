@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{libtorch, python, say};
 
-/// A PyPI wheel whose library requant looks for (`src/backend/`). Every CPython version's wheel holds the same
+/// A PyPI wheel of which requant looks for a part (`src/backend/`, `tests/it/operators.rs`). Every CPython version's wheel holds the same
 /// libraries, so one is pinned for all.
 struct Runtime {
     name: &'static str,
@@ -20,6 +20,18 @@ struct Runtime {
     /// What must be there in the end.
     library: &'static str,
 }
+
+/// The tests that ONNX records for its operators: the last version whose package has them for the opsets that
+/// requant reads.
+const OPERATOR_TESTS: Runtime = Runtime {
+    name: "ONNX's node tests",
+    folder: "onnx-1.18.0",
+    megabytes: 17,
+    wheel: "onnx==1.18.0 --hash=sha256:6acafb3823238bbe8f4340c7ac32fb218689442e074d797bee1c5c9a02fdae75\n",
+    home: "onnx/backend/test/data/node",
+    kept: &["test_"],
+    library: "test_relu/model.onnx",
+};
 
 const RUNTIMES: [Runtime; 2] = [
     Runtime {
@@ -53,6 +65,11 @@ const RUNTIMES: [Runtime; 2] = [
 pub(crate) fn fetch() -> Result<(), String> {
     let failures: Vec<String> = RUNTIMES.iter().filter_map(|runtime| one(runtime).err()).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+/// Puts the tests of single operators where requant's own tests look for them.
+pub(crate) fn fetch_operator_tests() -> Result<(), String> {
+    one(&OPERATOR_TESTS)
 }
 
 fn one(runtime: &Runtime) -> Result<(), String> {

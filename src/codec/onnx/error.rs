@@ -48,7 +48,7 @@ impl Explain for ImportError {
             }
             Self::Input { .. } => "export with an example input of fixed height and width; only the batch may be dynamic".into(),
             Self::Unsupported { .. } | Self::Form { .. } => {
-                "replace the operation before exporting, or run `onnxsim` to simplify the file; README lists the operators read".into()
+                "replace the operation before exporting, or run `onnxsim` to simplify the file; docs/operators.md lists the operators read".into()
             }
             Self::Dangling { .. } | Self::Tensor { .. } | Self::Shape { .. } => {
                 "check the file with `onnx.checker.check_model`, then export it again".into()

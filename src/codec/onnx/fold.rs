@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::attributes::Attributes;
-use super::constant;
 use super::error::ImportError;
 use super::import::{Import, Operand, constant_operand, label};
 use super::integers::{self, Int, Ints, index};
 use super::proto::NodeProto;
+use super::{catalogue, constant};
 use crate::graph::Dim;
 use crate::tensor::{Data, Tensor};
 
@@ -24,6 +24,11 @@ pub(super) fn fold(
         opset: import.opset,
         reason,
     };
+    if !matches!(node.domain.as_str(), "" | "ai.onnx") || !catalogue::reads(&node.op_type, import.opset) {
+        let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
+        let operator = format!("{domain}{}", node.op_type);
+        return Err(ImportError::Unsupported { node: label(node), operator, opset: import.opset });
+    }
     match node.op_type.as_str() {
         "Constant" => constant_node(node, form).map(Some),
         "Shape" => shape(import, node, operands).map_err(form).map(Some),

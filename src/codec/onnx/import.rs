@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attributes::size;
-use super::constant;
+use super::constant::{self, kind};
 use super::error::ImportError;
 use super::fold;
 use super::integers::Ints;
@@ -40,8 +40,20 @@ pub(super) struct Import {
     values: BTreeMap<String, Operand>,
 }
 
+/// What a file may ask for and give.
+pub(super) enum Interface {
+    /// One batch of images in, one tensor out.
+    Images,
+    /// One tensor of any fixed shape beside what is given; one of the outputs.
+    Function { given: BTreeMap<String, Tensor>, output: usize },
+}
+
 /// The graph, and the parameters of what is quantized in it.
-pub(super) fn graph(proto: &GraphProto, opset: i64) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
+pub(super) fn graph(
+    proto: &GraphProto,
+    opset: i64,
+    interface: &Interface,
+) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
     let mut import = Import {
         graph: Graph::default(),
         opset,
@@ -51,11 +63,21 @@ pub(super) fn graph(proto: &GraphProto, opset: i64) -> Result<(Graph, BTreeMap<N
         values: BTreeMap::new(),
     };
     import.read_initializers(proto)?;
-    import.read_input(proto)?;
+    if let Interface::Function { given, .. } = interface {
+        for (name, tensor) in given {
+            import.values.insert(name.clone(), constant_operand(name, tensor.clone())?);
+        }
+    }
+    import.read_input(proto, interface)?;
     for node in &proto.node {
         import.read_node(node)?;
     }
-    import.finish(proto)
+    let output = match (interface, proto.output.as_slice()) {
+        (Interface::Images, [output]) => Some(output),
+        (Interface::Images, _) => None,
+        (Interface::Function { output, .. }, outputs) => outputs.get(*output),
+    };
+    import.finish(output.ok_or(ImportError::Interface { what: "output", found: proto.output.len() })?)
 }
 
 impl Import {
@@ -67,12 +89,16 @@ impl Import {
         Ok(())
     }
 
-    fn read_input(&mut self, proto: &GraphProto) -> Result<(), ImportError> {
+    fn read_input(&mut self, proto: &GraphProto, interface: &Interface) -> Result<(), ImportError> {
         let inputs: Vec<_> = proto.input.iter().filter(|input| !self.values.contains_key(&input.name)).collect();
         let &[input] = inputs.as_slice() else {
             return Err(ImportError::Interface { what: "input", found: inputs.len() });
         };
-        let (batch, shape) = image_shape(input).ok_or_else(|| ImportError::Input { name: input.name.clone() })?;
+        let shape = match interface {
+            Interface::Images => image_shape(input),
+            Interface::Function { .. } => fixed_shape(input).map(|shape| (None, shape)),
+        };
+        let (batch, shape) = shape.ok_or_else(|| ImportError::Input { name: input.name.clone() })?;
         self.declared_batch = batch;
         let name = self.names.unique(input.name.clone());
         self.graph.nodes.push(Node { name, op: Op::Input, inputs: Vec::new(), shape });
@@ -115,10 +141,7 @@ impl Import {
         pushed.map(Operand::Node).map_err(|error| ImportError::Shape { node: label(source), source: error })
     }
 
-    fn finish(mut self, proto: &GraphProto) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
-        let [output] = proto.output.as_slice() else {
-            return Err(ImportError::Interface { what: "output", found: proto.output.len() });
-        };
+    fn finish(mut self, output: &ValueInfo) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
         match self.values.get(&output.name) {
             Some(Operand::Node(id)) => self.graph.output = *id,
             _ => return Err(ImportError::Dangling { node: "graph output".into(), value: output.name.clone() }),
@@ -167,5 +190,37 @@ fn image_shape(input: &ValueInfo) -> Option<(Option<usize>, Shape)> {
             Some((positive(n), vec![Dim::Batch, c, h, w]))
         }
         _ => None,
+    }
+}
+
+/// The shape of a float tensor, all of it known.
+fn fixed_shape(input: &ValueInfo) -> Option<Shape> {
+    let tensor = input.r#type.as_ref()?.tensor_type.as_ref().filter(|tensor| tensor.elem_type == kind::FLOAT)?;
+    tensor.shape.as_ref()?.dim.iter().map(|dim| size(dim.dim_value).map(Dim::Known)).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::codec::onnx::proto::{ShapeProto, TensorType, TypeProto};
+
+    /// A file with one operator on one float vector, all of its inputs.
+    pub(in crate::codec::onnx) fn one_node(operator: &str, opset: i64) -> Result<Graph, ImportError> {
+        let dim = vec![Dimension { dim_value: 4, dim_param: String::new() }];
+        let tensor_type = Some(TensorType { elem_type: kind::FLOAT, shape: Some(ShapeProto { dim }) });
+        let value =
+            |name: &str| ValueInfo { name: name.into(), r#type: Some(TypeProto { tensor_type: tensor_type.clone() }) };
+        let node = NodeProto {
+            input: vec!["x".into()],
+            output: vec!["y".into()],
+            op_type: operator.into(),
+            ..NodeProto::default()
+        };
+        let proto =
+            GraphProto { node: vec![node], input: vec![value("x")], output: vec![value("y")], ..GraphProto::default() };
+        if !crate::codec::onnx::OPSETS.contains(&opset) {
+            return Err(ImportError::Opset { opset });
+        }
+        graph(&proto, opset, &Interface::Function { given: BTreeMap::new(), output: 0 }).map(|(graph, _)| graph)
     }
 }

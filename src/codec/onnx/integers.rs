@@ -53,6 +53,12 @@ impl Ints {
         self.values.iter().map(number).collect()
     }
 
+    /// The numbers as real ones, where none of them is the batch size.
+    pub(super) fn as_floats(&self) -> Option<Tensor> {
+        let values = self.numbers()?.into_iter().map(|number| number as f32).collect();
+        Tensor::f32(self.shape.clone(), values).ok()
+    }
+
     fn one_number(&self) -> Option<i64> {
         self.numbers().filter(|numbers| numbers.len() == 1).map(|numbers| numbers[0])
     }
@@ -75,6 +81,7 @@ pub(super) fn index(raw: i64, len: usize) -> usize {
 pub(super) fn fold(node: &NodeProto, inputs: &[&Ints]) -> Result<Ints, String> {
     match (node.op_type.as_str(), inputs) {
         ("Identity" | "Cast", [only]) => Ok((*only).clone()),
+        ("Size", [only]) => Ok(Ints::scalar(i64::try_from(only.values.len()).unwrap_or(i64::MAX))),
         ("Unsqueeze", [only, ..]) if only.shape.is_empty() => Ok(Ints::vector(only.values.clone())),
         ("Squeeze", [only, ..]) if only.values.len() == 1 => {
             Ok(Ints { shape: Vec::new(), values: only.values.clone() })

@@ -2,6 +2,7 @@
 //! operators and the access to operands; the operators stand in the files below by family.
 
 mod activations;
+mod functions;
 mod layers;
 mod layout;
 mod pooling;
@@ -14,6 +15,7 @@ use super::error::ImportError;
 use super::import::{Import, Operand, label};
 use super::integers::{Ints, index};
 use super::proto::NodeProto;
+use crate::graph::function::{Binary, Reduction, Together, Unary};
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::Tensor;
 
@@ -53,10 +55,7 @@ pub(super) fn lower(
     lowering.dispatch().map_err(|trouble| match trouble {
         Trouble::Import(error) => error,
         Trouble::Form(reason) => ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason },
-        Trouble::Unsupported => {
-            let domain = if node.domain.is_empty() { String::new() } else { format!("{}.", node.domain) };
-            ImportError::Unsupported { node: label(node), operator: format!("{domain}{}", node.op_type), opset }
-        }
+        Trouble::Unsupported => ImportError::Unsupported { node: label(node), operator: node.op_type.clone(), opset },
     })
 }
 
@@ -71,23 +70,42 @@ type Lowered = Result<Vec<Operand>, Trouble>;
 
 impl Lowering<'_> {
     fn dispatch(&mut self) -> Lowered {
-        if !matches!(self.node.domain.as_str(), "" | "ai.onnx") {
-            return Err(Trouble::Unsupported);
-        }
         match self.node.op_type.as_str() {
             "Conv" => self.conv(),
             "BatchNormalization" => self.batch_norm(),
+            "InstanceNormalization" | "GroupNormalization" => self.standardize_groups(),
+            "LayerNormalization" => self.standardize_last(|axis| Together::Layer { axis }),
+            "RMSNormalization" => self.standardize_last(|axis| Together::Rms { axis }),
             "Gemm" => self.gemm(),
             "MatMul" => self.matmul(),
             "Add" => self.binary(Op::Add { relu: false }),
             "Mul" => self.binary(Op::Mul { relu: false }),
+            "Sub" => self.pair(Binary::Sub),
+            "Div" => self.pair(Binary::Div),
+            "Pow" => self.pair(Binary::Pow),
+            "Max" => self.chain(&Op::Binary(Binary::Maximum)),
+            "Min" => self.chain(&Op::Binary(Binary::Minimum)),
+            "Sum" => self.chain(&Op::Add { relu: false }),
+            "Mean" => self.mean(),
             "Relu" => self.unary(Op::Relu),
             "Clip" => self.clip(),
             "HardSwish" => self.unary(Op::HardSwish),
             "HardSigmoid" => self.hard_sigmoid(),
             "Sigmoid" => self.unary(Op::Sigmoid),
-            "GlobalAveragePool" => self.unary(Op::GlobalAvgPool),
+            "PRelu" => self.prelu(),
+            "Softsign" => self.softsign(),
+            "GlobalAveragePool" => self.global_average(),
+            "GlobalMaxPool" => self.global(Reduction::Max),
             "ReduceMean" => self.reduce_mean(),
+            "ReduceSum" => self.reduce(None, Reduction::Sum, None),
+            "ReduceMax" => self.reduce(None, Reduction::Max, None),
+            "ReduceMin" => self.reduce(None, Reduction::Min, None),
+            "ReduceProd" => self.reduce(None, Reduction::Prod, None),
+            "ReduceL1" => self.reduce(Some(Unary::Abs), Reduction::Sum, None),
+            "ReduceL2" => self.reduce(Some(Unary::Square), Reduction::Sum, Some(Unary::Sqrt)),
+            "ReduceSumSquare" => self.reduce(Some(Unary::Square), Reduction::Sum, None),
+            "ReduceLogSum" => self.reduce(None, Reduction::Sum, Some(Unary::Log)),
+            "ReduceLogSumExp" => self.reduce(None, Reduction::LogSumExp, None),
             "AveragePool" => self.average_pool(),
             "MaxPool" => self.max_pool(),
             "Flatten" => self.flatten(),
@@ -97,12 +115,22 @@ impl Lowering<'_> {
             "Slice" => self.slice(),
             "Split" => self.split(),
             "Pad" => self.pad(),
-            "Softmax" => self.softmax(),
+            "Squeeze" => self.squeeze(),
+            "Unsqueeze" => self.unsqueeze(),
+            "Expand" => self.expand(),
+            "Tile" => self.tile(),
+            "DepthToSpace" => self.depth_to_space(),
+            "SpaceToDepth" => self.space_to_depth(),
+            "Cast" | "CastLike" => self.cast(),
+            "Softmax" => self.softmax(|axis| Op::Softmax { axis }),
+            "LogSoftmax" => self.softmax(|axis| Op::LogSoftmax { axis }),
             "QuantizeLinear" => self.quantize_linear(),
             "DequantizeLinear" => self.dequantize_linear(),
             "Identity" => self.unary(Op::Identity),
             "Dropout" => self.dropout(),
-            _ => Err(Trouble::Unsupported),
+            "Gather" => self.gather(),
+            "ConstantOfShape" | "Size" => Err("it can be computed from shapes and constants alone".into()),
+            _ => self.function(),
         }
     }
 

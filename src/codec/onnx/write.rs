@@ -1,6 +1,7 @@
 //! A graph as an ONNX file. In the quantized form every integer tensor is written as QuantizeLinear and
 //! DequantizeLinear around float operators, which is what inference engines take for INT8 (QDQ).
 
+mod function;
 mod operator;
 mod quantized;
 
@@ -16,11 +17,16 @@ use crate::graph::quantization::Quantization;
 use crate::graph::{Dim, Graph, NodeId, Op, Shape};
 use crate::tensor::{Data, Tensor};
 
-/// What files are written in. HardSwish came with 14; ONNX Runtime from 1.12 and OpenVINO from 2022.1 on read it.
+/// What files are written in unless an operator came later. HardSwish came with 14; ONNX Runtime from 1.12 and
+/// OpenVINO from 2022.1 on read it.
 pub const WRITTEN_OPSET: i64 = 17;
 
-/// The format version of protobuf messages that goes with it.
+/// The format version of protobuf messages that goes with it, and with everything later.
 const IR_VERSION: i64 = 8;
+const LATER_IR_VERSION: i64 = 11;
+
+/// From here on every reduction is given its axes as a tensor.
+const LISTED_AXES: i64 = 18;
 
 /// What to write.
 #[derive(Debug, Clone, Copy)]
@@ -34,14 +40,15 @@ pub enum Form<'a> {
 #[must_use]
 pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
     let proto = GraphProto { name: "network".into(), ..GraphProto::default() };
-    let mut writer = Writer { graph, form, users: graph.users(), proto };
+    let opset = function::newest(graph).max(WRITTEN_OPSET);
+    let mut writer = Writer { graph, form, users: graph.users(), opset, proto };
     for id in graph.ids() {
         writer.node(id);
     }
     writer.interface();
-    let opset_import = vec![OperatorSetId { domain: String::new(), version: WRITTEN_OPSET }];
+    let opset_import = vec![OperatorSetId { domain: String::new(), version: opset }];
     let model = ModelProto {
-        ir_version: IR_VERSION,
+        ir_version: if opset > WRITTEN_OPSET { LATER_IR_VERSION } else { IR_VERSION },
         producer_name: "requant".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(writer.proto),
@@ -64,6 +71,7 @@ struct Writer<'a> {
     graph: &'a Graph,
     form: Form<'a>,
     users: Vec<Vec<NodeId>>,
+    opset: i64,
     proto: GraphProto,
 }
 
@@ -176,7 +184,7 @@ mod tests {
         let input = crate::graph::Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape: shape.clone() };
         graph.nodes.push(input);
         let mut writer =
-            Writer { graph: &graph, form: Form::Float, users: graph.users(), proto: GraphProto::default() };
+            Writer { graph: &graph, form: Form::Float, users: graph.users(), opset: 17, proto: GraphProto::default() };
         let integers = writer.raw("q".into(), &[2], kind::UINT8, vec![3, 5]);
         let scale = writer.floats("s".into(), scales.to_vec());
         let zeros = writer.raw("z".into(), &[zero_points.len()], kind::UINT8, zero_points.to_vec());

@@ -326,6 +326,13 @@ impl<'a> Emitter<'a> {
                 let name = format!("{side}{}", self.attribute_name(id, "value"));
                 self.tensor(&name, (**tensor).clone())
             }
+            Op::Standardize(own) => {
+                let [weight, bias] = [(&own.weight, "weight"), (&own.bias, "bias")].map(|(tensor, part)| {
+                    let name = format!("{side}{}", self.attribute_name(id, part));
+                    tensor.as_ref().map_or_else(|| "None".into(), |tensor| self.tensor(&name, (**tensor).clone()))
+                });
+                call::standardize(own, &node.shape, &inputs[0], &weight, &bias)
+            }
             op => call::plain(op, &node.shape, inputs),
         }
     }

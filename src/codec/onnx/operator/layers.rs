@@ -8,6 +8,7 @@ use crate::codec::onnx::fold::transpose;
 use crate::codec::onnx::import::Operand;
 use crate::graph::op::{ConvGeometry, Normalization, Weights};
 use crate::graph::{NodeId, Op};
+use crate::tensor::Tensor;
 
 impl Lowering<'_> {
     pub(super) fn conv(&mut self) -> Lowered {
@@ -58,21 +59,52 @@ impl Lowering<'_> {
     }
 
     pub(super) fn gemm(&mut self) -> Lowered {
-        let scaled = [self.attributes.float("alpha", 1.0), self.attributes.float("beta", 1.0)] != [1.0, 1.0];
-        if scaled || self.attributes.flag("transA") {
-            return Err("only alpha = beta = 1 without transA is supported".into());
+        let mut input = self.running(0)?;
+        if self.attributes.flag("transA") {
+            input = self.step(Op::Transpose(vec![1, 0]), vec![input])?;
         }
-        let stored = self.tensor(1)?;
+        let stored = scaled(&self.tensor(1)?, self.attributes.float("alpha", 1.0));
         let weight = if self.attributes.flag("transB") { stored } else { Arc::new(transpose(&stored)?) };
-        let bias = self.optional_tensor(2)?;
-        if bias.as_ref().is_some_and(|bias| bias.shape() != &weight.shape()[..1]) {
-            return Err("its bias is not one number per output".into());
-        }
-        self.unary(Op::Linear { weights: Weights { weight, bias }, relu: false })
+        let addend = self.optional_tensor(2)?.map(|addend| scaled(&addend, self.attributes.float("beta", 1.0)));
+        let outputs = weight.shape().first().copied().unwrap_or(0);
+        let bias = addend.as_ref().and_then(|addend| per_output(addend, outputs));
+        let rest = addend.filter(|_| bias.is_none());
+        let linear = Op::Linear { weights: Weights { weight, bias }, relu: false };
+        let Some(rest) = rest else { return self.emit(linear, vec![input]) };
+        let (product, rest) = (self.step(linear, vec![input])?, self.step(Op::Constant(rest), Vec::new())?);
+        self.emit(Op::Add { relu: false }, vec![product, rest])
     }
 
     pub(super) fn matmul(&mut self) -> Lowered {
-        let weight = Arc::new(transpose(&*self.tensor(1)?)?);
-        self.unary(Op::Linear { weights: Weights { weight, bias: None }, relu: false })
+        match self.operand(1)? {
+            Operand::Float { tensor, .. } if tensor.shape().len() == 2 => {
+                let weight = Arc::new(transpose(tensor)?);
+                self.unary(Op::Linear { weights: Weights { weight, bias: None }, relu: false })
+            }
+            _ => self.binary(Op::MatMul),
+        }
+    }
+}
+
+/// Every value times a number.
+fn scaled(tensor: &Arc<Tensor>, by: f32) -> Arc<Tensor> {
+    match tensor.as_f32() {
+        #[expect(clippy::float_cmp, reason = "exactly 1 changes nothing")]
+        Some(values) if by != 1.0 => {
+            let values = values.iter().map(|value| value * by).collect();
+            Tensor::f32(tensor.shape().to_vec(), values).map_or_else(|_| Arc::clone(tensor), Arc::new)
+        }
+        _ => Arc::clone(tensor),
+    }
+}
+
+/// What is added to a product of rows, as one number per output; `None` where rows differ.
+fn per_output(addend: &Arc<Tensor>, outputs: usize) -> Option<Arc<Tensor>> {
+    let values = addend.as_f32()?;
+    let one_row = addend.shape().iter().rev().skip(1).all(|&rows| rows == 1);
+    match values {
+        [value] => Some(Arc::new(Tensor::vector(vec![*value; outputs]))),
+        _ if one_row && values.len() == outputs => Some(Arc::new(Tensor::vector(values.to_vec()))),
+        _ => None,
     }
 }

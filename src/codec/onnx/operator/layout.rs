@@ -7,11 +7,147 @@ use crate::codec::onnx::integers::{Int, index};
 use crate::graph::op::ReshapeDim;
 use crate::graph::{Dim, NodeId, Op};
 
+/// A network that repeats something more often than this is not meant for images.
+const MOST_COPIES: usize = 64;
+
 impl Lowering<'_> {
     pub(super) fn flatten(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let axis = axis_of(self.attributes.int("axis").unwrap_or(1), self.rank(input))?;
-        self.emit(Op::Flatten { axis }, vec![input])
+        let rank = self.rank(input);
+        let axis = self.attributes.int("axis").unwrap_or(1);
+        let axis = if axis == rank as i64 { rank } else { axis_of(axis, rank)? };
+        let shape = self.import.graph.node(input).shape.clone();
+        if shape.first() == Some(&Dim::Batch) {
+            return self.emit(Op::Flatten { axis }, vec![input]);
+        }
+        let size = |dims: &[Dim]| ReshapeDim::Known(dims.iter().filter_map(Dim::known).product());
+        self.emit(Op::Reshape(vec![size(&shape[..axis]), size(&shape[axis..])]), vec![input])
+    }
+
+    /// The dimensions of a node, as a reshape leaves them.
+    fn same_dims(&self, id: NodeId) -> Vec<ReshapeDim> {
+        let same = |dim: &Dim| dim.known().map_or(ReshapeDim::Batch, ReshapeDim::Known);
+        self.import.graph.node(id).shape.iter().map(same).collect()
+    }
+
+    pub(super) fn squeeze(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let dims = self.same_dims(input);
+        let one = |axis: &usize| dims[*axis] == ReshapeDim::Known(1);
+        let axes: Vec<usize> = match self.numbers_or_attribute("axes", 1)? {
+            Some(raw) => raw.iter().map(|&axis| axis_of(axis, dims.len())).collect::<Result<_, _>>()?,
+            None => (0..dims.len()).filter(one).collect(),
+        };
+        if !axes.iter().all(one) {
+            return Err("it drops a dimension that is longer than 1".into());
+        }
+        let kept = dims.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, dim)| *dim).collect();
+        self.emit(Op::Reshape(kept), vec![input])
+    }
+
+    pub(super) fn unsqueeze(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let mut dims = self.same_dims(input);
+        let raw = self.numbers_or_attribute("axes", 1)?.ok_or("it names no axes")?;
+        let rank = dims.len() + raw.len();
+        let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        axes.sort_unstable();
+        for axis in axes {
+            if axis > dims.len() {
+                return Err("it names an axis twice".into());
+            }
+            dims.insert(axis, ReshapeDim::Known(1));
+        }
+        self.emit(Op::Reshape(dims), vec![input])
+    }
+
+    pub(super) fn expand(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let mut own = self.same_dims(input);
+        let mut target = self.ints(1)?.values.clone();
+        let rank = own.len().max(target.len());
+        own.splice(..0, vec![ReshapeDim::Known(1); rank - own.len()]);
+        target.splice(..0, vec![Int::Known(1); rank - target.len()]);
+        let dim = |(own, wanted): (&ReshapeDim, &Int)| match (*own, *wanted) {
+            (own, Int::Known(1)) => Ok(own),
+            (ReshapeDim::Batch, Int::Batch) => Ok(ReshapeDim::Batch),
+            (_, Int::Known(wanted)) => {
+                size(wanted).map(ReshapeDim::Known).ok_or("a size is negative or absurdly large")
+            }
+            (_, Int::Batch) => Err("it repeats something for each image"),
+        };
+        let target = own.iter().zip(&target).map(dim).collect::<Result<Vec<_>, _>>()?;
+        self.emit(Op::Expand(target), vec![input])
+    }
+
+    /// Repeats along each axis.
+    pub(super) fn tile(&mut self) -> Lowered {
+        let mut current = self.running(0)?;
+        let repeats = self.numbers(1)?;
+        if repeats.len() != self.rank(current) {
+            return Err("it does not name how often each axis is repeated".into());
+        }
+        for (axis, &often) in repeats.iter().enumerate().filter(|(_, often)| **often != 1) {
+            let often = size(often).filter(|often| (1..=MOST_COPIES).contains(often));
+            let often =
+                often.ok_or_else(|| format!("it repeats an axis more than {MOST_COPIES} times, or not at all"))?;
+            current = self.step(Op::Concat { axis }, vec![current; often])?;
+        }
+        self.emit(Op::Identity, vec![current])
+    }
+
+    /// `[batch, channels, height, width]` with known sizes.
+    fn image_dims(&self, id: NodeId) -> Result<(ReshapeDim, [usize; 3]), Trouble> {
+        match *self.same_dims(id).as_slice() {
+            [n, ReshapeDim::Known(c), ReshapeDim::Known(h), ReshapeDim::Known(w)] => Ok((n, [c, h, w])),
+            _ => Err("its input is not an image".into()),
+        }
+    }
+
+    fn block(&self) -> Result<usize, Trouble> {
+        self.attributes
+            .int("blocksize")
+            .and_then(size)
+            .filter(|&block| block > 0)
+            .ok_or_else(|| "bad block size".into())
+    }
+
+    fn rearranged(
+        &mut self,
+        input: NodeId,
+        first: ReshapeDim,
+        cut: [usize; 5],
+        order: [usize; 6],
+        out: [usize; 3],
+    ) -> Lowered {
+        let dims =
+            |sizes: &[usize]| std::iter::once(first).chain(sizes.iter().map(|&size| ReshapeDim::Known(size))).collect();
+        let parts = self.step(Op::Reshape(dims(&cut)), vec![input])?;
+        let turned = self.step(Op::Transpose(order.to_vec()), vec![parts])?;
+        self.emit(Op::Reshape(dims(&out)), vec![turned])
+    }
+
+    pub(super) fn depth_to_space(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let ((first, [c, h, w]), b) = (self.image_dims(input)?, self.block()?);
+        if !c.is_multiple_of(b * b) {
+            return Err("its channels do not fill blocks".into());
+        }
+        let (left, out) = (c / (b * b), [c / (b * b), h * b, w * b]);
+        match self.attributes.text("mode").as_deref() {
+            None | Some("" | "DCR") => self.rearranged(input, first, [b, b, left, h, w], [0, 3, 4, 1, 5, 2], out),
+            _ => self.rearranged(input, first, [left, b, b, h, w], [0, 1, 4, 2, 5, 3], out),
+        }
+    }
+
+    pub(super) fn space_to_depth(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let ((first, [c, h, w]), b) = (self.image_dims(input)?, self.block()?);
+        if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
+            return Err("its height and width do not hold whole blocks".into());
+        }
+        let out = [c * b * b, h / b, w / b];
+        self.rearranged(input, first, [c, h / b, b, w / b, b], [0, 3, 5, 1, 2, 4], out)
     }
 
     pub(super) fn reshape(&mut self) -> Lowered {
@@ -75,6 +211,21 @@ impl Lowering<'_> {
             current = self.chained(op, current)?;
         }
         Ok(vec![Operand::Node(current)])
+    }
+
+    /// One place along an axis, which is dropped.
+    pub(super) fn gather(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        let mut dims = self.same_dims(input);
+        let axis = axis_of(self.attributes.int("axis").unwrap_or(0), dims.len())?;
+        let ReshapeDim::Known(length) = dims.remove(axis) else { return Err("it chooses among images".into()) };
+        let place = match (self.ints(1)?.dims().is_empty(), self.numbers(1)?.as_slice()) {
+            (true, [place]) => index(*place, length),
+            _ => return Err("only one place can be chosen from what runs".into()),
+        };
+        let op = Op::Slice { axis, start: place, end: place + 1, step: 1 };
+        let chosen = self.chained(op, input)?;
+        self.emit(Op::Reshape(dims), vec![chosen])
     }
 
     pub(super) fn chained(&mut self, op: Op, input: NodeId) -> Result<NodeId, Trouble> {

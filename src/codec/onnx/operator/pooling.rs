@@ -1,9 +1,16 @@
 //! Windows and means over height and width.
 
-use super::{Lowered, Lowering, Trouble, axis_of};
+use std::sync::Arc;
+
+use super::{Lowered, Lowering, Trouble};
 use crate::codec::onnx::attributes::Window;
+use crate::graph::function::Reduction;
 use crate::graph::op::PoolGeometry;
 use crate::graph::{NodeId, Op};
+use crate::tensor::Tensor;
+
+/// Of a window over an image; more are no network's.
+const MOST_PLACES: usize = 1 << 22;
 
 impl Lowering<'_> {
     /// The window over `input`, and its padding as `[left, right, top, bottom]`.
@@ -30,34 +37,65 @@ impl Lowering<'_> {
     }
 
     pub(super) fn average_pool(&mut self) -> Lowered {
-        let mut input = self.running(0)?;
-        let (mut geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry(input)?;
+        let input = self.running(0)?;
+        let (geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry(input)?;
         let count_include_pad = self.attributes.flag("count_include_pad");
-        if left != right || top != bottom {
-            if !count_include_pad {
-                return Err("uneven padding that is not counted is not supported".into());
-            }
-            input = self.explicit_pad(input, amounts, 0.0)?;
-            geometry.padding = [0, 0];
-        }
         if geometry.dilation != [1, 1] {
             return Err("a dilated average is not supported".into());
         }
-        self.emit(Op::AvgPool { geometry, count_include_pad }, vec![input])
+        // PyTorch takes the same padding on both sides, of at most half a window.
+        let own =
+            left == right && top == bottom && (0..2).all(|axis| geometry.padding[axis] <= geometry.kernel[axis] / 2);
+        if own {
+            return self.emit(Op::AvgPool { geometry, count_include_pad }, vec![input]);
+        }
+        let size = self.image_size(input)?;
+        let padded = self.explicit_pad(input, amounts, 0.0)?;
+        let pool = Op::AvgPool { geometry: PoolGeometry { padding: [0, 0], ..geometry }, count_include_pad: true };
+        if count_include_pad {
+            return self.emit(pool, vec![padded]);
+        }
+        if geometry.ceil_mode {
+            return Err("uneven padding that is not counted is not supported with ceil_mode".into());
+        }
+        let mean = self.step(pool, vec![padded])?;
+        let shares = self.counted_shares(&geometry, amounts, size)?;
+        self.emit(Op::Mul { relu: false }, vec![mean, shares])
+    }
+
+    /// What a mean over whole windows is multiplied by so that only what lies in the image counts.
+    fn counted_shares(
+        &mut self,
+        geometry: &PoolGeometry,
+        [left, right, top, bottom]: [usize; 4],
+        [height, width]: [usize; 2],
+    ) -> Result<NodeId, Trouble> {
+        let shares = |axis: usize, before: usize, size: usize, after: usize| -> Vec<f32> {
+            let (kernel, stride) = (geometry.kernel[axis], geometry.stride[axis].max(1));
+            let starts = (0..=(before + size + after).saturating_sub(kernel)).step_by(stride);
+            let inside = |start: usize| (start + kernel).min(before + size).saturating_sub(start.max(before));
+            starts.map(|start| kernel as f32 / inside(start).max(1) as f32).collect()
+        };
+        let (rows, columns) = (shares(0, top, height, bottom), shares(1, left, width, right));
+        if rows.len().saturating_mul(columns.len()) > MOST_PLACES {
+            return Err("uneven padding that is not counted is not supported on images of this size".into());
+        }
+        let values = rows.iter().flat_map(|row| columns.iter().map(move |column| row * column)).collect();
+        let shape = vec![1, 1, rows.len(), columns.len()];
+        let shares = Tensor::f32(shape, values).map_err(|error| error.to_string())?;
+        self.step(Op::Constant(Arc::new(shares)), Vec::new())
     }
 
     pub(super) fn reduce_mean(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let rank = self.rank(input);
-        let raw = self.numbers_or_attribute("axes", 1)?.ok_or("it averages over every axis, the batch included")?;
-        let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
-        axes.sort_unstable();
-        if rank != 4 || axes != [2, 3] {
-            return Err(
-                format!("axes {axes:?} of {rank} dimensions; only height and width of an image are supported").into()
-            );
+        if self.rank(input) == 4 && self.axes(input)?.is_some_and(|axes| axes == [2, 3]) {
+            return self.emit(if self.keeps() { Op::GlobalAvgPool } else { Op::SpatialMean }, vec![input]);
         }
-        let keep = self.attributes.int("keepdims").unwrap_or(1) != 0;
-        self.emit(if keep { Op::GlobalAvgPool } else { Op::SpatialMean }, vec![input])
+        self.reduce(None, Reduction::Mean, None)
+    }
+
+    pub(super) fn global_average(&mut self) -> Lowered {
+        let input = self.running(0)?;
+        if self.rank(input) == 4 { self.unary(Op::GlobalAvgPool) } else { self.global(Reduction::Mean) }
     }
 }

@@ -1,7 +1,8 @@
 //! Each operator of the graph as ONNX has it.
 
-use super::{Writer, value};
+use super::{Writer, function, value};
 use crate::codec::onnx::proto::AttributeProto;
+use crate::graph::function::Reduction;
 use crate::graph::op::{ConvGeometry, Normalization, PoolGeometry, ReshapeDim, Weights};
 use crate::graph::{Dim, NodeId, Op};
 
@@ -34,6 +35,11 @@ impl Writer<'_> {
                 self.last(id, "MaxPool", inputs, attributes.collect());
             }
             Op::Pad { amounts, value } => self.pad(id, *amounts, *value, inputs),
+            Op::SpatialMean => self.reduce(id, Reduction::Mean, &[2, 3], false, inputs),
+            Op::Unary(function) => self.unary(id, *function, inputs),
+            Op::Reduce { how, axes, keep } => self.reduce(id, *how, axes, *keep, inputs),
+            Op::Standardize(own) => self.standardize(id, own, inputs),
+            Op::Expand(_) => self.expand(id, inputs),
             other => {
                 let (operator, attributes) = plain(other);
                 self.last(id, operator, inputs, attributes);
@@ -42,7 +48,7 @@ impl Writer<'_> {
     }
 
     /// The operator that gives a node's outcome.
-    fn last(&mut self, id: NodeId, operator: &str, inputs: Vec<String>, attributes: Vec<AttributeProto>) {
+    pub(super) fn last(&mut self, id: NodeId, operator: &str, inputs: Vec<String>, attributes: Vec<AttributeProto>) {
         self.push(operator, inputs, value(self.graph, id), attributes);
         self.named(id, None);
     }
@@ -166,12 +172,12 @@ impl Writer<'_> {
         AttributeProto { name: name.into(), i: value as i64, r#type: attribute_type::INT, ..AttributeProto::default() }
     }
 
-    fn ints(name: &str, values: &[usize]) -> AttributeProto {
+    pub(super) fn ints(name: &str, values: &[usize]) -> AttributeProto {
         let ints = values.iter().map(|&value| value as i64).collect();
         AttributeProto { name: name.into(), ints, r#type: attribute_type::INTS, ..AttributeProto::default() }
     }
 
-    fn float(name: &str, f: f32) -> AttributeProto {
+    pub(super) fn float(name: &str, f: f32) -> AttributeProto {
         AttributeProto { name: name.into(), f, r#type: attribute_type::FLOAT, ..AttributeProto::default() }
     }
 }
@@ -192,7 +198,6 @@ fn plain(op: &Op) -> (&'static str, Vec<AttributeProto>) {
         Op::HardSigmoid => ("HardSigmoid", vec![Writer::float("alpha", 1.0 / 6.0), Writer::float("beta", 0.5)]),
         Op::Sigmoid => ("Sigmoid", Vec::new()),
         Op::GlobalAvgPool => ("GlobalAveragePool", Vec::new()),
-        Op::SpatialMean => ("ReduceMean", vec![Writer::ints("axes", &[2, 3]), Writer::int("keepdims", 0)]),
         Op::AvgPool { geometry, count_include_pad } => {
             // Without padding there is nothing to count but, for some engines, what a last window lacks.
             let lacking = geometry.ceil_mode && geometry.padding == [0, 0];
@@ -208,6 +213,9 @@ fn plain(op: &Op) -> (&'static str, Vec<AttributeProto>) {
         Op::Transpose(order) => ("Transpose", vec![Writer::ints("perm", order)]),
         Op::Concat { axis } => ("Concat", vec![Writer::int("axis", *axis)]),
         Op::Softmax { axis } => ("Softmax", vec![Writer::int("axis", *axis)]),
+        Op::LogSoftmax { axis } => ("LogSoftmax", vec![Writer::int("axis", *axis)]),
+        Op::Binary(function) => (function::binary(*function), Vec::new()),
+        Op::MatMul => ("MatMul", Vec::new()),
         _ => ("Identity", Vec::new()),
     }
 }

@@ -1,5 +1,8 @@
 //! One operator as one TorchScript expression.
 
+use std::f64::consts::PI;
+
+use crate::graph::function::{Reduction, Standardize, Together, Unary};
 use crate::graph::op::{ConvGeometry, PoolGeometry};
 use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Op, Shape};
@@ -199,10 +202,54 @@ pub(super) fn plain(op: &Op, shape: &Shape, inputs: &[String]) -> String {
         Op::Slice { axis, start, end, step } => format!("torch.slice({x}, {axis}, {start}, {end}, {step})"),
         Op::Pad { amounts, value } => format!("torch.constant_pad_nd({x}, {}, {})", list(amounts), finite(*value)),
         Op::Softmax { axis } => format!("torch.softmax({x}, {axis})"),
+        Op::LogSoftmax { axis } => format!("torch.log_softmax({x}, {axis})"),
+        Op::Unary(function) => unary(*function, x),
+        Op::Binary(function) => format!("torch.{}({})", function.torch_name(), inputs.join(", ")),
+        Op::Reduce { how, axes, keep } => reduce(*how, axes, *keep, x),
+        Op::MatMul => format!("torch.matmul({})", inputs.join(", ")),
+        Op::Expand(_) => format!("torch.expand({x}, [{}])", sizes(shape)),
         Op::Identity | Op::Dropout => x.to_owned(),
-        Op::Input | Op::Constant(_) | Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm(_) => {
+        Op::Input | Op::Constant(_) | Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm(_) | Op::Standardize(_) => {
             unreachable!("{} is not an operator without weights", op.torch_name())
         }
+    }
+}
+
+fn unary(function: Unary, x: &str) -> String {
+    let wide = f64::from;
+    match function {
+        Unary::Elu { alpha, scale } => format!("torch.elu({x}, {:?}, {:?})", wide(alpha), wide(scale)),
+        Unary::Celu { alpha } => format!("torch.celu({x}, {:?})", wide(alpha)),
+        Unary::LeakyRelu { slope } => format!("torch.leaky_relu({x}, {:?})", wide(slope)),
+        Unary::Threshold { limit } => format!("torch.threshold({x}, {:?}, 0.)", wide(limit)),
+        // In archives of this version `gelu` has no other form.
+        Unary::Gelu { tanh: false } => format!("torch.gelu({x})"),
+        Unary::Gelu { tanh: true } => {
+            let inner = format!("torch.add({x}, torch.mul(torch.pow({x}, 3), 0.044715))");
+            let bent = format!("torch.add(torch.tanh(torch.mul({inner}, {:?})), 1.)", (2.0 / PI).sqrt());
+            format!("torch.mul(torch.mul({x}, 0.5), {bent})")
+        }
+        plain => format!("torch.{}({x})", plain.torch_name().to_ascii_lowercase()),
+    }
+}
+
+/// PyTorch multiplies along one axis at a time.
+fn reduce(how: Reduction, axes: &[usize], keep: bool, x: &str) -> String {
+    let (name, keep) = (how.torch_name(), python(keep));
+    if how == Reduction::Prod {
+        return axes.iter().rev().fold(x.to_owned(), |x, axis| format!("torch.prod({x}, {axis}, {keep})"));
+    }
+    format!("torch.{name}({x}, {}, {keep})", list(axes))
+}
+
+/// A normalization over an input of this shape, given its weight and bias.
+pub(super) fn standardize(own: &Standardize, shape: &Shape, x: &str, weight: &str, bias: &str) -> String {
+    let epsilon = f64::from(own.epsilon);
+    let from = |axis: usize| list(&shape[axis..].iter().filter_map(Dim::known).collect::<Vec<_>>());
+    match own.together {
+        Together::Layer { axis } => format!("torch.layer_norm({x}, {}, {weight}, {bias}, {epsilon:?})", from(axis)),
+        Together::Rms { axis } => format!("torch.rms_norm({x}, {}, {weight}, {epsilon:?})", from(axis)),
+        Together::Groups(groups) => format!("torch.group_norm({x}, {groups}, {weight}, {bias}, {epsilon:?})"),
     }
 }
 
