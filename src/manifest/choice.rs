@@ -134,6 +134,8 @@ choice!(
         ProductsOnly = "products-only",
         /// Convolutions and the activations after them in one call of oneDNN: on integers where what comes out is needed in float; in float where they are depthwise, over many pixels.
         Fuse = "fuse",
+        /// Two ways through one archive: batches of fewer than 8 images go without `float-stem`, `products-only` and `fuse`, whose calls cost more each; larger ones with them.
+        SmallBatches = "small-batches",
         /// 8-bit activations, and weights scaled so that no pair of products leaves 16 bits on CPUs without VNNI.
         BoundWeights = "bound-weights",
         /// Learns layer by layer whether a weight is rounded up or down, so that the layer's output is kept (AdaRound).
@@ -144,6 +146,9 @@ choice!(
         SequentialBiasCorrection = "sequential-bias-correction",
     }
 );
+/// Batches of fewer images go their own way where the step `small-batches` is taken.
+pub const FEW_IMAGES: usize = 8;
+
 choice!(
     /// How many weights share a scale.
     Granularity {

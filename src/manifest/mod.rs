@@ -8,6 +8,7 @@ mod missing;
 mod pinning;
 mod reference;
 mod resolved;
+mod rows;
 mod rules;
 mod schema;
 mod source;
@@ -15,8 +16,8 @@ mod structure;
 mod tuned;
 
 pub use choice::{
-    Backend, Choice, DatasetFormat, Device, Engine, Granularity, Interpolation, Isa, LayerObserver, LayerPrecision,
-    MemoryFormat, Precision, Recipe, Step, Strategy,
+    Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerObserver,
+    LayerPrecision, MemoryFormat, Precision, Recipe, Step, Strategy,
 };
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
@@ -249,6 +250,11 @@ pub struct Variant {
     /// it least makes every INT8 speedup look larger.
     #[serde(default)]
     pub memory_format: MemoryFormat,
+    /// Images per batch in which this variant alone is judged and timed, one of `benchmark.batch_sizes`; otherwise it
+    /// answers in batches of `evaluation.batch_size` and is timed at all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub batch_size: Option<usize>,
     /// Whether the run stops where this variant cannot run.
     #[serde(default = "yes")]
     pub required: bool,
@@ -258,6 +264,15 @@ pub struct Variant {
     /// Pin of the artefact that this variant must produce; `requant pin --from RUN` fills it in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
+}
+
+impl Variant {
+    /// The batch sizes at which it is timed.
+    #[must_use]
+    pub fn timed_at(&self, benchmark: &Benchmark) -> Vec<usize> {
+        let own = |batch: &&usize| self.batch_size.is_none_or(|own| own == **batch);
+        benchmark.batch_sizes.iter().filter(own).copied().collect()
+    }
 }
 
 const fn yes() -> bool {

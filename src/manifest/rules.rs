@@ -11,10 +11,11 @@ use serde::de::DeserializeOwned;
 
 use super::layers::Layers;
 use super::missing::is_within;
+use super::rows;
 use super::structure::is_file_name;
 use super::{
-    Backend, Benchmark, Compute, Dataset, DatasetFormat, Device, Engine, Goals, Manifest, MemoryFormat, Model,
-    Precision, Quantize, Recipe, RecordOptions, ReportOptions, Step, Strategy, Subset, Variant,
+    Benchmark, Compute, Dataset, DatasetFormat, Goals, Manifest, Model, Quantize, Recipe, RecordOptions, ReportOptions,
+    Step, Strategy, Subset, Variant,
 };
 use crate::base::explain::{Cause, Diagnostic};
 
@@ -89,13 +90,13 @@ impl Parts {
 }
 
 /// A key, what is wrong with it and what to do.
-struct Problem {
+pub(super) struct Problem {
     key: String,
     message: String,
     next: String,
 }
 
-fn problem(key: impl Into<String>, message: impl Into<String>, next: impl Into<String>) -> Problem {
+pub(super) fn problem(key: impl Into<String>, message: impl Into<String>, next: impl Into<String>) -> Problem {
     Problem { key: key.into(), message: message.into(), next: next.into() }
 }
 
@@ -109,7 +110,12 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     for (table, subset) in [("calibration", &parts.calibration), ("evaluation", &parts.evaluation)] {
         problems.extend(subset.iter().flat_map(|subset| samples(table, subset)));
     }
-    problems.extend(parts.variant.iter().flat_map(|variants| rows(variants)));
+    if let Ok(variants) = &parts.variant {
+        problems.extend(rows::each(variants));
+        if let (Ok(quantize), Ok(benchmark), Ok(evaluation)) = (&parts.quantize, &parts.benchmark, &parts.evaluation) {
+            problems.extend(rows::batches(variants, quantize, benchmark, evaluation.batch_size));
+        }
+    }
     problems.extend(parts.quantize.iter().flat_map(exceptions));
     problems.extend(parts.benchmark.iter().flat_map(length));
     let model = parts.model.iter().filter_map(|model| model.source.as_ref()).map(|source| ("model", source));
@@ -259,44 +265,6 @@ fn samples(table: &str, subset: &Subset) -> Vec<Problem> {
         (other, Some(_)) => {
             let message = format!("does not apply to `strategy = \"{other}\"`");
             found.push(problem(key("list"), message, "remove it, or use `strategy = \"list\"`"));
-        }
-    }
-    found
-}
-
-fn rows(variants: &[Variant]) -> Vec<Problem> {
-    let mut found = Vec::new();
-    let mut seen = BTreeSet::new();
-    let mut baselines = 0;
-    for (position, variant) in variants.iter().enumerate() {
-        let key = |name: &str| format!("variant.{position}.{name}");
-        let (backend, precision, device) = (variant.backend, variant.precision, variant.device);
-        if !seen.insert(&variant.name) {
-            let message = format!("is `{}`, which an earlier variant is called", variant.name);
-            found.push(problem(key("name"), message, "give each variant its own name"));
-        }
-        if variant.engine.is_some()
-            && (backend != Backend::Torch || (precision, device) == (Precision::Fp32, Device::Cuda))
-        {
-            found.push(problem(key("engine"), "only applies to the torch backend on the CPU", "remove it"));
-        } else if precision == Precision::Fp32 && variant.engine.is_some_and(|engine| engine != Engine::Onednn) {
-            let message = "is an engine of INT8, and this variant computes in FP32";
-            found.push(problem(key("engine"), message, "remove it, or use `engine = \"onednn\"`"));
-        }
-        if (backend, precision, device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
-            let message = "is `cuda`, and libtorch has no INT8 kernels there";
-            found.push(problem(key("device"), message, "use `device = \"cpu\"`"));
-        }
-        if variant.memory_format != MemoryFormat::Contiguous && backend != Backend::Torch {
-            found.push(problem(key("memory_format"), "only applies to the torch backend", "remove it"));
-        }
-        baselines += usize::from(variant.baseline);
-        if variant.baseline && baselines > 1 {
-            found.push(problem(
-                key("baseline"),
-                "is set, and an earlier variant is the baseline",
-                "keep one `baseline = true`",
-            ));
         }
     }
     found

@@ -153,6 +153,8 @@ fn take_round(benches: &mut [Option<Bench>], round: &Round, settings: &Benchmark
 /// One variant and its process of the moment; there is none once one has failed.
 struct Bench {
     open: Ask<Task>,
+    /// The batch sizes that are timed.
+    batches: Vec<usize>,
     /// Digest of the outputs at each batch size, of the session that was judged for accuracy.
     expected: BTreeMap<usize, Digest>,
     worker: Option<Worker>,
@@ -179,6 +181,7 @@ fn bench(evaluated: &Evaluated, index: usize, samples: &Path) -> Option<Bench> {
     };
     Some(Bench {
         open,
+        batches: manifest.variant[index].timed_at(&manifest.benchmark),
         expected: expected.clone(),
         worker: None,
         warm: BTreeSet::new(),
@@ -257,7 +260,7 @@ impl Bench {
             iterations: settings.iterations,
             min_seconds: settings.min_seconds,
         };
-        for &batch in &settings.batch_sizes {
+        for batch in self.batches.clone() {
             let length = if self.warm.contains(&batch) { length.again() } else { length };
             match self.ask(&Ask::Time { batch, length }) {
                 Some(Answer::Timed(timed)) => {

@@ -44,10 +44,13 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
             prepared,
         });
     }
-    let (attempt, trials) = match (settings.recipe, judge(&prepared)) {
+    let (mut attempt, trials) = match (settings.recipe, judge(&prepared)) {
         (Recipe::Robust, Some((_, judge))) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
         _ => (bench.carry_out(&scheme)?, Vec::new()),
     };
+    if attempt.scheme.has(Step::SmallBatches) {
+        attempt.few = Some(Box::new(bench.carry_out(&attempt.scheme.for_few_images())?));
+    }
     let wanted = prepared.resolved.manifest.record.evidence;
     let (evidence, spaces, parts) = match judge(&prepared).filter(|_| wanted) {
         Some((_, judge)) => (bench.evidence(&attempt)?, bench.spaces(&attempt)?, bench.parts(&attempt, judge)?),

@@ -158,6 +158,7 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
     let compared = whole.filter(|_| index != baseline);
     let theirs = compared.map(|baseline| baseline.timings.as_slice());
     let name = &manifest.variant[index].name;
+    let timed = manifest.variant[index].timed_at(&manifest.benchmark);
     let latency = |&batch: &usize| summary::latency(&measurement.timings, theirs, batch, name);
     let engine = match &evaluated.answers[index] {
         Answers::Given { engine, .. } => *engine,
@@ -171,9 +172,9 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
         correct_if_relabelled: relabelled(evaluated, index),
         accuracy,
         against_baseline: compared.and_then(|_| compare(evaluated, baseline, index)),
-        latency: manifest.benchmark.batch_sizes.iter().filter_map(latency).collect(),
+        latency: timed.iter().filter_map(latency).collect(),
         memory: memory(&measurement.memory, name),
-        timing_checks: manifest.benchmark.batch_sizes.iter().map(|&batch| timing_check(measurement, batch)).collect(),
+        timing_checks: timed.iter().map(|&batch| timing_check(measurement, batch)).collect(),
     }))
 }
 

@@ -7,7 +7,7 @@ use super::prepare::Prepared;
 use super::quantize::Quantized;
 use super::serve::output_digest;
 use super::{Surroundings, stream};
-use crate::backend::{self, Request, Session};
+use crate::backend::{self, BackendError, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
@@ -54,6 +54,8 @@ struct Respondent {
     session: Option<Box<dyn Session>>,
     answers: Answers,
     precision: Precision,
+    /// How many images it is given at once, where that is not as many as there are.
+    batch_size: Option<usize>,
     /// To the last batch.
     last: Option<Tensor>,
 }
@@ -63,8 +65,9 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
     let mut respondents = open(&quantized)?;
     let mut apart = BTreeMap::new();
     let samples = ask_all(prepared, &mut respondents, &mut apart, around)?;
-    for respondent in &mut respondents {
-        prepared.resolved.manifest.benchmark.batch_sizes.iter().for_each(|&batch| respondent.repeat(&samples, batch));
+    let manifest = &prepared.resolved.manifest;
+    for (variant, respondent) in manifest.variant.iter().zip(&mut respondents) {
+        variant.timed_at(&manifest.benchmark).into_iter().for_each(|batch| respondent.repeat(&samples, batch));
     }
     let answers = respondents.into_iter().map(|respondent| respondent.answers).collect();
     Ok(Evaluated { answers, apart, samples, quantized })
@@ -73,7 +76,8 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
 fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
     let prepared = &quantized.calibrated.prepared;
     let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
-        let respondent = |session, answers| Respondent { session, answers, precision: variant.precision, last: None };
+        let (precision, batch_size) = (variant.precision, variant.batch_size);
+        let respondent = |session, answers| Respondent { session, answers, precision, batch_size, last: None };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
             return Ok(respondent(None, Answers::Missing));
         };
@@ -142,9 +146,8 @@ impl Respondent {
         else {
             return;
         };
-        match session.run(input) {
-            Ok(mut outputs) if !outputs.is_empty() => {
-                let output = outputs.remove(0);
+        match in_batches(&mut **session, input, self.batch_size) {
+            Ok(Some(output)) => {
                 *engine = session.engine();
                 *classes = output.shape().last().copied().unwrap_or(0);
                 predictions.predictions.extend(output.f32_rows().map(predict));
@@ -153,10 +156,31 @@ impl Respondent {
                 }
                 self.last = Some(output);
             }
-            Ok(_) => self.fail("it gave no output".into()),
+            Ok(None) => self.fail("it gave no output".into()),
             Err(error) => self.fail(error.to_string()),
         }
     }
+}
+
+/// The first output for all rows of an input, exactly so many at a time: a last batch that lacks some is filled up
+/// with rows from the first on, whose answers are dropped.
+fn in_batches(session: &mut dyn Session, input: &Tensor, size: Option<usize>) -> Result<Option<Tensor>, BackendError> {
+    let Some(size) = size else { return Ok(session.run(input)?.into_iter().next()) };
+    let rows = input.shape().first().copied().unwrap_or(0);
+    let mut parts = Vec::new();
+    for start in (0..rows).step_by(size) {
+        let mut batch = vec![input.rows(start, size)];
+        let mut lacking = (start + size).saturating_sub(rows);
+        while lacking > 0 {
+            let filling = lacking.min(rows);
+            batch.push(input.rows(0, filling));
+            lacking -= filling;
+        }
+        let Ok(batch) = Tensor::stacked(batch) else { return Ok(None) };
+        let Some(output) = session.run(&batch)?.into_iter().next() else { return Ok(None) };
+        parts.push(output.rows(0, size.min(rows - start)));
+    }
+    Ok(Tensor::stacked(parts).ok())
 }
 
 /// A class may depend on the batch size only where the lead is within rounding.
@@ -244,6 +268,35 @@ mod tests {
     fn ties_go_to_the_first_class_and_nan_wins_nothing() {
         assert_eq!(predict(&[1.0, 3.0, 3.0]), Prediction { class: 1, margin: 0.0 });
         assert_eq!(predict(&[f32::NAN, 2.0, 0.5]), Prediction { class: 1, margin: 1.5 });
+    }
+
+    /// Answers each row with itself, and remembers how many rows there were.
+    struct Echo(Vec<usize>, Option<Tensor>);
+
+    impl Session for Echo {
+        fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
+            self.0.push(input.shape()[0]);
+            self.1 = Some(input.clone());
+            Ok(())
+        }
+
+        fn forward(&mut self) -> Result<(), BackendError> {
+            Ok(())
+        }
+
+        fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
+            Ok(self.1.iter().cloned().collect())
+        }
+    }
+
+    #[test]
+    fn every_batch_of_a_row_with_a_size_has_that_size() {
+        let input = Tensor::f32(vec![5, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+        for (size, batches) in [(Some(2), vec![2, 2, 2]), (Some(7), vec![7]), (Some(13), vec![13]), (None, vec![5])] {
+            let mut echo = Echo(Vec::new(), None);
+            assert_eq!(in_batches(&mut echo, &input, size).unwrap().unwrap(), input);
+            assert_eq!(echo.0, batches);
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::codec::{onnx, torchscript};
 use crate::inspect::PinState;
-use crate::manifest::{Backend, Precision, Resolved, Variant};
+use crate::manifest::{Backend, FEW_IMAGES, Precision, Resolved, Variant};
 use crate::record::format::ArtefactFacts;
 
 /// The networks, written out.
@@ -56,12 +56,20 @@ fn encoded(calibrated: &Calibrated, variant: &Variant) -> Result<(&'static str, 
     if variant.backend != Backend::Torch {
         return Ok(("onnx", onnx::write(graph, quantization.map_or(onnx::Form::Float, onnx::Form::Qdq))));
     }
-    let emitted = match quantization {
-        Some(quantization) => torchscript::Variant::Int8(quantization),
-        None if variant.engine.is_some() => torchscript::Variant::FusedFloat,
-        None => torchscript::Variant::Float,
+    let few = calibrated.attempt.few.as_deref().and_then(program);
+    let written = match (quantization, few) {
+        (Some(quantization), Some(few)) => {
+            torchscript::write_by_batch(few, torchscript::Program { graph, quantization }, FEW_IMAGES)
+        }
+        (Some(quantization), None) => torchscript::write(graph, torchscript::Variant::Int8(quantization)),
+        (None, _) if variant.engine.is_some() => torchscript::write(graph, torchscript::Variant::FusedFloat),
+        (None, _) => torchscript::write(graph, torchscript::Variant::Float),
     };
-    Ok(("pt", torchscript::write(graph, emitted).map_err(|error| archive_bug(&error))?))
+    Ok(("pt", written.map_err(|error| archive_bug(&error))?))
+}
+
+fn program(attempt: &Attempt) -> Option<torchscript::Program<'_>> {
+    Some(torchscript::Program { graph: &attempt.graph, quantization: attempt.quantization.as_ref()? })
 }
 
 fn put(prepared: &Prepared, path: String, bytes: &[u8]) -> Result<ArtefactFacts, Failure> {

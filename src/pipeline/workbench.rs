@@ -38,6 +38,8 @@ pub(super) struct Attempt {
     pub quantization: Option<Quantization>,
     /// Present where rounding was learned.
     pub rounding: Option<RoundingFacts>,
+    /// What batches of few images go through instead, where the scheme says so.
+    pub few: Option<Box<Self>>,
 }
 
 /// Preprocessed samples are kept for the next attempt up to so many bytes; beyond, each attempt reads them
@@ -118,7 +120,7 @@ impl<'a> Workbench<'a> {
         let (graph, reference) = (self.graph().clone(), self.graph().clone());
         let scheme = scheme.clone();
         let patches = Vec::new();
-        Attempt { scheme, graph, reference, patches, plan, calibration, quantization: None, rounding: None }
+        Attempt { scheme, graph, reference, patches, plan, calibration, quantization: None, rounding: None, few: None }
     }
 
     /// The steps of a scheme in their order, and the integers that come of them.
@@ -133,14 +135,19 @@ impl<'a> Workbench<'a> {
         let quantization = Some(integers(&graph, &plan, scheme, &calibration)?);
         let (reference, scheme) = (graph.clone(), scheme.clone());
         let mut attempt =
-            Attempt { scheme, graph, reference, patches, plan, calibration, quantization, rounding: None };
+            Attempt { scheme, graph, reference, patches, plan, calibration, quantization, rounding: None, few: None };
         for step in attempt.scheme.steps.clone() {
             match step {
                 Step::AdaRound => self.learn_rounding(&mut attempt)?,
                 Step::BiasCorrection => self.correct_biases(&mut attempt)?,
                 Step::SequentialBiasCorrection => self.correct_biases_in_turn(&mut attempt)?,
                 // Part of the graph, of the plan or of the integers.
-                Step::Equalize | Step::FloatStem | Step::ProductsOnly | Step::Fuse | Step::BoundWeights => {}
+                Step::Equalize
+                | Step::FloatStem
+                | Step::ProductsOnly
+                | Step::Fuse
+                | Step::SmallBatches
+                | Step::BoundWeights => {}
             }
         }
         Ok(attempt)

@@ -72,6 +72,14 @@ impl Scheme {
         Self { steps: in_order(self.steps.iter().filter_map(simple).collect()), ..self.clone() }
     }
 
+    /// The same for batches of few images, which gain nothing by steps that are about kernels.
+    #[must_use]
+    pub fn for_few_images(&self) -> Self {
+        let about_kernels = [Step::FloatStem, Step::ProductsOnly, Step::Fuse, Step::SmallBatches];
+        let steps = self.steps.iter().filter(|step| !about_kernels.contains(step)).copied().collect();
+        Self { steps, ..self.clone() }
+    }
+
     /// The integers of an activation. FBGEMM adds pairs of products in 16 bits on CPUs without VNNI: with
     /// 8-bit activations and weights those saturate, which is why PyTorch reduces activations to 7
     /// bits. Where weights are bounded instead, activations have all 8.

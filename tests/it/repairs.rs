@@ -122,6 +122,35 @@ fn steps_can_be_listed_one_by_one() {
     assert!(right(&products, 1) >= 785, "{}", right(&products, 1));
 }
 
+/// What a run's variant answered, and by what margins.
+fn answers(bench: &Bench, variant: &str) -> Vec<String> {
+    let table = files::read(&bench.only_run("digits").join("predictions.csv")).unwrap();
+    let mut rows = csv::Reader::from_reader(table.as_slice());
+    let own = |row: &csv::StringRecord| &row[2] == variant;
+    rows.records().map(Result::unwrap).filter(own).map(|row| format!("{} {}", &row[3], &row[4])).collect()
+}
+
+#[test]
+fn small_batches_go_their_own_way_through_one_archive() {
+    let steps = |listed: &str| ("recipe = \"fx-default\"", format!("recipe = \"fx-default\"\nsteps = [{listed}]"));
+    let two = "name = \"int8_single\"\nbackend = \"torch\"\nprecision = \"int8\"\nbatch_size = 1\n\n[[variant]]\nname = \"int8_fbgemm_cpu\"\nbatch_size = 8";
+    let (from, both) = steps("\"equalize\", \"products-only\", \"fuse\", \"small-batches\", \"bound-weights\"");
+    let (together, record) = skewed(&[(from, &both), ("name = \"int8_fbgemm_cpu\"", two)]);
+    let of = |variant: &str| record.variants.iter().find(|v| v.name == variant).unwrap().measured().unwrap();
+    assert_eq!(of("int8_single").artefact.sha256, of("int8_fbgemm_cpu").artefact.sha256);
+    let timed = |variant: &str| of(variant).latency.iter().map(|latency| latency.batch).collect::<Vec<_>>();
+    assert_eq!((timed("int8_single"), timed("int8_fbgemm_cpu")), (vec![1], vec![8]));
+    for (variant, alone) in [
+        ("int8_single", "\"equalize\", \"bound-weights\""),
+        ("int8_fbgemm_cpu", "\"equalize\", \"products-only\", \"fuse\", \"bound-weights\""),
+    ] {
+        let (from, listed) = steps(alone);
+        let (bench, _) = skewed(&[(from, &listed)]);
+        assert_eq!(answers(&together, variant), answers(&bench, "int8_fbgemm_cpu"), "{variant}");
+    }
+    assert_ne!(answers(&together, "int8_single"), answers(&together, "int8_fbgemm_cpu"));
+}
+
 /// With `equalize` and `bound-weights`, and what else is said of quantization.
 fn learned(steps: &str, rest: &str) -> (Bench, Record) {
     let listed = format!("recipe = \"fx-default\"\nsteps = [\"equalize\", \"bound-weights\", {steps}]\n{rest}");

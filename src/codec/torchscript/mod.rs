@@ -56,6 +56,19 @@ pub enum Inputs {
     Running,
 }
 
+/// A quantized network.
+#[derive(Debug, Clone, Copy)]
+pub struct Program<'a> {
+    pub graph: &'a Graph,
+    pub quantization: &'a Quantization,
+}
+
+/// The bytes of an archive with two quantized networks: `few` runs batches of fewer images than `below`, `many` all
+/// others.
+pub fn write_by_batch(few: Program<'_>, many: Program<'_>, below: usize) -> Result<Vec<u8>, ArchiveError> {
+    archive::write(&source::emit_by_batch(few, many, below))
+}
+
 /// The bytes of a TorchScript archive for `graph`.
 pub fn write(graph: &Graph, variant: Variant<'_>) -> Result<Vec<u8>, ArchiveError> {
     archive::write(&source::emit(graph, variant))

@@ -5,10 +5,13 @@
 
 mod call;
 mod fused;
+mod state;
 
 use std::fmt::Write as _;
 
-use super::{Inputs, Variant};
+use state::State;
+
+use super::{Inputs, Program, Variant};
 use crate::graph::op::Weights;
 use crate::graph::quantization::{IntWeight, Kernel, QParams, Quantization};
 use crate::graph::{Graph, NodeId, Op};
@@ -20,9 +23,6 @@ pub(super) const CLASS: &str = "Network";
 /// `torch.quint8` as TorchScript's number for it.
 const QUINT8: u32 = 13;
 
-/// Written first into every state, so that a reader can tell what wrote it and no state is empty.
-const STATE_FORMAT: i64 = 1;
-
 /// Code and tensors of a module.
 pub(super) struct Module {
     pub(super) code: String,
@@ -30,9 +30,23 @@ pub(super) struct Module {
 }
 
 pub(super) fn emit(graph: &Graph, variant: Variant<'_>) -> Module {
-    let mut emitter = Emitter::new(graph, variant);
-    emitter.body();
-    emitter.finish()
+    let (state, forward) = Emitter::new(graph, variant, State::new(), "").method("forward");
+    state.module(&forward)
+}
+
+/// One network for batches of fewer images than `below`, and one for all others.
+pub(super) fn emit_by_batch(few: Program<'_>, many: Program<'_>, below: usize) -> Module {
+    let method = |program: Program<'_>, state: State, name: &str| {
+        let variant = Variant::Int8(program.quantization);
+        Emitter::new(program.graph, variant, state, &format!("{name}_")).method(name)
+    };
+    let (state, few) = method(few, State::new(), "few");
+    let (state, many) = method(many, state, "many");
+    let forward = format!(
+        "  def forward(self: __torch__.{CLASS},\n    x: Tensor) -> Tensor:\n    is_few = torch.lt(torch.size(x, 0), {below})\n    \
+         if is_few:\n      y = (self).few(x, )\n    else:\n      y = (self).many(x, )\n    return y\n"
+    );
+    state.module(&(few + &many + &forward))
 }
 
 /// Which kinds of packed parameters a layer has.
@@ -45,13 +59,9 @@ enum Packed {
 struct Emitter<'a> {
     graph: &'a Graph,
     variant: Variant<'a>,
-    tensors: Vec<Tensor>,
-    /// `name : type` lines of the class.
-    attributes: String,
-    setstate: String,
-    getstate: String,
-    /// Expressions that `__getstate__` returns, in the order of `tensors`.
-    saved: Vec<String>,
+    state: State,
+    /// Of every attribute's name.
+    prefix: String,
     forward: String,
     has_float: Vec<bool>,
     has_int: Vec<bool>,
@@ -60,25 +70,19 @@ struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(graph: &'a Graph, variant: Variant<'a>) -> Self {
-        let mut emitter = Self {
+    fn new(graph: &'a Graph, variant: Variant<'a>, state: State, prefix: &str) -> Self {
+        let none = vec![false; graph.nodes.len()];
+        Self {
             graph,
             variant,
-            tensors: Vec::new(),
-            attributes: String::new(),
-            setstate: String::new(),
-            getstate: String::new(),
-            saved: Vec::new(),
+            state,
+            prefix: prefix.to_owned(),
             forward: String::new(),
-            has_float: vec![false; graph.nodes.len()],
-            has_int: vec![false; graph.nodes.len()],
-            has_bytes: vec![false; graph.nodes.len()],
+            has_float: none.clone(),
+            has_int: none.clone(),
+            has_bytes: none,
             users: graph.users(),
-        };
-        if let Ok(format) = Tensor::new(vec![1], Data::I64(vec![STATE_FORMAT])) {
-            emitter.tensor("state_format", format);
         }
-        emitter
     }
 
     fn body(&mut self) {
@@ -149,18 +153,13 @@ impl<'a> Emitter<'a> {
 
     /// Adds a tensor attribute; returns the expression that reads it.
     fn tensor(&mut self, name: &str, tensor: Tensor) -> String {
-        let slot = self.tensors.len();
-        self.tensors.push(tensor);
-        let _ = writeln!(self.attributes, "  {name} : Tensor");
-        let _ = writeln!(self.setstate, "    self.{name} = (state)[{slot}]");
-        self.saved.push(format!("self.{name}"));
-        format!("self.{name}")
+        self.state.tensor(name, tensor)
     }
 
     fn attribute_name(&self, id: NodeId, part: &str) -> String {
         let name = &self.graph.node(id).name;
         let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-        format!("n{}_{plain}_{part}", id.0)
+        format!("{}n{}_{plain}_{part}", self.prefix, id.0)
     }
 
     fn float_weights(&mut self, id: NodeId, weights: &Weights, side: &str) -> (String, String) {
@@ -174,8 +173,8 @@ impl<'a> Emitter<'a> {
     /// Adds a tensor attribute that is made of others when the archive is loaded, and is no part of the state.
     fn derived(&mut self, id: NodeId, part: &str, expression: &str) -> String {
         let name = self.attribute_name(id, part);
-        let _ = writeln!(self.attributes, "  {name} : Tensor");
-        let _ = writeln!(self.setstate, "    self.{name} = {expression}");
+        let _ = writeln!(self.state.attributes, "  {name} : Tensor");
+        let _ = writeln!(self.state.setstate, "    self.{name} = {expression}");
         format!("self.{name}")
     }
 
@@ -186,28 +185,28 @@ impl<'a> Emitter<'a> {
             _ => ("Linear", "linear", String::new()),
         };
         let name = self.attribute_name(id, "packed");
-        let slot = self.tensors.len();
+        let slot = self.state.tensors.len();
         let channels = int.scales.len();
-        self.tensors.push(int.values.clone());
-        self.tensors.extend(Tensor::new(vec![channels], Data::F64(int.scales.clone())));
+        self.state.tensors.push(int.values.clone());
+        self.state.tensors.extend(Tensor::new(vec![channels], Data::F64(int.scales.clone())));
         let bias = match &weights.bias {
             Some(bias) => {
-                self.tensors.push((**bias).clone());
+                self.state.tensors.push((**bias).clone());
                 format!("(state)[{}]", slot + 2)
             }
             None => "None".into(),
         };
-        let _ = writeln!(self.attributes, "  {name} : __torch__.torch.classes.quantized.{class}PackedParamsBase");
+        let _ = writeln!(self.state.attributes, "  {name} : __torch__.torch.classes.quantized.{class}PackedParamsBase");
         let _ = writeln!(
-            self.setstate,
+            self.state.setstate,
             "    w{slot} = torch._make_per_channel_quantized_tensor((state)[{slot}], (state)[{}], torch.zeros([{channels}], dtype=4), 0)\n    self.{name} = ops.quantized.{prepack}_prepack(w{slot}, {bias}{geometry})",
             slot + 1,
         );
-        let _ = writeln!(self.getstate, "    w{slot}, b{slot} = ops.quantized.{prepack}_unpack(self.{name})");
-        self.saved.push(format!("torch.int_repr(w{slot})"));
-        self.saved.push(format!("torch.q_per_channel_scales(w{slot})"));
+        let _ = writeln!(self.state.getstate, "    w{slot}, b{slot} = ops.quantized.{prepack}_unpack(self.{name})");
+        self.state.saved.push(format!("torch.int_repr(w{slot})"));
+        self.state.saved.push(format!("torch.q_per_channel_scales(w{slot})"));
         if weights.bias.is_some() {
-            self.saved.push(format!("unchecked_cast(Tensor, b{slot})"));
+            self.state.saved.push(format!("unchecked_cast(Tensor, b{slot})"));
         }
         format!("self.{name}")
     }
@@ -245,7 +244,10 @@ impl<'a> Emitter<'a> {
             return self.fused_float(id, weights, geometry);
         }
         let inputs: Vec<String> = self.graph.node(id).inputs.iter().map(|&input| self.float(input)).collect();
-        let call = self.float_call(self.graph, id, &inputs, "");
+        let call = match self.fast_mean(id, &inputs) {
+            Some(call) => call,
+            None => self.float_call(self.graph, id, &inputs, ""),
+        };
         self.has_float[id.0] = true;
         let _ = writeln!(self.forward, "    v{} = {call}", id.0);
     }
@@ -362,7 +364,9 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn finish(mut self) -> Module {
+    /// The network as a method of this name.
+    fn method(mut self, name: &str) -> (State, String) {
+        self.body();
         let (result, kind) = match self.variant {
             Variant::Taps(taps) => {
                 let values: Vec<String> = taps.iter().map(|&tap| self.float(tap)).collect();
@@ -381,16 +385,9 @@ impl<'a> Emitter<'a> {
                 (self.float(self.graph.output), "Tensor")
             }
         };
-        let state = format!("Tuple[{}]", vec!["Tensor"; self.tensors.len()].join(", "));
-        let saved = self.saved.join(", ");
-        let comma = if self.saved.len() == 1 { "," } else { "" };
-        let Self { attributes, setstate, getstate, forward, .. } = self;
-        let code = format!(
-            "class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n{attributes}  training : bool\n  \
-             def __setstate__(self: __torch__.{CLASS},\n    state: {state}) -> NoneType:\n{setstate}    self.training = False\n    return None\n  \
-             def __getstate__(self: __torch__.{CLASS}) -> {state}:\n{getstate}    return ({saved}{comma})\n  \
-             def forward(self: __torch__.{CLASS},\n    x: Tensor) -> {kind}:\n{forward}    return {result}\n"
-        );
-        Module { code, tensors: self.tensors }
+        let forward = self.forward;
+        let method =
+            format!("  def {name}(self: __torch__.{CLASS},\n    x: Tensor) -> {kind}:\n{forward}    return {result}\n");
+        (self.state, method)
     }
 }

@@ -242,6 +242,11 @@ fn reduce(how: Reduction, axes: &[usize], keep: bool, x: &str) -> String {
     format!("torch.{name}({x}, {}, {keep})", list(axes))
 }
 
+/// The mean over a whole image of this size, pixel after pixel: a window as large as the image is the faster form.
+pub(super) fn whole_mean(x: &str, [height, width]: [usize; 2]) -> String {
+    format!("torch.avg_pool2d({x}, [{height}, {width}], [1, 1], [0, 0], False, True, None)")
+}
+
 /// A normalization over an input of this shape, given its weight and bias.
 pub(super) fn standardize(own: &Standardize, shape: &Shape, x: &str, weight: &str, bias: &str) -> String {
     let epsilon = f64::from(own.epsilon);

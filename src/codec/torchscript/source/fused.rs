@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::{Emitter, call};
 use crate::codec::torchscript::Variant;
 use crate::graph::op::{ConvGeometry, Weights};
-use crate::graph::quantization::{FloatReason, IntWeight, Placement, lone_activation};
-use crate::graph::{NodeId, Op};
+use crate::graph::quantization::{FloatReason, IntWeight, Kernel, Placement, Quantization, lone_activation};
+use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
 impl Emitter<'_> {
@@ -42,6 +42,20 @@ impl Emitter<'_> {
         let chosen = |placement| matches!(placement, Placement::Float(FloatReason::Recipe | FloatReason::Manifest));
         matches!(self.variant, Variant::FusedFloat)
             || self.quantization().is_some_and(|quantization| chosen(quantization.placement[id.0]))
+    }
+
+    /// The mean over an image in a network of fused calls, whose images lie pixel after pixel.
+    pub(super) fn fast_mean(&self, id: NodeId, inputs: &[String]) -> Option<String> {
+        let fused = |quantization: &Quantization| quantization.kernels.contains(&Kernel::Fused);
+        let fuses = matches!(self.variant, Variant::FusedFloat) || self.quantization().is_some_and(fused);
+        let node = self.graph.node(id);
+        if node.op != Op::GlobalAvgPool || !fuses {
+            return None;
+        }
+        match self.graph.node(node.inputs[0]).shape.as_slice() {
+            [_, _, Dim::Known(height), Dim::Known(width)] => Some(call::whole_mean(&inputs[0], [*height, *width])),
+            _ => None,
+        }
     }
 
     /// A convolution in float, in the layout that integers need. Its weights are brought into the order of its

@@ -1,0 +1,72 @@
+//! Rules about the rows of the comparison.
+
+use std::collections::BTreeSet;
+
+use super::rules::{Problem, problem};
+use super::{Backend, Benchmark, Device, Engine, FEW_IMAGES, MemoryFormat, Precision, Quantize, Step, Variant};
+
+pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut baselines = 0;
+    for (position, variant) in variants.iter().enumerate() {
+        let key = |name: &str| format!("variant.{position}.{name}");
+        let (backend, precision, device) = (variant.backend, variant.precision, variant.device);
+        if !seen.insert(&variant.name) {
+            let message = format!("is `{}`, which an earlier variant is called", variant.name);
+            found.push(problem(key("name"), message, "give each variant its own name"));
+        }
+        if variant.engine.is_some()
+            && (backend != Backend::Torch || (precision, device) == (Precision::Fp32, Device::Cuda))
+        {
+            found.push(problem(key("engine"), "only applies to the torch backend on the CPU", "remove it"));
+        } else if precision == Precision::Fp32 && variant.engine.is_some_and(|engine| engine != Engine::Onednn) {
+            let message = "is an engine of INT8, and this variant computes in FP32";
+            found.push(problem(key("engine"), message, "remove it, or use `engine = \"onednn\"`"));
+        }
+        if (backend, precision, device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
+            let message = "is `cuda`, and libtorch has no INT8 kernels there";
+            found.push(problem(key("device"), message, "use `device = \"cpu\"`"));
+        }
+        if variant.memory_format != MemoryFormat::Contiguous && backend != Backend::Torch {
+            found.push(problem(key("memory_format"), "only applies to the torch backend", "remove it"));
+        }
+        baselines += usize::from(variant.baseline);
+        if variant.baseline && baselines > 1 {
+            found.push(problem(
+                key("baseline"),
+                "is set, and an earlier variant is the baseline",
+                "keep one `baseline = true`",
+            ));
+        }
+    }
+    found
+}
+
+/// Variants whose answers depend on the size of batches say which size they are about.
+pub(super) fn batches(variants: &[Variant], quantize: &Quantize, benchmark: &Benchmark, judged: usize) -> Vec<Problem> {
+    let timed = &benchmark.batch_sizes;
+    let few = |batch: usize| batch < FEW_IMAGES;
+    let two_ways = quantize.steps.as_ref().is_some_and(|steps| steps.contains(&Step::SmallBatches));
+    let one_side = timed.iter().all(|&batch| few(batch) == few(judged));
+    let mut found = Vec::new();
+    for (position, variant) in variants.iter().enumerate() {
+        let key = format!("variant.{position}.batch_size");
+        match variant.batch_size {
+            Some(own) if !timed.contains(&own) => {
+                let next = format!("use one of {timed:?}, or add it to `benchmark.batch_sizes`");
+                found.push(problem(key, format!("is {own}, which is not timed"), next));
+            }
+            None if two_ways
+                && !one_side
+                && (variant.backend, variant.precision) == (Backend::Torch, Precision::Int8) =>
+            {
+                let message = "is missing: with the step `small-batches` answers depend on the size of batches";
+                let next = format!("give one row `batch_size = {}` and another a larger one", timed[0]);
+                found.push(problem(key, message, next));
+            }
+            _ => {}
+        }
+    }
+    found
+}
