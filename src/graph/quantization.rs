@@ -59,6 +59,8 @@ pub enum Kernel {
     Engine,
     /// oneDNN's operator for a convolution with the activation after it, which gives float.
     Fused,
+    /// The same without an activation, which gives the integers that such convolutions read.
+    Bytes,
 }
 
 /// The activation that alone reads a convolution, where one call can compute both.

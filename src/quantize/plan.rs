@@ -94,7 +94,7 @@ impl Plan {
                 for &input in &node.inputs {
                     plan.watch(input, || rules[input.0].observer.unwrap_or(scheme.observer));
                 }
-                if plan.kernels[id.0] == Kernel::Engine {
+                if plan.kernels[id.0] != Kernel::Fused {
                     plan.watch_output(graph, id, rules[id.0].observer.unwrap_or(scheme.observer));
                 }
             }
@@ -180,8 +180,8 @@ fn is_product(op: &Op) -> bool {
     }
 }
 
-/// Where convolutions are fused, those with an activation whose outcome is only needed in float. One without
-/// an activation stays with the engine, which takes integers as they are.
+/// Where convolutions are fused, those with an activation whose outcome is only needed in float, and those that only
+/// such convolutions read. Any other stays with the engine, which takes integers as they are.
 fn kernels(graph: &Graph, scheme: &Scheme, placement: &[Placement]) -> Vec<Kernel> {
     let users = graph.users();
     let in_float = |id: NodeId| placement[id.0] != Placement::Int8;
@@ -191,7 +191,16 @@ fn kernels(graph: &Graph, scheme: &Scheme, placement: &[Placement]) -> Vec<Kerne
         _ => false,
     };
     let fused = |id: NodeId| !in_float(id) && activated(id) && users[id.0].iter().all(|&user| in_float(user));
-    let kernel = |id| if scheme.has(Step::Fuse) && fused(id) { Kernel::Fused } else { Kernel::Engine };
+    let is_read_by_fused = |id: NodeId| {
+        let dense = matches!(graph.node(id).op, Op::Conv { relu: false, .. }) && is_product(&graph.node(id).op);
+        dense && id != graph.output && !users[id.0].is_empty() && users[id.0].iter().all(|&user| fused(user))
+    };
+    let kernel = |id| match () {
+        () if !scheme.has(Step::Fuse) => Kernel::Engine,
+        () if fused(id) => Kernel::Fused,
+        () if !in_float(id) && is_read_by_fused(id) => Kernel::Bytes,
+        () => Kernel::Engine,
+    };
     graph.ids().map(kernel).collect()
 }
 

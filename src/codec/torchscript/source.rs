@@ -140,8 +140,11 @@ impl<'a> Emitter<'a> {
         self.quantization().is_some_and(|quantization| quantization.is_int8(id))
     }
 
+    /// Nodes whose integers are looked at compute as the engine does.
     fn kernel(&self, id: NodeId) -> Kernel {
-        self.quantization().map_or(Kernel::Engine, |quantization| quantization.kernels[id.0])
+        let kernel = self.quantization().map_or(Kernel::Engine, |quantization| quantization.kernels[id.0]);
+        let looked_at = !matches!(self.variant, Variant::Int8(_));
+        if kernel == Kernel::Bytes && looked_at { Kernel::Engine } else { kernel }
     }
 
     fn qparams(&self, id: NodeId) -> QParams {
@@ -276,10 +279,10 @@ impl<'a> Emitter<'a> {
             inputs.push(name);
         }
         let call = match self.kernel(id) {
-            Kernel::Engine => format!("torch.dequantize({})", self.int8_call(id, &inputs)),
+            Kernel::Engine | Kernel::Bytes => format!("torch.dequantize({})", self.int8_call(id, &inputs)),
             Kernel::Fused => {
                 let own = call::Activation::of(&self.graph.node(id).op);
-                self.fused_call(id, &format!("torch.int_repr({})", inputs[0]), own)
+                self.fused_call(id, &format!("torch.int_repr({})", inputs[0]), None, own)
             }
         };
         let _ = writeln!(self.forward, "    v{} = {call}", id.0);
@@ -340,8 +343,10 @@ impl<'a> Emitter<'a> {
     }
 
     fn int8_node(&mut self, id: NodeId) {
-        if self.kernel(id) == Kernel::Fused {
-            return self.fused_int8(id);
+        match self.kernel(id) {
+            Kernel::Fused => return self.fused_int8(id),
+            Kernel::Bytes => return self.fused_bytes(id),
+            Kernel::Engine => {}
         }
         let inputs: Vec<String> = self.graph.node(id).inputs.iter().map(|&input| self.int(input)).collect();
         let call = self.int8_call(id, &inputs);

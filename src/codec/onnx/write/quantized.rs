@@ -11,7 +11,7 @@ impl Writer<'_> {
     /// Whether a node's outcome is an integer tensor, whoever reads it.
     fn gives_integers(&self, id: NodeId) -> bool {
         self.quantization()
-            .is_some_and(|quantization| quantization.is_int8(id) && quantization.kernels[id.0] == Kernel::Engine)
+            .is_some_and(|quantization| quantization.is_int8(id) && quantization.kernels[id.0] != Kernel::Fused)
     }
 
     /// What readers in float are given, and the graph's own reader.

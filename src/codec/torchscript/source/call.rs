@@ -126,19 +126,24 @@ pub(super) fn packed_weight(integers: &str, scales: &str, input: QParams, g: &Co
     format!("ops.onednn.qconv_prepack({integers}, {scales}, {scale:?}, {zero_point}{}, {})", geometry(g), list(image))
 }
 
-/// A convolution of bytes that gives float, with its activation in one call of oneDNN; `weights` are packed
-/// integers, scales, zero points and bias.
+/// A convolution of bytes with its activation in one call of oneDNN, which gives float, or bytes of these
+/// parameters; `weights` are packed integers, scales, zero points and bias.
 pub(super) fn fused_int8(
     x: &str,
     input: QParams,
+    output: Option<QParams>,
     weights: &[&str; 4],
     g: &ConvGeometry,
     activation: Option<Activation>,
 ) -> String {
     let QParams { scale, zero_point } = input;
     let [packed, scales, zeros, bias] = weights;
+    let given = output.map_or_else(
+        || format!("1., 0, {FLOAT32}"),
+        |QParams { scale, zero_point }| format!("{scale:?}, {zero_point}, None"),
+    );
     format!(
-        "ops.onednn.qconv2d_pointwise({x}, {scale:?}, {zero_point}, {packed}, {scales}, {zeros}, {bias}{}, 1., 0, {FLOAT32}, {})",
+        "ops.onednn.qconv2d_pointwise({x}, {scale:?}, {zero_point}, {packed}, {scales}, {zeros}, {bias}{}, {given}, {})",
         geometry(g),
         post_operation(activation.as_ref())
     )

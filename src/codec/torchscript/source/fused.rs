@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Emitter, call};
 use crate::codec::torchscript::Variant;
 use crate::graph::op::{ConvGeometry, Weights};
-use crate::graph::quantization::{FloatReason, IntWeight, Kernel, Placement, Quantization, lone_activation};
+use crate::graph::quantization::{FloatReason, IntWeight, Kernel, Placement, QParams, Quantization, lone_activation};
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
@@ -81,13 +81,27 @@ impl Emitter<'_> {
     pub(super) fn fused_int8(&mut self, id: NodeId) {
         let input = self.bytes(self.graph.node(id).inputs[0]);
         let last = self.last_of_call(id);
-        let call = self.fused_call(id, &input, call::Activation::of(&self.graph.node(last).op));
+        let call = self.fused_call(id, &input, None, call::Activation::of(&self.graph.node(last).op));
         self.has_float[last.0] = true;
         let _ = writeln!(self.forward, "    v{} = {call}", last.0);
     }
 
+    /// A convolution of integers that gives integers to convolutions like it.
+    pub(super) fn fused_bytes(&mut self, id: NodeId) {
+        let input = self.bytes(self.graph.node(id).inputs[0]);
+        let call = self.fused_call(id, &input, Some(self.qparams(id)), None);
+        self.has_bytes[id.0] = true;
+        let _ = writeln!(self.forward, "    b{} = {call}", id.0);
+    }
+
     /// Adds the layer's integer weights; returns the call.
-    pub(super) fn fused_call(&mut self, id: NodeId, bytes: &str, activation: Option<call::Activation>) -> String {
+    pub(super) fn fused_call(
+        &mut self,
+        id: NodeId,
+        bytes: &str,
+        output: Option<QParams>,
+        activation: Option<call::Activation>,
+    ) -> String {
         let node = self.graph.node(id);
         let (Op::Conv { weights, geometry, .. }, Some(int)) =
             (&node.op, self.quantization().and_then(|quantization| quantization.weights.get(&id)))
@@ -102,7 +116,7 @@ impl Emitter<'_> {
         let bias_name = self.attribute_name(id, "bias");
         let bias =
             weights.bias.as_ref().map_or_else(|| "None".into(), |bias| self.tensor(&bias_name, (**bias).clone()));
-        call::fused_int8(bytes, input, &[&packed, &scales, &zeros, &bias], geometry, activation)
+        call::fused_int8(bytes, input, output, &[&packed, &scales, &zeros, &bias], geometry, activation)
     }
 
     /// The integers of a weight and, for each output channel, their scale in `f32`.
