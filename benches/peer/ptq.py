@@ -1,11 +1,12 @@
 """The reference experiment as a script would do it: FX graph mode PTQ of MobileNetV3-Small.
 
-    python ptq.py WEIGHTS.onnx IMAGES CALIBRATION.txt EVALUATION.txt [PASSES]
+    python ptq.py WEIGHTS.onnx IMAGES CALIBRATION.txt EVALUATION.txt [PASSES [FROZEN.pt]]
 
 WEIGHTS is the ONNX file that the manifest pins; its initializers carry PyTorch's parameter names.
 IMAGES is the data set's tar, extracted. The two lists are `subsets/*.txt` of a run of requant, so
 that both sides see the same samples. PASSES (3) is how often each model is timed over the whole
-evaluation set, loading included, as the report that requant grew out of did.
+evaluation set, loading included, as the report that requant grew out of did. FROZEN.pt gets the converted module
+traced and frozen, for `turns.py`.
 
 Prints one JSON object: what came out, and the seconds of each part.
 """
@@ -91,6 +92,9 @@ def main():
         for images, _ in DataLoader(Listed(root, calibration), batch_size=32):
             prepared(images)
     quantized = convert_fx(prepared)
+    if len(sys.argv) > 6:
+        torch.backends.quantized.engine = "fbgemm"
+        torch.jit.freeze(torch.jit.trace(quantized, example).eval()).save(sys.argv[6])
     seconds["calibrate"] = time.perf_counter() - start
 
     result = {}

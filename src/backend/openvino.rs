@@ -25,6 +25,7 @@ pub(super) fn open(artefact: &[u8], threads: usize) -> Result<Box<dyn Session>, 
 
 struct OpenvinoSession {
     request: InferRequest,
+    outputs: usize,
     // What the request was made of lives as long as it does, and ends after it.
     _model: CompiledModel,
     _core: Core,
@@ -46,10 +47,10 @@ impl OpenvinoSession {
             }
             let model = core.read_model_from_buffer(artefact, None)?;
             let mut model = core.compile_model(&model, DeviceType::CPU)?;
-            Ok::<_, openvino::InferenceError>((model.create_infer_request()?, model))
+            Ok::<_, openvino::InferenceError>((model.create_infer_request()?, model.get_output_size()?, model))
         };
-        let (request, model) = load().map_err(failed("loading the ONNX file"))?;
-        Ok(Self { request, _model: model, _core: core })
+        let (request, outputs, model) = load().map_err(failed("loading the ONNX file"))?;
+        Ok(Self { request, outputs, _model: model, _core: core })
     }
 }
 
@@ -69,13 +70,16 @@ impl Session for OpenvinoSession {
     }
 
     fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
-        let read = || {
-            let tensor = self.request.get_output_tensor()?;
+        let read = |place: usize| {
+            let tensor = self.request.get_output_tensor_by_index(place)?;
             let shape = tensor.get_shape()?;
             let shape = shape.get_dimensions().iter().map(|&length| usize::try_from(length).unwrap_or(0)).collect();
             Ok::<(Vec<usize>, Vec<f32>), openvino::InferenceError>((shape, tensor.get_data::<f32>()?.to_vec()))
         };
-        let (shape, values) = read().map_err(failed("reading the output"))?;
-        Ok(vec![Tensor::f32(shape, values).map_err(failed("reading the output"))?])
+        let tensor = |place: usize| {
+            let (shape, values) = read(place).map_err(failed("reading the output"))?;
+            Tensor::f32(shape, values).map_err(failed("reading the output"))
+        };
+        (0..self.outputs).map(tensor).collect()
     }
 }

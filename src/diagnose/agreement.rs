@@ -5,7 +5,7 @@ use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::manifest::{Precision, Step};
 use crate::record::Record;
-use crate::record::format::Agreement;
+use crate::record::format::{Agreement, Parting};
 
 /// Float engines order their sums differently, and no more: relative to the largest logit.
 const ROUNDING: f32 = 1e-3;
@@ -37,10 +37,18 @@ pub(super) fn check(record: &Record) -> Finding {
 }
 
 fn told(pair: &Agreement) -> String {
-    let Agreement { first, second, agreeing, samples, largest_difference, difference, .. } = pair;
+    let Agreement { first, second, agreeing, samples, largest_difference, difference, parting, .. } = pair;
     let [value, low, high] = [difference.value, difference.low, difference.high].map(|x| units::signed(x * 100.0, 2));
-    format!(
+    let told = format!(
         "`{second}` agrees with `{first}` on {agreeing} of {samples} samples, logits at most {largest_difference:.2e} \
          apart, {value} points ({low} to {high})"
-    )
+    );
+    match parting {
+        Some(Parting { layer, operator, differing, most }) => {
+            let share = units::percent(*differing);
+            let levels = units::counted(*most, "level");
+            format!("{told}; they part at `{layer}` ({operator}): {share} of its values, by {levels} at most")
+        }
+        None => told,
+    }
 }

@@ -204,8 +204,8 @@ mod tests {
 
     #[test]
     fn what_computes_every_time_is_soon_believed() {
-        let load = |_: &mut (), _| Ok::<(), Infallible>(());
-        let sleep = |_: &mut ()| {
+        let load = |(): &mut (), _| Ok::<(), Infallible>(());
+        let sleep = |(): &mut ()| {
             std::thread::sleep(Duration::from_millis(5));
             Ok(())
         };

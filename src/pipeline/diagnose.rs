@@ -236,19 +236,21 @@ fn relabelled(evaluated: &Evaluated, index: usize) -> usize {
 /// Of every pair of variants of one precision that both answered.
 fn agreements(evaluated: &Evaluated) -> Vec<Agreement> {
     let variants = &evaluated.quantized.calibrated.prepared.resolved.manifest.variant;
-    let of = |(&(first, second), &Apart { difference: largest_difference, logit }): (&(usize, usize), &Apart)| {
-        let Comparison { difference, agreeing, counts, .. } = compare(evaluated, first, second)?;
-        Some(Agreement {
-            first: variants[first].name.clone(),
-            second: variants[second].name.clone(),
-            precision: variants[first].precision,
-            agreeing,
-            samples: counts.both_right + counts.only_first + counts.only_second + counts.both_wrong,
-            largest_difference,
-            largest_logit: logit,
-            difference,
-        })
-    };
+    let of =
+        |(&(first, second), Apart { difference: largest_difference, logit, parting }): (&(usize, usize), &Apart)| {
+            let Comparison { difference, agreeing, counts, .. } = compare(evaluated, first, second)?;
+            Some(Agreement {
+                first: variants[first].name.clone(),
+                second: variants[second].name.clone(),
+                precision: variants[first].precision,
+                agreeing,
+                samples: counts.both_right + counts.only_first + counts.only_second + counts.both_wrong,
+                largest_difference: *largest_difference,
+                largest_logit: *logit,
+                difference,
+                parting: parting.clone(),
+            })
+        };
     evaluated.apart.iter().filter_map(of).collect()
 }
 

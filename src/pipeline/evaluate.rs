@@ -1,5 +1,7 @@
 //! Every variant answers for every sample of the evaluation subset, on the same tensors.
 
+mod parting;
+
 use std::collections::BTreeMap;
 
 use super::benchmark::PROBES;
@@ -12,6 +14,7 @@ use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::manifest::{Engine, Precision};
+use crate::record::format::Parting;
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
 
@@ -27,11 +30,13 @@ pub(super) struct Evaluated {
 }
 
 /// Two variants' logits.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Apart {
     pub difference: f32,
     /// The largest of the first's.
     pub logit: f32,
+    /// Of INT8 networks on different engines, where they begin to differ.
+    pub parting: Option<Parting>,
 }
 
 /// What came of a variant's accuracy pass.
@@ -68,6 +73,13 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
     let manifest = &prepared.resolved.manifest;
     for (variant, respondent) in manifest.variant.iter().zip(&mut respondents) {
         variant.timed_at(&manifest.benchmark).into_iter().for_each(|batch| respondent.repeat(&samples, batch));
+    }
+    for (&(first, second), apart) in &mut apart {
+        let pair = [first, second].map(|place| &manifest.variant[place]);
+        let differ = pair[0].precision == Precision::Int8 && pair[0].backend != pair[1].backend;
+        if differ && apart.difference > 0.0 {
+            apart.parting = parting::first(&quantized, pair, &samples);
+        }
     }
     let answers = respondents.into_iter().map(|respondent| respondent.answers).collect();
     Ok(Evaluated { answers, apart, samples, quantized })

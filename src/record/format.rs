@@ -1,7 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.2`: `attribution`; `agreements`; `files`; of a layer `usage`, `bend_levels` and `evidence`; of a subset
+//! - `2.2`: `attribution`; `agreements` and where they part; `files`; of a layer `usage`, `bend_levels` and `evidence`; of a subset
 //!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
 //!   `engine` and `library`; of a quantization observer, steps, trials, rounding and `exchange`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
@@ -186,6 +186,20 @@ pub struct Agreement {
     pub largest_logit: f32,
     /// Accuracy of the second less that of the first, a fraction, paired.
     pub difference: Estimate,
+    /// The first layer whose integers differ by more than rounding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parting: Option<Parting>,
+}
+
+/// A layer whose integers two engines compute differently.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parting {
+    pub layer: String,
+    pub operator: String,
+    /// The fraction of its values that differ.
+    pub differing: f64,
+    /// By so many levels at most.
+    pub most: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

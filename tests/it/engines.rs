@@ -5,7 +5,7 @@ use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::graph::pass;
 use requant::manifest::{Backend, Compute, Isa, Precision};
-use requant::record::format::VariantResult;
+use requant::record::format::{Agreement, VariantResult};
 use requant::record::store;
 use requant::tensor::Tensor;
 
@@ -104,8 +104,44 @@ fn engines_are_rows_of_one_run() {
             Precision::Int8 => assert!(pair.agreeing * 100 >= pair.samples * 98, "{pair:?}"),
         }
     }
+    // Where they part is a layer of the network, and only engines that differ do.
+    let parting = |pair: &Agreement| pair.parting.as_ref().map(|parting| parting.layer.clone());
+    for layer in record.agreements.iter().filter_map(parting) {
+        assert!(
+            record.network.layers.iter().any(|known| known.name == layer && known.float_because.is_none()),
+            "{layer}"
+        );
+    }
+    assert!(record.agreements.iter().filter(|pair| pair.precision == Precision::Fp32).all(|p| p.parting.is_none()));
     let finding = record.findings.iter().find(|finding| finding.code == "agreement").unwrap();
     assert!(finding.is_clean() && finding.evidence.len() == pairs, "{finding:?}");
     let report = files::read_text(&run.join("report.md")).unwrap();
     assert!(report.contains("### Do the engines agree"), "{report}");
+}
+
+#[test]
+fn engines_that_saturate_part_where_they_do() {
+    let engines = here();
+    if engines.is_empty() {
+        return;
+    }
+    if !std::is_x86_feature_detected!("avx512vnni") && !std::is_x86_feature_detected!("avxvnni") {
+        return lab::skip("no VNNI: every engine saturates here");
+    }
+    let bench = Bench::new();
+    // Nothing keeps these weights from leaving 16 bits in libtorch's AVX2 kernels; the others use VNNI.
+    bench.digits(&[
+        ("rounds = 2", "rounds = 1"),
+        ("recipe = \"fx-default\"", "recipe = \"minmax\"\nreduce_range = false"),
+    ]);
+    let mut text = files::read_text(&bench.path("digits.toml")).unwrap();
+    text = text.replacen("[compute]", &format!("{}[compute]", rows(&[("int8_other", engines[0], "int8")])), 1);
+    bench.put("digits.toml", text.as_bytes());
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    let parting = record.agreements[0].parting.as_ref().unwrap();
+    assert!(parting.differing > 0.0 && parting.most > 0, "{parting:?}");
+    let told = record.findings.iter().find(|finding| finding.code == "agreement").unwrap();
+    assert!(told.evidence[0].contains(&format!("they part at `{}`", parting.layer)), "{told:?}");
 }

@@ -17,7 +17,7 @@ mod write;
 
 pub use catalogue::{OPERATORS, Operator, Takes};
 pub use error::ImportError;
-pub use write::{Form, WRITTEN_OPSET, stamp, write};
+pub use write::{Form, WRITTEN_OPSET, stamp, write, write_taps};
 
 use std::collections::BTreeMap;
 

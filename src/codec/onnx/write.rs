@@ -39,13 +39,23 @@ pub enum Form<'a> {
 /// The bytes of an ONNX file; they depend on the graph and its quantization alone.
 #[must_use]
 pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
+    encoded(graph, form, &[graph.output])
+}
+
+/// A quantized network that hands out what readers in float are given of these nodes.
+#[must_use]
+pub fn write_taps(graph: &Graph, quantization: &Quantization, nodes: &[NodeId]) -> Vec<u8> {
+    encoded(graph, Form::Qdq(quantization), nodes)
+}
+
+fn encoded(graph: &Graph, form: Form<'_>, outputs: &[NodeId]) -> Vec<u8> {
     let proto = GraphProto { name: "network".into(), ..GraphProto::default() };
     let opset = function::newest(graph).max(WRITTEN_OPSET);
     let mut writer = Writer { graph, form, users: graph.users(), opset, proto };
     for id in graph.ids() {
         writer.node(id);
     }
-    writer.interface();
+    writer.interface(outputs);
     let opset_import = vec![OperatorSetId { domain: String::new(), version: opset }];
     let model = ModelProto {
         ir_version: if opset > WRITTEN_OPSET { LATER_IR_VERSION } else { IR_VERSION },
@@ -98,13 +108,14 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn interface(&mut self) {
+    fn interface(&mut self, outputs: &[NodeId]) {
         let input = self.graph.iter().find(|(_, node)| node.op == Op::Input);
         let input = input.map(|(id, node)| described(value(self.graph, id), &node.shape));
         self.proto.input.extend(input);
-        let output = self.graph.output;
-        let name = self.given(output);
-        self.proto.output.push(described(name, &self.graph.node(output).shape));
+        for &output in outputs {
+            let name = self.given(output);
+            self.proto.output.push(described(name, &self.graph.node(output).shape));
+        }
     }
 
     /// Adds an ONNX operator.
