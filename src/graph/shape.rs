@@ -76,7 +76,7 @@ pub fn infer(op: &Op, inputs: &[&Shape]) -> Result<Shape, ShapeError> {
             Ok(vec![n, c, grow(h, top + bottom), grow(w, left + right)])
         }
         Op::Softmax { axis } | Op::LogSoftmax { axis } => {
-            if *axis < inputs[0].len() {
+            if inputs[0].get(*axis).is_some_and(|dim| *dim != Dim::Batch) {
                 Ok(inputs[0].clone())
             } else {
                 Err(out_of_bounds(op.torch_name(), inputs[0]))
@@ -95,10 +95,12 @@ fn check_arity(op: &Op, found: usize) -> Result<(), ShapeError> {
     if wanted == found { Ok(()) } else { Err(ShapeError::Arity { op: op.torch_name(), wanted, found }) }
 }
 
+/// Images one by one: nothing of one of them is mixed with another's.
 fn image(op: &Op, shape: &Shape) -> Result<[Dim; 4], ShapeError> {
     let wrong =
         || ShapeError::Input { op: op.torch_name(), wanted: "[batch, channels, height, width]", found: shape.clone() };
-    <[Dim; 4]>::try_from(shape.as_slice()).map_err(|_| wrong())
+    let dims = <[Dim; 4]>::try_from(shape.as_slice()).map_err(|_| wrong())?;
+    if dims[1..].contains(&Dim::Batch) { Err(wrong()) } else { Ok(dims) }
 }
 
 fn out_of_bounds(op: &'static str, found: &Shape) -> ShapeError {
@@ -188,7 +190,7 @@ fn volume(dims: &[Dim]) -> usize {
 
 fn reduce(op: &'static str, axes: &[usize], keep: bool, input: &Shape) -> Result<Shape, ShapeError> {
     let whole = |axis: &usize| input.get(*axis).is_some_and(|dim| dim.known().is_some_and(|size| size > 0));
-    if !axes.is_sorted_by(|a, b| a < b) || !axes.iter().all(whole) {
+    if axes.is_empty() || !axes.is_sorted_by(|a, b| a < b) || !axes.iter().all(whole) {
         return Err(out_of_bounds(op, input));
     }
     let dims = input.iter().enumerate();
@@ -205,7 +207,7 @@ fn standardize(own: &Standardize, input: &Shape) -> Result<Shape, ShapeError> {
     let sizes = |dims: &[Dim]| dims.iter().map(Dim::known).collect::<Option<Vec<usize>>>();
     let wanted = match own.together {
         Together::Layer { axis } | Together::Rms { axis } if axis < input.len() => sizes(&input[axis..]),
-        Together::Groups(groups) if input.len() > 1 => {
+        Together::Groups(groups) if input.len() > 1 && !input[1..].contains(&Dim::Batch) => {
             sizes(&input[1..2]).filter(|channels| groups > 0 && channels[0].is_multiple_of(groups))
         }
         _ => None,

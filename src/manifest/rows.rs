@@ -43,26 +43,29 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
     found
 }
 
-/// Variants whose answers depend on the size of batches say which size they are about.
-pub(super) fn batches(variants: &[Variant], quantize: &Quantize, benchmark: &Benchmark, judged: usize) -> Vec<Problem> {
+/// Rows about one size of batches name one that is timed, of the baseline too; and rows whose answers depend on the
+/// size of batches name one.
+pub(super) fn batches(variants: &[Variant], quantize: &Quantize, benchmark: &Benchmark) -> Vec<Problem> {
     let timed = &benchmark.batch_sizes;
-    let few = |batch: usize| batch < FEW_IMAGES;
     let two_ways = quantize.steps.as_ref().is_some_and(|steps| steps.contains(&Step::SmallBatches));
-    let one_side = timed.iter().all(|&batch| few(batch) == few(judged));
+    let baseline = variants.iter().find(|variant| variant.baseline).or(variants.first());
+    let baseline = baseline.and_then(|variant| variant.batch_size);
     let mut found = Vec::new();
     for (position, variant) in variants.iter().enumerate() {
         let key = format!("variant.{position}.batch_size");
-        match variant.batch_size {
-            Some(own) if !timed.contains(&own) => {
+        let two_ways = two_ways && (variant.backend, variant.precision) == (Backend::Torch, Precision::Int8);
+        match (variant.batch_size, baseline) {
+            (Some(own), _) if !timed.contains(&own) => {
                 let next = format!("use one of {timed:?}, or add it to `benchmark.batch_sizes`");
                 found.push(problem(key, format!("is {own}, which is not timed"), next));
             }
-            None if two_ways
-                && !one_side
-                && (variant.backend, variant.precision) == (Backend::Torch, Precision::Int8) =>
-            {
+            (Some(own), Some(theirs)) if own != theirs => {
+                let message = format!("is {own}, and the baseline is timed at {theirs} alone");
+                found.push(problem(key, message, "leave `batch_size` out of the baseline"));
+            }
+            (None, _) if two_ways => {
                 let message = "is missing: with the step `small-batches` answers depend on the size of batches";
-                let next = format!("give one row `batch_size = {}` and another a larger one", timed[0]);
+                let next = format!("give one row a size below {FEW_IMAGES} and another a larger one");
                 found.push(problem(key, message, next));
             }
             _ => {}

@@ -112,8 +112,8 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     }
     if let Ok(variants) = &parts.variant {
         problems.extend(rows::each(variants));
-        if let (Ok(quantize), Ok(benchmark), Ok(evaluation)) = (&parts.quantize, &parts.benchmark, &parts.evaluation) {
-            problems.extend(rows::batches(variants, quantize, benchmark, evaluation.batch_size));
+        if let (Ok(quantize), Ok(benchmark)) = (&parts.quantize, &parts.benchmark) {
+            problems.extend(rows::batches(variants, quantize, benchmark));
         }
     }
     problems.extend(parts.quantize.iter().flat_map(exceptions));

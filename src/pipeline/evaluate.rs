@@ -13,7 +13,7 @@ use crate::backend::{self, BackendError, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
-use crate::manifest::{Engine, Precision};
+use crate::manifest::{Backend, Engine, FEW_IMAGES, Precision};
 use crate::record::format::Parting;
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
@@ -61,6 +61,8 @@ struct Respondent {
     precision: Precision,
     /// How many images it is given at once, where that is not as many as there are.
     batch_size: Option<usize>,
+    /// Whether it answers by the network for batches of few images, which is another than that of the other rows.
+    by_few: bool,
     /// To the last batch.
     last: Option<Tensor>,
 }
@@ -89,7 +91,10 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
     let prepared = &quantized.calibrated.prepared;
     let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
         let (precision, batch_size) = (variant.precision, variant.batch_size);
-        let respondent = |session, answers| Respondent { session, answers, precision, batch_size, last: None };
+        let two_ways = quantized.calibrated.attempt.few.is_some();
+        let torch_int8 = (variant.backend, precision) == (Backend::Torch, Precision::Int8);
+        let by_few = two_ways && torch_int8 && batch_size.is_some_and(|size| size < FEW_IMAGES);
+        let respondent = |session, answers| Respondent { session, answers, precision, batch_size, by_few, last: None };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
             return Ok(respondent(None, Answers::Missing));
         };
@@ -138,10 +143,11 @@ fn distance(a: f32, b: f32) -> f32 {
     }
 }
 
-/// How far the answers to the last batch lie apart, for each pair of one precision.
+/// How far the answers to the last batch lie apart, for each pair of one precision on one network.
 fn compare(respondents: &[Respondent], apart: &mut BTreeMap<(usize, usize), Apart>) {
     for (first, a) in respondents.iter().enumerate() {
-        for (second, b) in respondents.iter().enumerate().skip(first + 1).filter(|(_, b)| a.precision == b.precision) {
+        let same = |b: &Respondent| (a.precision, a.by_few) == (b.precision, b.by_few);
+        for (second, b) in respondents.iter().enumerate().skip(first + 1).filter(|(_, b)| same(b)) {
             let (Some(a), Some(b)) = (&a.last, &b.last) else { continue };
             let (a, b) = (a.as_f32().unwrap_or(&[]), b.as_f32().unwrap_or(&[]));
             let known = apart.entry((first, second)).or_default();

@@ -234,14 +234,25 @@ fn kept_in_float(graph: &Graph, scheme: &Scheme) -> Vec<NodeId> {
     graph.ids().filter(alone).flat_map(with_activation).collect()
 }
 
+/// The nodes that no image reaches.
+fn constants(graph: &Graph) -> Vec<bool> {
+    let mut constant = vec![false; graph.nodes.len()];
+    for (id, node) in graph.iter() {
+        let all = !node.inputs.is_empty() && node.inputs.iter().all(|input| constant[input.0]);
+        constant[id.0] = all || matches!(node.op, Op::Constant(_));
+    }
+    constant
+}
+
 fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> {
     let products_only = scheme.has(Step::ProductsOnly);
     let kept = kept_in_float(graph, scheme);
 
+    let constant = constants(graph);
     let mut placement: Vec<Placement> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {
         let on_integers = |input: &NodeId| placement[input.0] == Placement::Int8;
-        let constant_operand = node.inputs.iter().any(|input| matches!(graph.node(*input).op, Op::Constant(_)));
+        let constant_operand = node.inputs.iter().any(|input| constant[input.0]);
         placement.push(match kind(&node.op) {
             Kind::Float(reason) => Placement::Float(reason),
             _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),

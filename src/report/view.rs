@@ -184,7 +184,7 @@ impl<'a> View<'a> {
             headline: text::headline(record),
             record_sha256: record.digest().map(|digest| digest.to_string()).unwrap_or_default(),
             goals: record.goals.iter().map(GoalRow::of).collect(),
-            variants: record.variants.iter().map(VariantRow::of).collect(),
+            variants: record.variants.iter().map(|variant| VariantRow::of(record, variant)).collect(),
             compared: record.variants.iter().filter_map(|variant| ComparedRow::of(record, variant)).collect(),
             matrices: matrices(record),
             latency: record.variants.iter().flat_map(|variant| latency_rows(record, variant)).collect(),
@@ -214,7 +214,7 @@ impl<'a> GoalRow<'a> {
 }
 
 impl<'a> VariantRow<'a> {
-    fn of(variant: &'a VariantResult) -> Self {
+    fn of(record: &Record, variant: &'a VariantResult) -> Self {
         let (status, reason) = match &variant.outcome {
             Outcome::Measured(_) => ("measured", ""),
             Outcome::Missing { reason, .. } => ("missing", reason.as_str()),
@@ -223,6 +223,7 @@ impl<'a> VariantRow<'a> {
         let measured = variant.measured();
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| units::ABSENT.to_owned());
         let first = measured.and_then(|m| m.latency.first());
+        let own = own_batch(record, variant);
         Self {
             name: &variant.name,
             backend: &variant.backend,
@@ -235,9 +236,9 @@ impl<'a> VariantRow<'a> {
             accuracy: or_dash(measured.map(|m| units::percent(m.accuracy.value))),
             accuracy_interval: or_dash(measured.map(|m| interval(m.accuracy.map(|x| x * 100.0), 2, " %"))),
             correct: or_dash(measured.map(|m| format!("{} of {}", m.correct, m.accuracy.n))),
-            latency: or_dash(first.map(|l| units::milliseconds(l.milliseconds.value))),
+            latency: or_dash(first.map(|l| format!("{}{own}", units::milliseconds(l.milliseconds.value)))),
             latency_interval: or_dash(first.map(|l| interval(l.milliseconds, 3, " ms"))),
-            spread: or_dash(first.map(text::spread)),
+            spread: or_dash(first.map(|l| text::spread(l) + &own)),
             throughput: or_dash(best_throughput(measured)),
             peak_memory: or_dash(measured.and_then(Measured::peak_memory_bytes).map(units::megabytes)),
             inference_memory: or_dash(measured.and_then(|m| m.memory.inference).map(text::memory)),
@@ -260,6 +261,12 @@ fn precision(variant: &VariantResult) -> String {
         MemoryFormat::Contiguous => precision.to_owned(),
         format @ MemoryFormat::ChannelsLast => format!("{precision} {format}"),
     }
+}
+
+/// The size of batches that a row alone is about, where it says one.
+fn own_batch(record: &Record, variant: &VariantResult) -> String {
+    let settings = record.settings.variant.iter().find(|settings| settings.name == variant.name);
+    settings.and_then(|settings| settings.batch_size).map_or_else(String::new, |size| format!(", batch {size}"))
 }
 
 fn best_throughput(measured: Option<&Measured>) -> Option<String> {
@@ -330,7 +337,7 @@ fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<St
     devices.dedup();
     let label = |v: &VariantResult| {
         let engine = v.engine.map_or_else(|| v.backend.clone(), |engine| engine.to_string());
-        format!("{} ({engine})", precision(v))
+        format!("{} ({engine}){}", precision(v), own_batch(record, v))
     };
     let mut labels: Vec<String> = Vec::new();
     for variant in &record.variants {
@@ -371,7 +378,8 @@ fn latency_rows<'a>(record: &Record, variant: &'a VariantResult) -> Vec<LatencyR
         throughput: format!("{:.0} images/s", latency.throughput()),
         speedup: match latency.speedup {
             Some(speedup) => format!("{} ({})", text::speedup(record, speedup), interval(speedup, 2, "×")),
-            None => "baseline".to_owned(),
+            None if variant.baseline => "baseline".to_owned(),
+            None => units::ABSENT.to_owned(),
         },
     };
     variant.measured().map(|measured| measured.latency.iter().map(row).collect()).unwrap_or_default()

@@ -12,7 +12,7 @@ pub struct Operator {
 /// What becomes of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// It has an INT8 form: it computes in integers, or moves them.
+    /// It has an INT8 form, or a part of it has: it computes in integers, or moves them.
     Integers,
     /// It stays in float in a quantized network.
     Reals,
@@ -59,7 +59,7 @@ pub const OPERATORS: [Operator; 95] = {
         operator("Expand", 8, Reals),
         operator("Flatten", 7, Integers),
         operator("Floor", 7, Reals),
-        operator("Gather", 7, Constants),
+        operator("Gather", 7, Integers),
         operator("Gelu", 20, Reals),
         operator("Gemm", 7, Integers),
         operator("GlobalAveragePool", 7, Integers),
@@ -76,12 +76,12 @@ pub const OPERATORS: [Operator; 95] = {
         operator("MatMul", 7, Integers),
         operator("Max", 7, Reals),
         operator("MaxPool", 7, Integers),
-        operator("Mean", 7, Reals),
+        operator("Mean", 7, Integers),
         operator("Min", 7, Reals),
         operator("Mish", 18, Reals),
         operator("Mul", 7, Integers),
         operator("Neg", 7, Reals),
-        operator("PRelu", 7, Reals),
+        operator("PRelu", 7, Integers),
         operator("Pad", 7, Reals),
         operator("Pow", 7, Reals),
         operator("QuantizeLinear", 10, Integers),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::attributes::Attributes;
+use super::constant::kind;
 use super::error::ImportError;
 use super::import::{Import, Operand, constant_operand, label};
 use super::integers::{self, Int, Ints, index};
@@ -39,6 +40,13 @@ pub(super) fn fold(
                 .map(|operand| if let Operand::Ints(ints) = operand { Some(ints) } else { None })
                 .collect();
             if let Some(ints) = ints.filter(|list| !list.is_empty()) {
+                // Whole numbers that become real ones are divided as such from there on.
+                if let ("Cast", Some(kind::FLOAT), Some(tensor)) =
+                    (node.op_type.as_str(), cast_to(node), ints[0].as_floats())
+                {
+                    let name = node.output.first().cloned().unwrap_or_default();
+                    return Ok(Some(Operand::Float { name, tensor: Arc::new(tensor) }));
+                }
                 let folded = integers::fold(node, &ints).map_err(form)?;
                 return Ok(Some(Operand::Ints(folded)));
             }
@@ -85,12 +93,27 @@ fn shape(import: &Import, node: &NodeProto, operands: &[Option<Operand>]) -> Res
     Ok(Operand::Ints(Ints::vector(dims.get(start..end.max(start)).unwrap_or(&[]).to_vec())))
 }
 
+/// The type of numbers that a `Cast` gives.
+fn cast_to(node: &NodeProto) -> Option<i32> {
+    Attributes::of(node).int("to").and_then(|to| i32::try_from(to).ok())
+}
+
+/// A float constant as whole numbers, where it holds nothing else.
+fn as_ints(tensor: &Tensor) -> Option<Operand> {
+    #[expect(clippy::cast_possible_truncation, reason = "small whole numbers")]
+    let whole = |value: &f32| (value.fract() == 0.0 && value.abs() < 1e6).then_some(*value as i64);
+    let values = tensor.as_f32()?.iter().map(whole).collect::<Option<Vec<i64>>>()?;
+    let tensor = Tensor::new(tensor.shape().to_vec(), Data::I64(values)).ok()?;
+    Ints::of_tensor(&tensor).map(Operand::Ints)
+}
+
 /// Moves of float constants that change no value.
 fn floats(node: &NodeProto, operands: &[Option<Operand>]) -> Result<Option<Operand>, String> {
     let Some(Some(Operand::Float { name, tensor })) = operands.first() else { return Ok(None) };
     let moved = match node.op_type.as_str() {
         "Identity" => Arc::clone(tensor),
-        "Cast" if Attributes::of(node).int("to") == Some(1) => Arc::clone(tensor),
+        "Cast" if cast_to(node) == Some(kind::FLOAT) => Arc::clone(tensor),
+        "Cast" if cast_to(node) == Some(kind::INT64) => return Ok(as_ints(tensor)),
         "Transpose" if tensor.shape().len() == 2 => Arc::new(transpose(tensor)?),
         _ => return Ok(None),
     };

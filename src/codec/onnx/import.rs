@@ -15,6 +15,9 @@ use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
 use crate::tensor::{Data, Tensor};
 
+/// A gigabyte of floats for one image: no network for images comes near it.
+const MOST_VALUES: usize = 1 << 28;
+
 /// What a value name stands for while importing.
 #[derive(Debug, Clone)]
 pub(super) enum Operand {
@@ -138,7 +141,14 @@ impl Import {
     ) -> Result<Operand, ImportError> {
         let name = self.names.for_node(source, weight, op.is_module(), op.torch_name());
         let pushed = self.graph.push(name, op, inputs);
-        pushed.map(Operand::Node).map_err(|error| ImportError::Shape { node: label(source), source: error })
+        let id = pushed.map_err(|error| ImportError::Shape { node: label(source), source: error })?;
+        let values = self.graph.node(id).shape.iter().filter_map(Dim::known).fold(1, usize::saturating_mul);
+        if values > MOST_VALUES {
+            let (node, operator) = (label(source), source.op_type.clone());
+            let reason = format!("its outcome has {values} values for one image, more than {MOST_VALUES}");
+            return Err(ImportError::Form { node, operator, opset: self.opset, reason });
+        }
+        Ok(Operand::Node(id))
     }
 
     fn finish(mut self, output: &ValueInfo) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
@@ -202,7 +212,7 @@ fn fixed_shape(input: &ValueInfo) -> Option<Shape> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::codec::onnx::proto::{ShapeProto, TensorType, TypeProto};
+    use crate::codec::onnx::proto::{AttributeProto, ShapeProto, TensorType, TypeProto};
 
     /// A file with one operator on one float vector, all of its inputs.
     pub(in crate::codec::onnx) fn one_node(operator: &str, opset: i64) -> Result<Graph, ImportError> {
@@ -222,5 +232,39 @@ pub(super) mod tests {
             return Err(ImportError::Opset { opset });
         }
         graph(&proto, opset, &Interface::Function { given: BTreeMap::new(), output: 0 }).map(|(graph, _)| graph)
+    }
+
+    #[test]
+    fn whole_numbers_that_become_real_are_divided_as_such() {
+        let node = |operator: &str, inputs: &[&str], output: &str, attribute: Option<AttributeProto>| NodeProto {
+            input: inputs.iter().map(|&name| name.into()).collect(),
+            output: vec![output.into()],
+            op_type: operator.into(),
+            attribute: attribute.into_iter().collect(),
+            ..NodeProto::default()
+        };
+        let (to, eight) = ("to".to_owned(), "value_float".to_owned());
+        let to = AttributeProto { name: to, i: i64::from(kind::FLOAT), ..AttributeProto::default() };
+        let eight = AttributeProto { name: eight, f: 8.0, ..AttributeProto::default() };
+        let dim = vec![Dimension { dim_value: 4, dim_param: String::new() }];
+        let tensor_type = Some(TensorType { elem_type: kind::FLOAT, shape: Some(ShapeProto { dim }) });
+        let value =
+            |name: &str| ValueInfo { name: name.into(), r#type: Some(TypeProto { tensor_type: tensor_type.clone() }) };
+        let proto = GraphProto {
+            node: vec![
+                node("Shape", &["x"], "length", None),
+                node("Cast", &["length"], "real", Some(to)),
+                node("Constant", &[], "eight", Some(eight)),
+                node("Div", &["real", "eight"], "half", None),
+                node("Mul", &["x", "half"], "y", None),
+            ],
+            input: vec![value("x")],
+            output: vec![value("y")],
+            ..GraphProto::default()
+        };
+        let interface = Interface::Function { given: BTreeMap::new(), output: 0 };
+        let (graph, _) = graph(&proto, 17, &interface).unwrap();
+        let four = |node: &Node| matches!(&node.op, Op::Constant(tensor) if tensor.as_f32() == Some(&[4.0]));
+        assert!(graph.nodes.iter().any(four) && graph.nodes.iter().any(|node| node.op.torch_name() == "div"));
     }
 }

@@ -101,7 +101,9 @@ pub(super) fn fold(node: &NodeProto, inputs: &[&Ints]) -> Result<Ints, String> {
 
 fn gather(data: &Ints, at: &Ints) -> Result<Ints, String> {
     let places = at.numbers().ok_or("it gathers at the batch size")?;
-    let pick = |place: i64| data.values.get(index(place, data.values.len())).copied();
+    let length = i64::try_from(data.values.len()).unwrap_or(i64::MAX);
+    let inside = |place: &i64| (-length..length).contains(place);
+    let pick = |place: i64| Some(place).filter(inside).map(|place| data.values[index(place, data.values.len())]);
     let values = places.into_iter().map(pick).collect::<Option<Vec<_>>>();
     values.map(|values| Ints { shape: at.shape.clone(), values }).ok_or_else(|| "index out of bounds".into())
 }

@@ -51,6 +51,10 @@ pub(super) fn lower(
     operands: &[Option<Operand>],
 ) -> Result<Vec<Operand>, ImportError> {
     let opset = import.opset;
+    if let Some(attribute) = node.attribute.iter().find(|attribute| attribute.f.is_nan()) {
+        let reason = format!("`{}` is not a number", attribute.name);
+        return Err(ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason });
+    }
     let mut lowering = Lowering { import, node, operands, attributes: Attributes::of(node) };
     lowering.dispatch().map_err(|trouble| match trouble {
         Trouble::Import(error) => error,
@@ -129,7 +133,9 @@ impl Lowering<'_> {
             "Identity" => self.unary(Op::Identity),
             "Dropout" => self.dropout(),
             "Gather" => self.gather(),
-            "ConstantOfShape" | "Size" => Err("it can be computed from shapes and constants alone".into()),
+            "ConstantOfShape" | "Size" => {
+                Err("it is computed from known shapes and constants, and this is neither".into())
+            }
             _ => self.function(),
         }
     }

@@ -19,6 +19,7 @@ impl Lowering<'_> {
             _ if plain.is_some() => plain.unwrap_or(Unary::Abs),
             "Elu" => Unary::Elu { alpha: own("alpha", 1.0), scale: 1.0 },
             "Selu" => Unary::Elu { alpha: own("alpha", 1.673_263_2), scale: own("gamma", 1.050_701) },
+            "Celu" if own("alpha", 1.0) == 0.0 => return Err("it divides by `alpha`, which is 0".into()),
             "Celu" => Unary::Celu { alpha: own("alpha", 1.0) },
             "LeakyRelu" => Unary::LeakyRelu { slope: own("alpha", 0.01) },
             "ThresholdedRelu" => Unary::Threshold { limit: own("alpha", 1.0) },
@@ -151,6 +152,9 @@ impl Lowering<'_> {
     /// A maximum or mean over everything but images and channels.
     pub(super) fn global(&mut self, how: Reduction) -> Lowered {
         let x = self.running(0)?;
+        if self.rank(x) < 3 {
+            return Err("its input has no more than images and channels".into());
+        }
         let axes = (2..self.rank(x)).collect();
         self.emit(Op::Reduce { how, axes, keep: true }, vec![x])
     }
@@ -172,6 +176,9 @@ impl Lowering<'_> {
             "InstanceNormalization" => channels,
             _ => self.attributes.int("num_groups").and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
         };
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            return Err(format!("{groups} groups do not divide {channels} channels").into());
+        }
         let each = |tensor: Arc<Tensor>| -> Result<Arc<Tensor>, Trouble> {
             match tensor.as_f32() {
                 Some(values) if values.len() == groups && groups < channels && groups > 0 => {

@@ -52,10 +52,10 @@ impl Lowering<'_> {
         let rank = dims.len() + raw.len();
         let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
+        if axes.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err("it names an axis twice".into());
+        }
         for axis in axes {
-            if axis > dims.len() {
-                return Err("it names an axis twice".into());
-            }
             dims.insert(axis, ReshapeDim::Known(1));
         }
         self.emit(Op::Reshape(dims), vec![input])
@@ -136,7 +136,8 @@ impl Lowering<'_> {
         let (left, out) = (c / (b * b), [c / (b * b), h * b, w * b]);
         match self.attributes.text("mode").as_deref() {
             None | Some("" | "DCR") => self.rearranged(input, first, [b, b, left, h, w], [0, 3, 4, 1, 5, 2], out),
-            _ => self.rearranged(input, first, [left, b, b, h, w], [0, 1, 4, 2, 5, 3], out),
+            Some("CRD") => self.rearranged(input, first, [left, b, b, h, w], [0, 1, 4, 2, 5, 3], out),
+            Some(other) => Err(format!("`mode = {other}` is not one of the standard's").into()),
         }
     }
 
@@ -204,7 +205,13 @@ impl Lowering<'_> {
         }
         for i in 0..starts.len() {
             let axis = axis_of(axes[i], rank)?;
-            let size = self.import.graph.node(current).shape[axis].known().ok_or("it slices the batch")?;
+            let Some(size) = self.import.graph.node(current).shape[axis].known() else {
+                // All of the batch is no slice of it.
+                if (starts[i], steps[i]) == (0, 1) && ends[i] >= i64::from(i32::MAX) {
+                    continue;
+                }
+                return Err("it slices the batch".into());
+            };
             let step =
                 usize::try_from(steps[i]).ok().filter(|&step| step > 0).ok_or("a step below 1 is not supported")?;
             let op = Op::Slice { axis, start: index(starts[i], size), end: index(ends[i], size), step };
@@ -220,7 +227,7 @@ impl Lowering<'_> {
         let axis = axis_of(self.attributes.int("axis").unwrap_or(0), dims.len())?;
         let ReshapeDim::Known(length) = dims.remove(axis) else { return Err("it chooses among images".into()) };
         let place = match (self.ints(1)?.dims().is_empty(), self.numbers(1)?.as_slice()) {
-            (true, [place]) => index(*place, length),
+            (true, [place]) => axis_of(*place, length).map_err(|_| format!("place {place} of {length}"))?,
             _ => return Err("only one place can be chosen from what runs".into()),
         };
         let op = Op::Slice { axis, start: place, end: place + 1, step: 1 };
@@ -228,11 +235,8 @@ impl Lowering<'_> {
         self.emit(Op::Reshape(dims), vec![chosen])
     }
 
-    pub(super) fn chained(&mut self, op: Op, input: NodeId) -> Result<NodeId, Trouble> {
-        match self.emit(op, vec![input])?.as_slice() {
-            [Operand::Node(id)] => Ok(*id),
-            _ => Err("it did not become one node".into()),
-        }
+    fn chained(&mut self, op: Op, input: NodeId) -> Result<NodeId, Trouble> {
+        self.step(op, vec![input])
     }
 
     pub(super) fn split(&mut self) -> Lowered {
@@ -265,6 +269,9 @@ impl Lowering<'_> {
             Some(_) => self.tensor(2)?.as_f32().and_then(|v| v.first().copied()).unwrap_or(0.0),
             None => self.attributes.float("value", 0.0),
         };
+        if value.is_nan() {
+            return Err("it pads with what is not a number".into());
+        }
         let sizes: Vec<usize> = raw.iter().filter_map(|&pad| size(pad)).collect();
         match *sizes.as_slice() {
             [0, 0, top, left, 0, 0, bottom, right] => {

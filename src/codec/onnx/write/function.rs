@@ -4,7 +4,7 @@ use super::{LISTED_AXES, Writer, value};
 use crate::codec::onnx::functions;
 use crate::codec::onnx::proto::AttributeProto;
 use crate::graph::function::{Binary, Reduction, Standardize, Together, Unary};
-use crate::graph::{Dim, Graph, NodeId, Op};
+use crate::graph::{Dim, Graph, Node, NodeId, Op};
 use crate::tensor::Tensor;
 
 impl Writer<'_> {
@@ -101,12 +101,16 @@ pub(super) const fn binary(function: Binary) -> &'static str {
 
 /// The opset that a graph needs, where that is more than most engines read.
 pub(super) fn newest(graph: &Graph) -> i64 {
-    let needed = |op: &Op| match op {
+    let needed = |node: &Node| match &node.op {
         Op::Unary(Unary::Mish) => 18,
         Op::Unary(Unary::Gelu { .. }) => 20,
-        Op::Standardize(Standardize { together: Together::Groups(_), .. }) => 21,
+        Op::Standardize(Standardize { together: Together::Groups(groups), .. })
+            if node.shape.get(1).and_then(Dim::known) != Some(*groups) =>
+        {
+            21
+        }
         Op::Standardize(Standardize { together: Together::Rms { .. }, .. }) => 23,
         _ => 0,
     };
-    graph.nodes.iter().map(|node| needed(&node.op)).max().unwrap_or(0)
+    graph.nodes.iter().map(needed).max().unwrap_or(0)
 }
