@@ -50,7 +50,12 @@ impl Explain for ImportError {
             Self::Unsupported { .. } | Self::Form { .. } => {
                 "replace the operation before exporting, or run `onnxsim` to simplify the file; docs/operators.md lists the operators read".into()
             }
-            Self::Dangling { .. } | Self::Tensor { .. } | Self::Shape { .. } => {
+            Self::Shape { .. } => {
+                "each image is computed by itself, in the forms that docs/operators.md lists: change the operation \
+                 before exporting, or check the file with `onnx.checker.check_model`"
+                    .into()
+            }
+            Self::Dangling { .. } | Self::Tensor { .. } => {
                 "check the file with `onnx.checker.check_model`, then export it again".into()
             }
         })
