@@ -163,7 +163,9 @@ impl Lowering<'_> {
     pub(super) fn standardize_last(&mut self, together: fn(usize) -> Together) -> Lowered {
         let x = self.running(0)?;
         let axis = axis_of(self.attributes.int("axis").unwrap_or(-1), self.rank(x))?;
-        let (weight, bias) = (Some(self.tensor(1)?), self.optional_tensor(2)?);
+        let sizes: Vec<usize> = self.import.graph.node(x).shape[axis..].iter().filter_map(Dim::known).collect();
+        let whole = |tensor: Arc<Tensor>| broadcast(&tensor, &sizes);
+        let (weight, bias) = (Some(whole(self.tensor(1)?)), self.optional_tensor(2)?.map(whole));
         let epsilon = self.attributes.float("epsilon", 1e-5);
         self.emit(Op::Standardize(Standardize { together: together(axis), weight, bias, epsilon }), vec![x])
     }
@@ -191,5 +193,44 @@ impl Lowering<'_> {
         let (weight, bias) = (Some(each(self.tensor(1)?)?), Some(each(self.tensor(2)?)?));
         let epsilon = self.attributes.float("epsilon", 1e-5);
         self.emit(Op::Standardize(Standardize { together: Together::Groups(groups), weight, bias, epsilon }), vec![x])
+    }
+}
+
+/// A tensor repeated to a shape, where its own allows that; what does not fit stays and is refused with the shape.
+fn broadcast(tensor: &Arc<Tensor>, sizes: &[usize]) -> Arc<Tensor> {
+    let own = tensor.shape();
+    let count: usize = sizes.iter().product();
+    let (Some(values), Some(new)) = (tensor.as_f32(), sizes.len().checked_sub(own.len())) else {
+        return Arc::clone(tensor);
+    };
+    let fits = own.iter().zip(&sizes[new..]).all(|(own, wanted)| *own == 1 || own == wanted);
+    if own == sizes || !fits || values.is_empty() {
+        return Arc::clone(tensor);
+    }
+    let place = |mut at: usize| {
+        let (mut from, mut stride) = (0, 1);
+        for axis in (0..sizes.len()).rev() {
+            let (here, length) = (at % sizes[axis], axis.checked_sub(new).map_or(1, |axis| own[axis]));
+            at /= sizes[axis];
+            from += if length == 1 { 0 } else { here * stride };
+            stride *= length;
+        }
+        from
+    };
+    let values = (0..count).map(|at| values[place(at)]).collect();
+    Tensor::f32(sizes.to_vec(), values).map_or_else(|_| Arc::clone(tensor), Arc::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_is_repeated_along_dimensions_of_length_one() {
+        let scale = Arc::new(Tensor::f32(vec![2, 1], vec![1.0, 2.0]).unwrap());
+        let whole = |sizes: &[usize]| broadcast(&scale, sizes).as_f32().unwrap().to_vec();
+        assert_eq!(whole(&[2, 3]), [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+        assert_eq!(whole(&[2, 2, 1]), [1.0, 2.0, 1.0, 2.0]);
+        assert_eq!(whole(&[3, 3]), [1.0, 2.0]);
     }
 }

@@ -28,8 +28,8 @@ impl Lowering<'_> {
 
     pub(super) fn max_pool(&mut self) -> Lowered {
         let mut input = self.running(0)?;
-        let (mut geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry(input)?;
-        if left != right || top != bottom {
+        let (mut geometry, amounts) = self.pool_geometry(input)?;
+        if !is_pytorchs(&geometry, amounts) {
             input = self.explicit_pad(input, amounts, f32::NEG_INFINITY)?;
             geometry.padding = [0, 0];
         }
@@ -38,15 +38,12 @@ impl Lowering<'_> {
 
     pub(super) fn average_pool(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let (geometry, amounts @ [left, right, top, bottom]) = self.pool_geometry(input)?;
+        let (geometry, amounts) = self.pool_geometry(input)?;
         let count_include_pad = self.attributes.flag("count_include_pad");
         if geometry.dilation != [1, 1] {
             return Err("a dilated average is not supported".into());
         }
-        // PyTorch takes the same padding on both sides, of at most half a window.
-        let own =
-            left == right && top == bottom && (0..2).all(|axis| geometry.padding[axis] <= geometry.kernel[axis] / 2);
-        if own {
+        if is_pytorchs(&geometry, amounts) {
             return self.emit(Op::AvgPool { geometry, count_include_pad }, vec![input]);
         }
         let size = self.image_size(input)?;
@@ -98,4 +95,9 @@ impl Lowering<'_> {
         let input = self.running(0)?;
         if self.rank(input) == 4 { self.unary(Op::GlobalAvgPool) } else { self.global(Reduction::Mean) }
     }
+}
+
+/// PyTorch takes the same padding on both sides, of at most half a window.
+fn is_pytorchs(geometry: &PoolGeometry, [left, right, top, bottom]: [usize; 4]) -> bool {
+    left == right && top == bottom && (0..2).all(|axis| geometry.padding[axis] <= geometry.kernel[axis] / 2)
 }
