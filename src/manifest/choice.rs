@@ -132,7 +132,7 @@ choice!(
         FloatStem = "float-stem",
         /// Integers only for dense convolutions and linear layers; what lies between them stays in float.
         ProductsOnly = "products-only",
-        /// Convolutions and the activations after them in one call of oneDNN: on integers where what comes out is needed in float; in float where they are depthwise, over many pixels.
+        /// Convolutions and the activations after them in one call of oneDNN: on integers where what comes out is needed in float; in float where they are depthwise, over many pixels. Sums of two integer tensors stay integers.
         Fuse = "fuse",
         /// Two ways through one archive: batches of fewer than 8 images go without `float-stem`, `products-only` and `fuse`, whose calls cost more each; larger ones with them.
         SmallBatches = "small-batches",

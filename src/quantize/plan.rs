@@ -248,6 +248,8 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
     let products_only = scheme.has(Step::ProductsOnly);
     let kept = kept_in_float(graph, scheme);
 
+    // Dequantizing two tensors, adding and rounding them again takes four calls for what one does alike.
+    let adds_integers = |op: &Op| scheme.has(Step::Fuse) && matches!(op, Op::Add { .. });
     let constant = constants(graph);
     let mut placement: Vec<Placement> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {
@@ -256,7 +258,11 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
         placement.push(match kind(&node.op) {
             Kind::Float(reason) => Placement::Float(reason),
             _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),
-            Kind::Compute | Kind::FixedRange if products_only && !is_product(&node.op) => {
+            Kind::Compute | Kind::FixedRange
+                if products_only
+                    && !is_product(&node.op)
+                    && !(adds_integers(&node.op) && node.inputs.iter().all(on_integers)) =>
+            {
                 Placement::Float(FloatReason::Recipe)
             }
             _ if kept.contains(&id) => Placement::Float(FloatReason::Recipe),
