@@ -51,7 +51,7 @@ class Self:
 def lines(path):
     """Pairs of the node that a line of the network is about, and the line compiled."""
     code = zipfile.ZipFile(path).read("requant/code/__torch__.py").decode()
-    body = re.split(r"\n  def (?:forward|many)\(self.*?\) -> Tensor:\n", code, flags=re.S)[1 if "def many" not in code else 1]
+    body = re.split(r"\n  def (?:forward|many)\(self.*?\) -> Tensor:\n", code, flags=re.S)[1]
     body = body.split("\n  def ")[0]
     out = []
     for line in body.splitlines():
@@ -61,14 +61,23 @@ def lines(path):
     return out
 
 
+class Any:
+    """A type in an annotation."""
+
+    def __getitem__(self, kind):
+        return self
+
+
+def scope(module, x):
+    """The names that a line of an archive uses."""
+    names = {"torch": Aten(), "ops": torch.ops, "self": Self(module), "annotate": lambda kind, value: value, "x": x}
+    return {**names, "List": Any(), "Optional": Any(), "number": None}
+
+
 def medians(archives, x):
     scopes, times, dead = {}, {}, {}
     for name, (module, code) in archives.items():
-        scopes[name] = {
-            "torch": Aten(), "ops": torch.ops, "self": Self(module), "annotate": lambda kind, value: value,
-            "List": {}, "Optional": {}, "number": None, "x": x,
-        }  # fmt: skip
-        scopes[name]["List"] = scopes[name]["Optional"] = type("Any", (), {"__getitem__": lambda s, k: s})()
+        scopes[name] = scope(module, x)
         times[name] = [[] for _ in code]
         # What no later line reads is let go, as the interpreter does: memory is used again.
         last = {value: place for place, (_, line) in enumerate(code) for value in line.co_names}
@@ -125,13 +134,11 @@ def main():
         x = torch.randn(batch, 3, 96, 96)
         spent = medians(archives, x)
         shapes = {}
-        scope = {"x": x, "torch": Aten(), "ops": torch.ops, "annotate": lambda k, v: v}
-        any_type = type("Any", (), {"__getitem__": lambda s, k: s})()
         module, code = next(iter(archives.values()))
-        scope.update(List=any_type, Optional=any_type, number=None, self=Self(module))
+        names = scope(module, x)
         for node, line in code:
-            exec(line, scope)
-            value = scope.get(f"q{node}", scope.get(f"v{node}"))
+            exec(line, names)
+            value = names.get(f"q{node}", names.get(f"v{node}"))
             shapes[node] = list(value.shape) if value is not None else []
     weighted = [place for place, layer in enumerate(layers) if layer["weight_shape"]]
     owner = lambda node: max((place for place in weighted if place <= node), default=weighted[0])
