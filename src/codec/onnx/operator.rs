@@ -15,7 +15,7 @@ use super::error::ImportError;
 use super::import::{Import, Operand, label};
 use super::integers::{Ints, index};
 use super::proto::NodeProto;
-use crate::graph::function::{Binary, Reduction, Together, Unary};
+use crate::graph::function::{Binary, Reduction, Together};
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::Tensor;
 
@@ -101,15 +101,7 @@ impl Lowering<'_> {
             "GlobalAveragePool" => self.global_average(),
             "GlobalMaxPool" => self.global(Reduction::Max),
             "ReduceMean" => self.reduce_mean(),
-            "ReduceSum" => self.reduce(None, Reduction::Sum, None),
-            "ReduceMax" => self.reduce(None, Reduction::Max, None),
-            "ReduceMin" => self.reduce(None, Reduction::Min, None),
-            "ReduceProd" => self.reduce(None, Reduction::Prod, None),
-            "ReduceL1" => self.reduce(Some(Unary::Abs), Reduction::Sum, None),
-            "ReduceL2" => self.reduce(Some(Unary::Square), Reduction::Sum, Some(Unary::Sqrt)),
-            "ReduceSumSquare" => self.reduce(Some(Unary::Square), Reduction::Sum, None),
-            "ReduceLogSum" => self.reduce(None, Reduction::Sum, Some(Unary::Log)),
-            "ReduceLogSumExp" => self.reduce(None, Reduction::LogSumExp, None),
+            name if name.starts_with("Reduce") => self.reduction(),
             "AveragePool" => self.average_pool(),
             "MaxPool" => self.max_pool(),
             "Flatten" => self.flatten(),

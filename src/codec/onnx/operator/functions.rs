@@ -13,10 +13,11 @@ impl Lowering<'_> {
     /// An operator that is nothing but a function of each value.
     pub(super) fn function(&mut self) -> Lowered {
         let name = self.node.op_type.as_str();
-        let plain = functions::unary(name);
+        if let Some(plain) = functions::unary(name) {
+            return self.unary(Op::Unary(plain));
+        }
         let own = |attribute: &str, default: f32| self.attributes.float(attribute, default);
         let function = match name {
-            _ if plain.is_some() => plain.unwrap_or(Unary::Abs),
             "Elu" => Unary::Elu { alpha: own("alpha", 1.0), scale: 1.0 },
             "Selu" => Unary::Elu { alpha: own("alpha", 1.673_263_2), scale: own("gamma", 1.050_701) },
             "Celu" if own("alpha", 1.0) == 0.0 => return Err("it divides by `alpha`, which is 0".into()),
@@ -132,6 +133,22 @@ impl Lowering<'_> {
         self.attributes.int("keepdims").unwrap_or(1) != 0
     }
 
+    /// A reduction by its name.
+    pub(super) fn reduction(&mut self) -> Lowered {
+        match self.node.op_type.as_str() {
+            "ReduceSum" => self.reduce(None, Reduction::Sum, None),
+            "ReduceMax" => self.reduce(None, Reduction::Max, None),
+            "ReduceMin" => self.reduce(None, Reduction::Min, None),
+            "ReduceProd" => self.reduce(None, Reduction::Prod, None),
+            "ReduceL1" => self.reduce(Some(Unary::Abs), Reduction::Sum, None),
+            "ReduceL2" => self.reduce(Some(Unary::Square), Reduction::Sum, Some(Unary::Sqrt)),
+            "ReduceSumSquare" => self.reduce(Some(Unary::Square), Reduction::Sum, None),
+            "ReduceLogSum" => self.reduce(None, Reduction::Sum, Some(Unary::Log)),
+            "ReduceLogSumExp" => self.reduce(None, Reduction::LogSumExp, None),
+            _ => Err(Trouble::Unsupported),
+        }
+    }
+
     /// A reduction of what a function makes of each value, and a function of what comes of it.
     pub(super) fn reduce(&mut self, before: Option<Unary>, how: Reduction, after: Option<Unary>) -> Lowered {
         let mut x = self.running(0)?;
@@ -181,16 +198,14 @@ impl Lowering<'_> {
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(format!("{groups} groups do not divide {channels} channels").into());
         }
-        let each = |tensor: Arc<Tensor>| -> Result<Arc<Tensor>, Trouble> {
-            match tensor.as_f32() {
-                Some(values) if values.len() == groups && groups < channels && groups > 0 => {
-                    let repeated = (0..channels).map(|channel| values[channel * groups / channels]).collect();
-                    Ok(Arc::new(Tensor::vector(repeated)))
-                }
-                _ => Ok(tensor),
+        let each = |tensor: Arc<Tensor>| match tensor.as_f32() {
+            Some(values) if values.len() == groups && groups < channels => {
+                let repeated = (0..channels).map(|channel| values[channel * groups / channels]).collect();
+                Arc::new(Tensor::vector(repeated))
             }
+            _ => tensor,
         };
-        let (weight, bias) = (Some(each(self.tensor(1)?)?), Some(each(self.tensor(2)?)?));
+        let (weight, bias) = (Some(each(self.tensor(1)?)), Some(each(self.tensor(2)?)));
         let epsilon = self.attributes.float("epsilon", 1e-5);
         self.emit(Op::Standardize(Standardize { together: Together::Groups(groups), weight, bias, epsilon }), vec![x])
     }
