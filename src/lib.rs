@@ -14,7 +14,8 @@
 //!    from elsewhere, verified
 //! 6. `pipeline`: one file per stage · `scaffold`: a manifest for a model and data never seen ·
 //!    `verify`: a finished run against itself
-//! 7. `cli`: arguments, printing, exit codes
+//! 7. `sweep`: many experiments as one, here and on a cluster
+//! 8. `cli`: arguments, printing, exit codes
 //!
 //! Above them are the programs: `requant` (`src/main.rs`) links no engine; `requant-torch`
 //! (`src/bin/requant-torch`) is the same with libtorch, and `requant` starts it where it is needed.
@@ -39,5 +40,6 @@ pub mod record;
 pub mod report;
 pub mod scaffold;
 pub mod stats;
+pub mod sweep;
 pub mod tensor;
 pub mod verify;

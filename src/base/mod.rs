@@ -1,5 +1,5 @@
 //! Words every room needs and no domain owns: failures, findings, digests, whole-file writes, the
-//! clock, named random streams. Nothing here knows what a model is.
+//! clock, named random streams, who owns what. Nothing here knows what a model is.
 
 pub mod clock;
 pub mod digest;
@@ -7,6 +7,7 @@ pub mod explain;
 pub mod files;
 pub mod finding;
 pub mod interrupt;
+pub mod owner;
 pub mod progress;
 pub mod rng;
 pub mod units;

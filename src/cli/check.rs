@@ -14,7 +14,8 @@ use crate::base::files;
 use crate::base::units::counted;
 use crate::dataset::Chosen;
 use crate::inspect::{self, Inputs, PinState};
-use crate::manifest::{self, Overrides, Resolved};
+use crate::manifest::{self, Overrides, Resolved, Sweep};
+use crate::sweep::Plan;
 
 /// Where manifests are looked for when none is named.
 pub(super) const HOME: &str = "experiments";
@@ -69,6 +70,9 @@ struct Checked {
 }
 
 fn one(path: &Path, overrides: &Overrides) -> Checked {
+    if files::read_text(path).is_ok_and(|text| Sweep::is_one(&text)) {
+        return sweep(path, overrides);
+    }
     let resolved = match manifest::load(path, overrides) {
         Ok(resolved) => resolved,
         Err(failure) => return Checked { diagnostics: failure.diagnostics, summary: String::new() },
@@ -81,6 +85,20 @@ fn one(path: &Path, overrides: &Overrides) -> Checked {
         summary = summarize(&resolved, inputs, &found.pins);
     }
     Checked { diagnostics, summary }
+}
+
+/// Every point's form and pins, and one point of each kind as a run would see it.
+fn sweep(path: &Path, overrides: &Overrides) -> Checked {
+    let meter = Gauge::new("hashing");
+    let plan = match Sweep::load(path).and_then(|sweep| Plan::of(sweep, overrides, &meter)) {
+        Ok(plan) => plan,
+        Err(failure) => return Checked { diagnostics: failure.diagnostics, summary: String::new() },
+    };
+    let diagnostics = plan.inspect(&meter, true);
+    let axis = |axis: &manifest::Axis| format!("  {}: {}\n", axis.key, axis.words.join(", "));
+    let axes: String = plan.sweep.axes.iter().map(axis).collect();
+    let points = counted(plan.points.len(), "point");
+    Checked { diagnostics, summary: format!("  {points} of {}\n{axes}", plan.sweep.base.display()) }
 }
 
 fn headline(path: &Path, diagnostics: &[Diagnostic]) -> String {

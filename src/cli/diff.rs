@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::args::DiffFormat;
-use super::{Exit, print, print_json};
+use super::{Exit, print, print_json, runs};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::diff::{self, Diff, Layout, Side};
-use crate::history;
 
 pub(super) fn diff(runs: &[String], results: &Path, format: DiffFormat, check: bool) -> Result<Exit, Failure> {
     let sides = runs.iter().map(|name| side(results, name)).collect::<Result<Vec<Side>, Failure>>()?;
@@ -29,7 +28,7 @@ pub(super) fn diff(runs: &[String], results: &Path, format: DiffFormat, check: b
 
 /// Reads the run that a name means.
 pub(super) fn side(results: &Path, name: &str) -> Result<Side, Failure> {
-    Ok(diff::load(&history::find(results, name)?, name.to_owned())?)
+    Ok(diff::load(&runs::find(results, name)?, name.to_owned())?)
 }
 
 fn json(document: &impl serde::Serialize) -> Result<String, Failure> {

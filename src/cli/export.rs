@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::args::ExportForm;
-use super::{Exit, print};
+use super::{Exit, print, runs};
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::codec::onnx;
-use crate::history;
 use crate::inspect;
 use crate::manifest::{Backend, Choice as _, Precision};
 use crate::record::format::{ArtefactFacts, VariantResult};
@@ -21,7 +20,7 @@ pub(super) fn export(
     variant: Option<&str>,
     results: &Path,
 ) -> Result<Exit, Failure> {
-    let folder = history::find(results, run)?;
+    let folder = runs::find(results, run)?;
     let record = store::read(&folder)?;
     if variant.is_some() && form != ExportForm::Torchscript {
         let problem = Diagnostic::error(Cause::Input, "`--variant` only goes with `--format torchscript`");

@@ -18,9 +18,11 @@ mod progress;
 mod report;
 mod rerun;
 mod run;
+mod runs;
 mod schema;
 mod settings;
 mod show;
+mod sweep;
 mod tune;
 mod verify;
 mod worker;
@@ -67,6 +69,7 @@ pub fn main() -> Exit {
         Verb::Verify { run, results } => verify::verify(&run, &results),
         Verb::Schema { markdown } => Ok(schema::schema(markdown)),
         Verb::Doctor => Ok(doctor::doctor()),
+        Verb::Sweep(arguments) => sweep::sweep(arguments),
         Verb::Worker => worker::worker(),
     };
     result.unwrap_or_else(|failure| {

@@ -3,19 +3,18 @@
 use std::path::Path;
 
 use super::run::execute;
-use super::{Exit, engine, print, verify};
+use super::{Exit, engine, print, runs, verify};
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::diff::levels::{self, Level, Reproduction};
 use crate::diff::{self, Diff, Layout};
-use crate::history;
 use crate::manifest::{self, Resolved};
 use crate::record::format::Repeated;
 use crate::record::store;
 
 pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure> {
-    let folder = history::find(results, run)?;
+    let folder = runs::find(results, run)?;
     if !folder.is_dir() {
         let problem = Diagnostic::error(Cause::Input, format!("`{}` is a record alone", folder.display()));
         return Err(problem.next("name the run's folder, whose settings and predictions are needed").into());

@@ -35,13 +35,13 @@ pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeat
         command
     };
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
-    let around = Surroundings { results, events: &events, meter: &meter, worker: &worker, repeats };
+    let around = Surroundings { results, events: &events, meter: &meter, worker: &worker, repeats, neighbours: None };
     let finished = pipeline::run(resolved, &around)?;
     print(&terminal::summary(&finished.record));
     print(&format!("report: {}\n", finished.folder.join("report.md").display()));
     Ok(finished)
 }
 
-fn own_path() -> Result<PathBuf, Failure> {
+pub(super) fn own_path() -> Result<PathBuf, Failure> {
     std::env::current_exe().map_err(|error| Failure::bug(format!("cannot find requant's own binary: {error}")))
 }

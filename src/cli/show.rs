@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use super::{Exit, print};
+use super::{Exit, print, runs};
 use crate::base::explain::Failure;
-use crate::history;
 use crate::record::store;
 use crate::report::terminal;
 
 pub(super) fn show(run: &str, results: &Path) -> Result<Exit, Failure> {
-    print(&terminal::page(&store::read(&history::find(results, run)?)?));
+    print(&terminal::page(&store::read(&runs::find(results, run)?)?));
     Ok(Exit::Done)
 }

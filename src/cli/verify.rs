@@ -3,25 +3,31 @@
 use std::path::Path;
 
 use super::gauge::Gauge;
-use super::{Exit, print};
+use super::{Exit, print, runs, sweep};
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::history;
 use crate::verify::{self, Problem, Verified};
 
 pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
-    let run = history::find(results, run)?;
+    if let Some(folder) = sweep::named(results, run) {
+        return said(&crate::sweep::verify::verify(&folder)?, &folder.path, "`requant sweep retry` runs what is gone");
+    }
+    let run = runs::find(results, run)?;
     if !run.is_dir() {
         let problem = Diagnostic::error(Cause::Input, format!("`{}` is not a run's folder", run.display()));
         return Err(problem.next("name a folder below `results/<experiment>/`").into());
     }
     let found = verify::verify(&run, &Gauge::new("hashing"));
+    said(&found, &run, "restore the run from where it was committed, or make a new one")
+}
+
+fn said(found: &Verified, path: &Path, next: &str) -> Result<Exit, Failure> {
     found.holds.iter().for_each(|line| print(&format!("  ok       {line}\n")));
     found.skipped.iter().for_each(|line| print(&format!("  skipped  {line}\n")));
     if found.problems.is_empty() {
-        print(&format!("{}: intact\n", run.display()));
+        print(&format!("{}: intact\n", path.display()));
         return Ok(Exit::Done);
     }
-    Err(broken(&found, "restore the run from where it was committed, or make a new one"))
+    Err(broken(found, next))
 }
 
 /// What is wrong, each thing by the file it is in.

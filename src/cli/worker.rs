@@ -18,7 +18,7 @@ pub(super) fn worker() -> Result<Exit, Failure> {
 }
 
 /// Standard output for the protocol alone: what native libraries print there goes to standard error.
-fn answers() -> rustix::io::Result<File> {
+pub(super) fn answers() -> rustix::io::Result<File> {
     let answers = rustix::io::dup(rustix::stdio::stdout())?;
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
     Ok(File::from(answers))

@@ -67,6 +67,10 @@ fn machine(record: &Record, case: &mut Case, bad: Verdict) {
 fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verdict) {
     let all = conditions.seconds * record.host.cores as f64;
     let share = |seconds: f64| seconds / all.max(f64::MIN_POSITIVE);
+    if conditions.beside_others {
+        let evidence = "other points of a sweep were allowed to compute at the same time".to_owned();
+        case.against(bad, evidence, "time points alone: leave `--parallel-timing` out");
+    }
     if let (Some(busy), Some(own)) = (conditions.busy_seconds, conditions.own_seconds) {
         let other = share((busy - own).max(0.0));
         let evidence = format!("other programs took {:.1} % of the processors' time", other * 100.0);

@@ -84,7 +84,7 @@ impl Diff {
     #[must_use]
     pub fn of(a: &Side, b: &Side) -> Self {
         let causes = causes::between(&a.record, &b.record);
-        let no_speed_because = causes::against_speed(&causes);
+        let no_speed_because = causes::against_speed(&causes).or_else(|| results::timed_beside(a, b));
         let no_pairs_because = results::against_pairs(a, b);
         let virtual_machine = a.record.host.virtual_machine || b.record.host.virtual_machine;
         let noise = [a, b].map(|side| side.record.settings.benchmark.noise_floor);

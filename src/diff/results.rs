@@ -102,6 +102,13 @@ impl VariantDiff {
     }
 }
 
+/// That one of the runs shared its machine while it was timed, if it did.
+pub(super) fn timed_beside(a: &Side, b: &Side) -> Option<String> {
+    let shared = |side: &&Side| side.record.conditions.as_ref().is_some_and(|conditions| conditions.beside_others);
+    let side = [a, b].into_iter().find(shared)?;
+    Some(format!("`{}` was timed beside other points of a sweep", side.record.run.id))
+}
+
 /// Why the answers cannot be paired, if they cannot.
 pub(super) fn against_pairs(a: &Side, b: &Side) -> Option<String> {
     let (Some(left), Some(right)) = (&a.answers, &b.answers) else {

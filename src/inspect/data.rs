@@ -82,7 +82,7 @@ impl Look<'_> {
     }
 }
 
-fn subset(
+pub(super) fn subset(
     resolved: &Resolved,
     source: &dyn Source,
     table: &str,

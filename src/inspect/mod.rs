@@ -7,11 +7,13 @@
 mod concerns;
 mod data;
 mod model;
+mod pinner;
 mod pins;
 
 pub use concerns::concerns;
 pub use data::DataInputs;
 pub use model::{ModelInputs, read as read_model};
+pub use pinner::Pinner;
 pub use pins::PinState;
 
 use std::path::Path;

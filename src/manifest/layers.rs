@@ -95,37 +95,23 @@ pub fn restore(path: &Path, named: &Path, bytes: Vec<u8>) -> Result<Resolved, Fa
 /// Without `overrides`, the text and the defaults alone.
 fn resolve(path: &Path, named: &Path, bytes: Vec<u8>, overrides: Option<&Overrides>) -> Result<Resolved, Failure> {
     let text = text(named, bytes)?;
-    let Gathered { mut layers, syntax, mut problems } = gather(path, named, &text, overrides)?;
-    if let Some(problem) = foreign_schema(&layers) {
-        return Err(problem.into());
+    if super::Sweep::is_one(&text) {
+        let message = format!("`{}` is a sweep, not an experiment", named.display());
+        let next = format!("`requant sweep {}` runs its points", named.display());
+        return Err(Diagnostic::error(Cause::Input, message).next(next).into());
     }
-    let schema = schema::json_schema();
-    let mut dropped = Vec::new();
-    for source in &mut layers.sources {
-        let checked: Checked = structure::check(source, schema);
-        problems.extend(checked.problems);
-        dropped.extend(checked.dropped);
-    }
-    let figment = layers.merged();
-    let merged: Dict = figment.extract().unwrap_or_default();
-    let parts = rules::Parts::of(&merged);
-    let origins = Origins::of(figment, &merged);
-    if syntax.is_empty() {
-        problems.extend(missing::missing(&layers, merged, schema, &dropped));
-        problems.extend(rules::check(&parts, &layers, &dropped));
-    } else {
-        keep_what_was_read(&mut problems, &syntax);
-        problems.extend(syntax);
-    }
-    if problems.is_empty() {
-        return match parts.whole() {
-            Ok(manifest) => Ok(Resolved::new(path, text, manifest, layers, origins)),
-            Err(error) => Err(Diagnostic::error(Cause::Input, error.to_string()).at(layers.place("")).into()),
-        };
-    }
-    problems.sort_by(|a, b| position(a).cmp(&position(b)));
-    problems.dedup();
-    Err(shortened(problems).into())
+    gather(path, named, &text, overrides)?.settle(path, text)
+}
+
+/// As [`load`] does it, the layers of a manifest that others will stand between.
+pub(super) fn beneath(path: &Path, overrides: &Overrides) -> Result<(Gathered, String), Failure> {
+    let text = text(path, files::read_at_most(path, MAX_BYTES)?)?;
+    Ok((gather(path, path, &text, Some(overrides))?, text))
+}
+
+/// The text of a file of settings, of a sensible length.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    text(path, files::read_at_most(path, MAX_BYTES)?)
 }
 
 fn position(problem: &Diagnostic) -> Option<(&str, usize)> {
@@ -135,7 +121,7 @@ fn position(problem: &Diagnostic) -> Option<(&str, usize)> {
 /// Nobody corrects more than this before looking again.
 const MOST_PROBLEMS: usize = 100;
 
-fn shortened(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+pub(super) fn shortened(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let more = problems.len().saturating_sub(MOST_PROBLEMS);
     problems.truncate(MOST_PROBLEMS);
     if more > 0 {
@@ -174,13 +160,83 @@ pub(super) struct Layers {
     folders: Vec<PathBuf>,
 }
 
-/// The layers as they were written.
-struct Gathered {
-    layers: Layers,
+/// The layers, each held against the schema on its own.
+#[derive(Debug, Clone)]
+pub(super) struct Gathered {
+    pub(super) layers: Layers,
     /// What is not TOML.
     syntax: Vec<Diagnostic>,
-    /// What is no assignment.
+    /// What is no assignment, and what the schema does not allow.
     problems: Vec<Diagnostic>,
+    /// Dotted paths that were left out for it.
+    dropped: Vec<String>,
+}
+
+impl Gathered {
+    fn vetted(mut layers: Layers, syntax: Vec<Diagnostic>, problems: Vec<Diagnostic>) -> Result<Self, Failure> {
+        if let Some(problem) = foreign_schema(&layers) {
+            return Err(problem.into());
+        }
+        let sources = std::mem::take(&mut layers.sources);
+        let mut vetted = Self { layers, syntax, problems, dropped: Vec::new() };
+        sources.into_iter().for_each(|source| {
+            let source = vetted.vet(source);
+            vetted.layers.sources.push(source);
+        });
+        Ok(vetted)
+    }
+
+    fn vet(&mut self, mut source: Source) -> Source {
+        let Checked { problems, dropped } = structure::check(&mut source, schema::json_schema());
+        self.problems.extend(problems);
+        self.dropped.extend(dropped);
+        source
+    }
+
+    /// The tables of `variant`, of the last layer that has them.
+    pub(super) fn variants(&self) -> Option<&[Node]> {
+        let found = self.layers.sources.iter().rev().find_map(|source| source.find(&["variant"]))?;
+        match &found.value.content {
+            Content::Array(variants) => Some(variants),
+            _ => None,
+        }
+    }
+
+    /// With one more layer, in its place by rank, whose paths start from `folder`.
+    pub(super) fn with(&self, source: Source, folder: &Path) -> Self {
+        let mut more = self.clone();
+        let source = more.vet(source);
+        let place = more.layers.sources.iter().position(|other| other.layer > source.layer);
+        let place = place.unwrap_or(more.layers.sources.len());
+        more.layers.sources.insert(place, source);
+        more.layers.folders.insert(place, folder.to_owned());
+        more
+    }
+
+    /// The layers as one, or every problem of theirs.
+    pub(super) fn settle(self, path: &Path, text: String) -> Result<Resolved, Failure> {
+        let Self { layers, syntax, mut problems, dropped } = self;
+        let figment = layers.merged();
+        let merged: Dict = figment.extract().unwrap_or_default();
+        let parts = rules::Parts::of(&merged);
+        if syntax.is_empty() {
+            problems.extend(rules::check(&parts, &layers, &dropped));
+            problems.extend(missing::missing(&layers, merged.clone(), schema::json_schema(), &dropped));
+        } else {
+            keep_what_was_read(&mut problems, &syntax);
+            problems.extend(syntax);
+        }
+        if problems.is_empty() {
+            let origins = Origins::of(figment, &merged);
+            return match parts.whole() {
+                Ok(manifest) => Ok(Resolved::new(path, text, manifest, layers, origins)),
+                Err(error) => Err(Diagnostic::error(Cause::Input, error.to_string()).at(layers.place("")).into()),
+            };
+        }
+        problems.sort_by(|a, b| position(a).cmp(&position(b)));
+        problems.dedup();
+        Err(shortened(problems).into())
+    }
 }
 
 fn gather(path: &Path, named: &Path, text: &str, overrides: Option<&Overrides>) -> Result<Gathered, Failure> {
@@ -214,7 +270,7 @@ fn gather(path: &Path, named: &Path, text: &str, overrides: Option<&Overrides>) 
     let (source, found) = Source::assignments(Layer::CommandLine, &lines, str::to_owned);
     add(Path::new(""), source);
     problems.extend(found);
-    Ok(Gathered { layers, syntax, problems })
+    Gathered::vetted(layers, syntax, problems)
 }
 
 const PREFIX: &str = "REQUANT_";
@@ -295,7 +351,7 @@ impl Layers {
 
     /// The settings by the manifest and the defaults alone, where those are whole.
     pub(super) fn inside(&self) -> Option<toml::Table> {
-        let figment = self.merged_of(|layer| matches!(layer, Layer::Default | Layer::Manifest));
+        let figment = self.merged_of(|layer| !layer.is_outside());
         let manifest = rules::Parts::of(&figment.extract().ok()?).whole().ok()?;
         toml::Table::try_from(&manifest).ok()
     }

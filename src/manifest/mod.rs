@@ -13,6 +13,7 @@ mod rules;
 mod schema;
 mod source;
 mod structure;
+mod sweep;
 mod tuned;
 
 pub use choice::{
@@ -22,11 +23,12 @@ pub use choice::{
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
-pub use resolved::{Override, Resolved, relative};
+pub use resolved::{Override, Resolved, relative, settings_text};
 pub(crate) use rules::row_range;
 pub use schema::json_schema;
 pub use source::Layer;
 pub use structure::is_file_name;
+pub use sweep::{Axis, Base, Sweep};
 pub use tuned::{Choices, tuned_text};
 
 use std::collections::BTreeMap;

@@ -47,18 +47,16 @@ pub struct Resolved {
 impl Resolved {
     pub(super) fn new(path: &Path, text: String, mut manifest: Manifest, layers: Layers, origins: Origins) -> Self {
         let given = rebase(&mut manifest, path, |key| layers.folder(layers.of(&origins, key)));
-        let table = Table::try_from(&manifest).expect("a manifest came from TOML and goes back to it");
+        let table = table(&manifest);
         let origin = |key: &str| origin(&layers, layers.of(&origins, key), path, key);
         let mut written_out = String::from("# Every setting of this run, and the layer it came from.\n\n");
         write_table(&mut written_out, "", &table, &|key| format!("  # {}", origin(key)));
-        let mut values = String::new();
-        write_table(&mut values, "", &table, &|_| String::new());
         let from = |key: &str| outside_origin(&layers, path, key);
         let overrides = overrides(&table, &layers, &from);
         Self {
             written_out,
             overrides,
-            digest: Digest::of(values.as_bytes()),
+            digest: Digest::of(written(&table).as_bytes()),
             path: path.to_owned(),
             text,
             manifest,
@@ -87,6 +85,24 @@ impl Resolved {
     pub const fn digest(&self) -> Digest {
         self.digest
     }
+}
+
+/// Every setting as TOML without comments, and the digest that a run by them has ([`Resolved::digest`]).
+#[must_use]
+pub fn settings_text(manifest: &Manifest) -> (String, Digest) {
+    let text = written(&table(manifest));
+    let digest = Digest::of(text.as_bytes());
+    (text, digest)
+}
+
+fn table(manifest: &Manifest) -> Table {
+    Table::try_from(manifest).expect("a manifest came from TOML and goes back to it")
+}
+
+fn written(table: &Table) -> String {
+    let mut values = String::new();
+    write_table(&mut values, "", table, &|_| String::new());
+    values
 }
 
 /// Makes every path relative to the manifest's folder, whatever folder its layer means; returns those that
@@ -148,6 +164,7 @@ fn origin(layers: &Layers, source: &Source, manifest: &Path, key: &str) -> Strin
         Layer::Default => word.to_owned(),
         Layer::Project => format!("{word}, {}:{line}", beside(layers.folder(source), manifest, &source.name)),
         Layer::Manifest => format!("{word}, {}:{line}", manifest.file_name().unwrap_or_default().display()),
+        Layer::Sweep => format!("{word}, {}:{line}", Path::new(&source.name).file_name().unwrap_or_default().display()),
         Layer::Environment | Layer::CommandLine => {
             let written = source.text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map_or("", |l| l.0);
             let option = if source.layer == Layer::CommandLine { "--set " } else { "" };
@@ -160,7 +177,7 @@ fn origin(layers: &Layers, source: &Source, manifest: &Path, key: &str) -> Strin
 fn outside_origin(layers: &Layers, manifest: &Path, key: &str) -> String {
     let mut names: Vec<&str> = key.split('.').collect();
     while !names.is_empty() {
-        let outside = layers.sources.iter().rev().filter(|s| !matches!(s.layer, Layer::Default | Layer::Manifest));
+        let outside = layers.sources.iter().rev().filter(|source| source.layer.is_outside());
         if let Some(source) = outside.into_iter().find(|source| source.find(&names).is_some()) {
             return origin(layers, source, manifest, &names.join("."));
         }

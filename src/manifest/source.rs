@@ -18,6 +18,8 @@ pub enum Layer {
     /// `requant.toml`, of the folder that the manifest lies in or of one above.
     Project,
     Manifest,
+    /// The values of one point of a sweep.
+    Sweep,
     /// Variables that start with `REQUANT_`.
     Environment,
     /// `--set`.
@@ -31,9 +33,16 @@ impl Layer {
             Self::Default => "default",
             Self::Project => "project",
             Self::Manifest => "manifest",
+            Self::Sweep => "sweep",
             Self::Environment => "environment",
             Self::CommandLine => "command line",
         }
+    }
+
+    /// Whether what it says stands in no file of the experiment itself.
+    #[must_use]
+    pub const fn is_outside(self) -> bool {
+        !matches!(self, Self::Default | Self::Manifest | Self::Sweep)
     }
 }
 
@@ -161,6 +170,11 @@ impl Source {
         (Self { root, ..source }, problems)
     }
 
+    /// The same text, of which something else is meant.
+    pub(super) fn with_root(&self, root: Node) -> Self {
+        Self { root, name: self.name.clone(), text: Arc::clone(&self.text), lines: self.lines.clone(), layer: self.layer }
+    }
+
     /// The line of an offset, from 1.
     pub(super) fn line(&self, offset: usize) -> usize {
         self.lines.partition_point(|start| *start <= offset)
@@ -203,7 +217,7 @@ impl Found<'_> {
     }
 }
 
-fn empty() -> Content {
+pub(super) fn empty() -> Content {
     Content::Table(BTreeMap::new())
 }
 
@@ -231,7 +245,7 @@ fn shift(mut node: Node, by: usize) -> Node {
 }
 
 /// Puts a value under a dotted path; says whether there was room for it.
-fn insert(root: &mut Node, names: &[&str], key: &Range<usize>, value: Node) -> bool {
+pub(super) fn insert(root: &mut Node, names: &[&str], key: &Range<usize>, value: Node) -> bool {
     let Content::Table(entries) = &mut root.content else { return false };
     match names {
         [] => false,

@@ -27,6 +27,9 @@ pub struct Conditions {
     pub throttled: Option<u64>,
     /// Whether requant itself was built without optimization.
     pub debug_build: bool,
+    /// Whether other points of a sweep were allowed to compute at the same time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside_others: bool,
 }
 
 /// Watches a benchmark from its start.
@@ -70,6 +73,7 @@ impl Watch {
             fastest_mhz: self.clocks.map(|clocks| clocks.1),
             throttled: last.throttled.zip(self.first.throttled).map(|(last, first)| last.saturating_sub(first)),
             debug_build: cfg!(debug_assertions),
+            beside_others: false,
         }
     }
 }

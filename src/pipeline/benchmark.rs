@@ -18,6 +18,7 @@ use crate::measure::protocol::{Round, Schedule};
 use crate::measure::summary::{self, Timing};
 use crate::measure::turn::{Length, Probed, Timed};
 use crate::measure::worker::{Answer, Ask, Limits, Worker, WorkerError};
+use crate::record::host::{self, Host};
 
 /// An evaluated run with its timings.
 pub(super) struct Benchmarked {
@@ -25,6 +26,8 @@ pub(super) struct Benchmarked {
     /// One per variant; absent where it did not run.
     pub measurements: Vec<Option<Measurement>>,
     pub conditions: Conditions,
+    /// As the measuring processes saw it: before and after, this one may have had a share of the processors only.
+    pub host: Host,
 }
 
 /// Raw measurements of one variant.
@@ -73,10 +76,11 @@ pub(super) fn benchmark(evaluated: Evaluated, around: &Surroundings<'_>) -> Resu
     let path = prepared.draft.path().join(SAMPLES);
     prepared.draft.put(SAMPLES, &evaluated.samples.data().to_le_bytes())?;
     let mut benches = benches(&evaluated, &path);
-    let conditions = all_rounds(&mut benches, &prepared.resolved.manifest, around)?;
+    let mut conditions = all_rounds(&mut benches, &prepared.resolved.manifest, around)?;
+    conditions.beside_others = around.neighbours.is_some_and(super::Neighbours::compute_meanwhile);
     let measurements = benches.into_iter().map(|bench| bench.map(|bench| bench.measurement)).collect();
     std::fs::remove_file(&path).map_err(|e| files::FileError::new("remove", &path, e))?;
-    Ok(Benchmarked { measurements, conditions, evaluated })
+    Ok(Benchmarked { measurements, conditions, host: host::facts(), evaluated })
 }
 
 /// Rounds until the speedups are known as closely as the manifest asks, or there may be no more.

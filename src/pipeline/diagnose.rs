@@ -25,7 +25,7 @@ use crate::record::format::{
     Agreement, Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts,
     TimingCheck, ValueFacts, VariantResult,
 };
-use crate::record::{host, provenance};
+use crate::record::provenance;
 use crate::stats::paired::PairedCounts;
 use crate::stats::{bootstrap, proportion};
 
@@ -58,7 +58,7 @@ pub(super) fn diagnose(attributed: Attributed) -> Diagnosed {
         agreements: agreements(evaluated),
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
         runtime: runtime(),
-        host: host::facts(),
+        host: benchmarked.host.clone(),
         provenance: Some(provenance::collect(&prepared.resolved.path)),
         conditions: Some(benchmarked.conditions.clone()),
         settings: manifest.clone(),

@@ -41,6 +41,17 @@ pub struct Surroundings<'a> {
     pub worker: &'a dyn Fn() -> Command,
     /// The run that this one is to reproduce.
     pub repeats: Option<Repeated>,
+    /// What shares the machine by agreement, if anything does.
+    pub neighbours: Option<&'a dyn Neighbours>,
+}
+
+/// Other runs on this machine that keep out of each other's way.
+pub trait Neighbours {
+    /// Called before each stage, which begins once the others have made room for it.
+    fn make_way(&self, stage: Stage) -> Result<(), Failure>;
+
+    /// Whether others may compute while this run is timed.
+    fn compute_meanwhile(&self) -> bool;
 }
 
 /// A finished run.
@@ -64,8 +75,10 @@ pub fn run(resolved: Resolved, around: &Surroundings<'_>) -> Result<Finished, Fa
 }
 
 fn stage<T>(around: &Surroundings<'_>, stage: Stage, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    // Waiting for others is no part of what a stage takes.
+    let way = around.neighbours.map_or(Ok(()), |neighbours| neighbours.make_way(stage));
     around.events.emit(&Event::Started(stage));
-    let result = interrupt::check().map_err(Failure::from).and_then(|()| body());
+    let result = way.and_then(|()| Ok(interrupt::check()?)).and_then(|()| body());
     around.events.emit(&Event::Ended(stage));
     result.map_err(|failure| failure.while_doing(stage.word()))
 }

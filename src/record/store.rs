@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use super::Record;
 use crate::base::digest::Digest;
 use crate::base::files::{self, FileError};
+use crate::base::owner;
 
 /// How drafts are recognized, also long after.
 const DRAFT_PREFIX: &str = ".draft-";
@@ -35,7 +36,7 @@ impl Draft {
     pub fn begin(results: &Path, experiment: &str, id: String) -> Result<Self, FileError> {
         let home = results.join(experiment);
         files::create_dir_all(&home)?;
-        let name = format!("{DRAFT_PREFIX}{id}{OWNED_BY}{}{OWNED_BY}", owner());
+        let name = format!("{DRAFT_PREFIX}{id}{OWNED_BY}{}{OWNED_BY}", owner::this());
         let folder = tempfile::Builder::new().prefix(&name).tempdir_in(&home);
         let folder = folder.map_err(|e| FileError::new("create a run folder in", &home, e))?;
         Ok(Self { folder, home, id })
@@ -78,6 +79,19 @@ impl Draft {
 }
 
 impl Draft {
+    /// Renames the folder as it is, unsealed; where there is such a folder already, this one is dropped.
+    pub fn rename_to(self, target: &Path) -> Result<(), FileError> {
+        widen_permissions(self.path())?;
+        match files::rename(self.path(), target) {
+            Err(_) if target.exists() => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => {
+                let _ = self.folder.keep();
+                Ok(())
+            }
+        }
+    }
+
     /// Renames the folder to its id, or to the id with the first free number where two runs began in the
     /// same second. A folder of a complete run is never empty, so no rename can replace it.
     fn place(&self) -> Result<PathBuf, FileError> {
@@ -109,41 +123,10 @@ pub fn abandoned(results: &Path, experiment: &str) -> Vec<PathBuf> {
     drafts.filter(|draft| !owner_lives(draft)).collect()
 }
 
-/// This process, as no other process of this or another machine: `PID-START-HOST`.
-fn owner() -> String {
-    let pid = std::process::id().to_string();
-    format!("{pid}-{}-{}", start_of(&pid).unwrap_or_default(), host())
-}
-
-/// A shared folder may hold drafts of other machines, whose processes cannot be seen from here: those
-/// are taken to live.
+/// Whether the process that a draft's name names lives.
 fn owner_lives(draft: &Path) -> bool {
     let name = draft.file_name().unwrap_or_default().to_string_lossy();
-    let owner = name.split(OWNED_BY).nth(1).unwrap_or_default();
-    let mut words = owner.split('-');
-    let (pid, start, owner_host) = (words.next().unwrap_or_default(), words.next(), words.next());
-    if owner_host.is_some_and(|name| name != host()) {
-        return true;
-    }
-    // A number may have been given to another process since.
-    start_of(pid).is_some_and(|now| start.is_none_or(|then| then == now))
-}
-
-/// When a process began, in ticks since the machine did; `None` where there is none of that number.
-fn start_of(pid: &str) -> Option<String> {
-    let pid: u32 = pid.parse().ok()?;
-    let stat = files::read_text(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
-    // The second field is the program's name in brackets, which may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19).map(str::to_owned)
-}
-
-/// Stands for the machine's name, which may hold anything, and for the container in which process numbers mean
-/// what they do here.
-fn host() -> String {
-    let name = files::read(Path::new("/proc/sys/kernel/hostname")).unwrap_or_default();
-    let numbers = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
-    Digest::of_parts([name.as_slice(), numbers.as_os_str().as_encoded_bytes()]).short()
+    owner::lives(name.split(OWNED_BY).nth(1).unwrap_or_default())
 }
 
 /// A record that cannot be read.
@@ -195,10 +178,14 @@ pub fn reads(format: &str) -> bool {
 /// folder or from a folder above the run. `None` where the model is in neither.
 #[must_use]
 pub fn manifest_place(folder: &Path, record: &Record) -> Option<PathBuf> {
-    let manifest = Path::new(&record.run.manifest_path);
+    place_of(folder, Path::new(&record.run.manifest_path), &record.settings.model.path)
+}
+
+/// As [`manifest_place`], of a manifest's path and the model's within it; `folder` is where to look upwards from.
+#[must_use]
+pub fn place_of(folder: &Path, manifest: &Path, model: &Path) -> Option<PathBuf> {
     let above = folder.canonicalize().ok()?;
     let candidates = std::iter::once(manifest.to_owned()).chain(above.ancestors().map(|home| home.join(manifest)));
-    let model = &record.settings.model.path;
     candidates.into_iter().find(|place| place.with_file_name("").join(model).is_file())
 }
 
@@ -223,16 +210,7 @@ mod tests {
     #[test]
     fn a_killed_run_is_recognized() {
         let results = tempfile::tempdir().unwrap();
-        let own = owner();
-        let (pid, rest) = own.split_once('-').unwrap();
-        let (start, host) = rest.split_once('-').unwrap();
-        for (owner, is_dead) in [
-            ("4194399".to_owned(), true),
-            (format!("4194399-1-{host}"), true),
-            (format!("{pid}-{start}0-{host}"), true),
-            (own.clone(), false),
-            (format!("4194399-1-not{host}"), false),
-        ] {
+        for (owner, is_dead) in [("4194399".to_owned(), true), (owner::this(), false)] {
             let draft = results.path().join("e").join(format!("{DRAFT_PREFIX}old~{owner}~x"));
             files::create_dir_all(&draft).unwrap();
             assert_eq!(abandoned(results.path(), "e") == [draft.clone()], is_dead, "{owner}");

@@ -1,5 +1,6 @@
 //! A record as text. Every function here is pure: the same record gives the same bytes.
 
+pub mod chart;
 mod markdown;
 pub mod terminal;
 mod view;

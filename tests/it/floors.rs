@@ -5,7 +5,7 @@ use requant::base::files;
 use crate::lab;
 
 /// Every room and its floor, as `src/lib.rs` lists them.
-const FLOORS: [(&str, u8); 23] = [
+const FLOORS: [(&str, u8); 24] = [
     ("base", 0),
     ("stats", 1),
     ("tensor", 1),
@@ -27,8 +27,9 @@ const FLOORS: [(&str, u8); 23] = [
     ("pipeline", 6),
     ("scaffold", 6),
     ("verify", 6),
-    ("cli", 7),
-    ("bin", 8),
+    ("sweep", 7),
+    ("cli", 8),
+    ("bin", 9),
 ];
 
 /// The rooms that a source text imports from.

@@ -7,6 +7,7 @@ use crate::base::explain::Failure;
 use crate::base::units;
 use crate::manifest::{Choice as _, Choices, Recipe, Resolved, tuned_text};
 use crate::report;
+use crate::report::chart::{Axis, Tick, pixel};
 
 const PAGE: &str = include_str!("../../../templates/tuning.md.tera");
 const FIGURE: &str = include_str!("../../../templates/pareto.svg.tera");
@@ -170,53 +171,6 @@ struct Point {
     name: String,
 }
 
-#[derive(Serialize)]
-struct Tick {
-    at: String,
-    text: String,
-}
-
-/// From values to pixels, with a margin on both sides.
-struct Axis {
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    fn over(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        const MARGIN: f64 = 0.06;
-        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), x| (l.min(x), h.max(x)));
-        let margin = ((high - low) * MARGIN).max(1e-6);
-        Self { low: low - margin, high: high + margin, from, to }
-    }
-
-    fn at(&self, value: f64) -> f64 {
-        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
-    }
-
-    /// Round numbers, five or so.
-    fn ticks(&self) -> Vec<Tick> {
-        let rough = (self.high - self.low) / 5.0;
-        let power = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|step| *step >= rough).unwrap_or(rough);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
-        let digits = (-step.log10().floor()).max(0.0) as usize;
-        let mut ticks = Vec::new();
-        let mut value = (self.low / step).ceil() * step;
-        while value <= self.high {
-            ticks.push(Tick { at: pixel(self.at(value)), text: format!("{value:.digits$}") });
-            value += step;
-        }
-        ticks
-    }
-}
-
-fn pixel(value: f64) -> String {
-    format!("{value:.1}")
-}
-
 /// Decimal orders of magnitude by which the divergence is below one nat.
 fn closeness(outcome: &Outcome) -> f64 {
     -outcome.divergence.max(1e-12).log10()
@@ -240,17 +194,4 @@ fn described(candidate: &Candidate) -> String {
     let steps = if steps.is_empty() { "no steps".to_owned() } else { steps.join(", ") };
     let float = if float.is_empty() { String::new() } else { format!("; in float: {}", float.join(", ")) };
     format!("{}; {steps}{float}", scheme.observer.word())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ticks_are_round_and_inside() {
-        let axis = Axis::over([2.03, 9.7].into_iter(), 70.0, 700.0);
-        let texts: Vec<String> = axis.ticks().into_iter().map(|tick| tick.text).collect();
-        assert_eq!(texts, ["2", "4", "6", "8", "10"]);
-        assert!((axis.at(axis.low) - 70.0).abs() < 1e-9 && (axis.at(axis.high) - 700.0).abs() < 1e-9);
-    }
 }

@@ -1,0 +1,347 @@
+//! `requant sweep`.
+
+mod task;
+mod watch;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::args::{Format, Launcher, Layers, Sweep as Arguments, SweepVerb, Terms};
+use super::gauge::Gauge;
+use super::run::own_path;
+use super::{Exit, eprint, print, print_json};
+use crate::base::clock;
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::owner;
+use crate::base::units::counted;
+use crate::manifest::Sweep;
+use crate::sweep::attempt::{self, End};
+use crate::sweep::estimate;
+use crate::sweep::local::{self, Jobs};
+use crate::sweep::slurm::{self, How, Launch};
+use crate::sweep::state::{self, Standing};
+use crate::sweep::{Folder, Plan, State, gather, task as tasks};
+
+pub(super) fn sweep(arguments: Arguments) -> Result<Exit, Failure> {
+    let Arguments { verb, file, layers, dry_run, results, terms } = arguments;
+    match verb {
+        None => start(&file.unwrap_or_default(), layers, &results, dry_run, &terms),
+        Some(SweepVerb::Status { sweep, results, format }) => status(&Folder::find(&results, &sweep)?, format),
+        Some(SweepVerb::Cancel { sweep, points, results }) => cancel(&Folder::find(&results, &sweep)?, &points),
+        Some(SweepVerb::Retry { sweep, results, terms }) => retry(&Folder::find(&results, &sweep)?, &terms),
+        Some(SweepVerb::Gather { sweep, results }) => conclude(&Folder::find(&results, &sweep)?),
+        Some(SweepVerb::Task { folder, point, offset, share, parallel_timing }) => {
+            task::task(&folder, point, offset, share, parallel_timing)
+        }
+        Some(SweepVerb::Point { folder, point, share, parallel_timing }) => {
+            task::point(&folder, point, share, parallel_timing)
+        }
+    }
+}
+
+fn start(file: &Path, layers: Layers, results: &Path, dry_run: bool, terms: &Terms) -> Result<Exit, Failure> {
+    let here = terms.launcher != Some(Launcher::Slurm);
+    terms.fit(here)?;
+    let meter = Gauge::new("hashing");
+    let plan = Plan::of(Sweep::load(file)?, &layers.resolve(), &meter)?;
+    // A login node need not have what the nodes have.
+    let obstacles = plan.inspect(&meter, here && !dry_run);
+    if !obstacles.is_empty() {
+        return Err(obstacles.into());
+    }
+    if dry_run {
+        print(&listing(&plan));
+        print(&cost(&plan, results));
+        return Ok(Exit::Done);
+    }
+    if !here {
+        slurm::at_hand()?;
+    }
+    let folder = Folder::of(&plan, results)?;
+    print(&format!("sweep: {} ({})\n", folder.path.display(), counted(plan.points.len(), "point")));
+    let how = terms.how(None);
+    launch(&folder, how, terms.wait)
+}
+
+fn listing(plan: &Plan) -> String {
+    let keys: Vec<&str> = plan.sweep.axes.iter().map(|axis| axis.key.as_str()).collect();
+    let header: Vec<String> = ["point", "id"].into_iter().chain(keys).map(str::to_owned).collect();
+    let row = |point: &crate::sweep::plan::Point| {
+        let start = [point.number.to_string(), point.id.short()];
+        start.into_iter().chain(point.values.iter().cloned()).collect::<Vec<_>>()
+    };
+    aligned(std::iter::once(header).chain(plan.points.iter().map(row)).collect())
+}
+
+/// Columns as wide as they must be.
+fn aligned(rows: Vec<Vec<String>>) -> String {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn cost(plan: &Plan, results: &Path) -> String {
+    let base = base_name(&plan.sweep.base).unwrap_or_default();
+    let past = estimate::past(results, &[&base, &plan.sweep.name]);
+    let points = counted(plan.points.len(), "point");
+    let manifests = (0..plan.points.len()).map(|at| plan.manifest(at));
+    match estimate::of(manifests, &past) {
+        None => format!("{points}; no past run of `{base}` says what one takes: `requant run` it once\n"),
+        Some(estimate) => format!(
+            "{points}, about {} one after the other, {:.0} to {:.0} s each: from {}, {} of the points like one of them\n",
+            time(estimate.seconds),
+            estimate.shortest,
+            estimate.longest,
+            counted(estimate.runs, "past run"),
+            estimate.alike
+        ),
+    }
+}
+
+fn base_name(base: &Path) -> Option<String> {
+    let text = crate::base::files::read_text(base).ok()?;
+    Some(text.parse::<toml::Table>().ok()?.get("name")?.as_str()?.to_owned())
+}
+
+fn time(seconds: f64) -> String {
+    match seconds {
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+impl Terms {
+    /// Options of the other launcher are a mistake.
+    fn fit(&self, here: bool) -> Result<(), Failure> {
+        let slurm = [
+            ("--array-throttle", self.array_throttle.is_some()),
+            ("--partition", self.partition.is_some()),
+            ("--time", self.time.is_some()),
+            ("--cpus", self.cpus.is_some()),
+            ("--gres", self.gres.is_some()),
+            ("--mem", self.mem.is_some()),
+            ("--sbatch", !self.sbatch.is_empty()),
+            ("--wait", self.wait),
+        ];
+        let own = [("--jobs", self.jobs.is_some())];
+        let strange = if here { slurm.iter().find(|(_, given)| *given) } else { own.iter().find(|(_, given)| *given) };
+        let Some((option, _)) = strange else { return Ok(()) };
+        let (launcher, next) = match here {
+            true => ("slurm", "add `--launcher slurm`, or leave it out"),
+            false => ("local", "use `--array-throttle`, or leave it out"),
+        };
+        let message = format!("`{option}` is an option of `--launcher {launcher}`");
+        Err(Diagnostic::error(Cause::Input, message).next(next).into())
+    }
+
+    /// As asked, or else as the last launch was.
+    fn how(&self, last: Option<&How>) -> How {
+        let launcher = self.launcher.unwrap_or(match last {
+            Some(How::Slurm(_)) => Launcher::Slurm,
+            _ => Launcher::Local,
+        });
+        match launcher {
+            Launcher::Local => {
+                let before = if let Some(How::Local { jobs, .. }) = last { *jobs } else { 1 };
+                How::Local { jobs: self.jobs.map_or(before, usize::from), parallel_timing: self.parallel_timing }
+            }
+            Launcher::Slurm => {
+                let before = if let Some(How::Slurm(terms)) = last { terms.clone() } else { slurm::Terms::default() };
+                let more = if self.sbatch.is_empty() { before.more } else { self.sbatch.clone() };
+                How::Slurm(slurm::Terms {
+                    throttle: self.array_throttle.map(|n| n as usize).or(before.throttle),
+                    partition: self.partition.clone().or(before.partition),
+                    time: self.time.clone().or(before.time),
+                    cpus: self.cpus.map(|n| n as usize).or(before.cpus),
+                    gres: self.gres.clone().or(before.gres),
+                    mem: self.mem.clone().or(before.mem),
+                    more,
+                    parallel_timing: self.parallel_timing || before.parallel_timing,
+                })
+            }
+        }
+    }
+}
+
+/// Starts every point that is not done and that nobody has in hand.
+fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
+    tasks::tidy(folder)?;
+    let Standing { states, attempts, unreachable } = state::of(folder)?;
+    if let Some(why) = unreachable {
+        let message = format!("it cannot be known which points are under way: {why}");
+        return Err(Diagnostic::error(Cause::Input, message).next("try again once Slurm answers").into());
+    }
+    let done = states.iter().filter(|state| state.is_done()).count();
+    let in_hand = states.iter().filter(|state| state.is_in_hand()).count();
+    let open = |at: &usize| !states[*at].is_done() && !states[*at].is_in_hand();
+    let points: Vec<usize> = (0..states.len()).filter(open).map(|at| at + 1).collect();
+    if done + in_hand > 0 {
+        print(&format!("{done} done already, {in_hand} in hand, {} to run\n", points.len()));
+    }
+    // Whoever finds a point lost says so, or the next task would take its owner for alive on another machine.
+    for &point in &points {
+        if let (Some(attempt), State::Lost { reason }) = (&attempts[point - 1], &states[point - 1])
+            && attempt.end.is_none()
+        {
+            attempt::close(&folder.path, attempt, End::Lost { reason: reason.clone() })?;
+        }
+    }
+    if points.is_empty() && in_hand == 0 {
+        return conclude(folder);
+    }
+    match how {
+        How::Local { jobs, parallel_timing } => {
+            Launch::begin(folder, How::Local { jobs, parallel_timing }, Vec::new())?;
+            let jobs = Jobs { count: jobs, parallel_timing };
+            local::run(folder, &points, jobs, &own_path()?, &watch::Lines { folder })?;
+            conclude(folder)
+        }
+        How::Slurm(terms) => {
+            if !points.is_empty() {
+                slurm::at_hand()?;
+                let launched = slurm::submit(folder, &points, &terms, &own_path()?)?;
+                for array in &launched.arrays {
+                    let job = array.job.unwrap_or_default();
+                    print(&format!("job {job}: {}\n", counted(array.numbers().len(), "point")));
+                }
+                print(&format!("job {}: gathers when all have ended\n", launched.gather.unwrap_or_default()));
+            }
+            if wait {
+                watch::follow(folder)?;
+                return conclude(folder);
+            }
+            print(&format!("next: requant sweep status {}\n", folder.path.display()));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn retry(folder: &Folder, terms: &Terms) -> Result<Exit, Failure> {
+    let launches = slurm::launches(folder)?;
+    let how = terms.how(launches.last().map(|launch| &launch.how));
+    terms.fit(matches!(how, How::Local { .. }))?;
+    launch(folder, how, terms.wait)
+}
+
+/// Gathers, and says what came of all of it.
+fn conclude(folder: &Folder) -> Result<Exit, Failure> {
+    let gathered = gather::gather(folder)?;
+    let (verdict, whole) = gathered.verdict();
+    print(&watch::counts(&gathered.states));
+    print(&format!("table: {}\n", folder.path.join("sweep.csv").display()));
+    print(&format!("page:  {}\n", folder.path.join("sweep.md").display()));
+    if !whole {
+        print(&without_run(folder, &gathered.states));
+        return Ok(if gathered.states.iter().any(State::is_in_hand) { Exit::Inconclusive } else { Exit::Failed });
+    }
+    print(&format!("verdict: {}\n", verdict.word()));
+    Ok(Exit::from(verdict))
+}
+
+/// Nobody reads more of them on a terminal.
+const MOST_SHOWN: usize = 40;
+
+/// Points without a run, each with what there is to say.
+fn without_run(folder: &Folder, states: &[State]) -> String {
+    let open: Vec<usize> = (0..states.len()).filter(|&at| !states[at].is_done()).collect();
+    let row = |at: &usize| {
+        let values = folder.record.points[*at].values.join(", ");
+        vec![format!("  {}", at + 1), values, states[*at].word().to_owned(), states[*at].detail()]
+    };
+    let mut text = aligned(open.iter().take(MOST_SHOWN).map(row).collect());
+    if open.len() > MOST_SHOWN {
+        text.push_str(&format!("  and {} more; `--format json` has all\n", open.len() - MOST_SHOWN));
+    }
+    text
+}
+
+fn status(folder: &Folder, format: Format) -> Result<Exit, Failure> {
+    let Standing { states, attempts, unreachable } = state::of(folder)?;
+    match format {
+        Format::Text => {
+            print(&format!("{}: {}", folder.path.display(), watch::counts(&states)));
+            print(&without_run(folder, &states));
+            if let Some(why) = &unreachable {
+                eprint(&format!("note: {why}; what it has is shown as unknown"));
+            }
+        }
+        Format::Json => {
+            let point = |at: usize| {
+                json!({
+                    "point": at + 1,
+                    "id": folder.record.points[at].id,
+                    "values": folder.record.points[at].values,
+                    "standing": states[at],
+                    "attempts": attempts[at].as_ref().map_or(0, |attempt| attempt.attempt),
+                    "job": attempts[at].as_ref().and_then(|attempt| attempt.job),
+                })
+            };
+            let points: Vec<_> = (0..states.len()).map(point).collect();
+            let document = json!({
+                "format": 1,
+                "sweep": folder.record.name,
+                "folder": folder.path.display().to_string(),
+                "axes": folder.record.axes,
+                "unreachable": unreachable,
+                "points": points,
+            });
+            print_json(&format!("{document:#}\n"));
+        }
+    }
+    Ok(if states.iter().all(State::is_done) {
+        Exit::Done
+    } else if states.iter().any(State::is_in_hand) {
+        Exit::Inconclusive
+    } else {
+        Exit::Failed
+    })
+}
+
+fn cancel(folder: &Folder, points: &[usize]) -> Result<Exit, Failure> {
+    points.iter().try_for_each(|point| folder.point(*point).map(drop))?;
+    let wanted = |point: usize| points.is_empty() || points.contains(&point);
+    let mut stopped = 0;
+    // First whoever would begin the next point.
+    if points.is_empty() {
+        for mut launch in slurm::launches(folder)? {
+            if matches!(launch.how, How::Local { .. }) && launch.cancelled.is_none() && owner::lives(&launch.owner) {
+                stopped += usize::from(tasks::ask_to_stop(&launch.owner));
+                launch.cancelled = Some(clock::stamp(clock::now()));
+                launch.save(folder)?;
+            }
+        }
+    }
+    let asked = slurm::cancel(folder, points)?;
+    for attempt in attempt::latest(&folder.path, folder.record.points.len())?.into_iter().flatten() {
+        // Slurm asks its own.
+        if attempt.end.is_none() && attempt.job.is_none() && wanted(attempt.point) {
+            stopped += usize::from(tasks::ask_to_stop(&attempt.owner));
+        }
+    }
+    let what = match (stopped, asked) {
+        (0, 0) => "nothing was under way".to_owned(),
+        (processes, 0) => format!("{} asked to stop", counted(processes, "process")),
+        (0, _) => "Slurm was told to cancel".to_owned(),
+        (processes, _) => format!("Slurm was told to cancel, and {} asked to stop", counted(processes, "process")),
+    };
+    print(&format!("{what}\nnext: requant sweep status {}\n", folder.path.display()));
+    Ok(Exit::Done)
+}
+
+/// The sweep that a name means, where it means one and not a run.
+pub(super) fn named(results: &Path, name: &str) -> Option<Folder> {
+    let is_folder = Path::new(name).join("sweep.json").is_file();
+    let has_sweeps = |home: PathBuf| !crate::sweep::folder::sweeps_in(&home).is_empty();
+    let home = name.rsplit_once("/sweep-").map_or(name, |(home, _)| home);
+    let is_name = has_sweeps(results.join(home)) || has_sweeps(PathBuf::from(home));
+    (is_folder || is_name).then(|| Folder::find(results, name).ok()).flatten()
+}

@@ -1,0 +1,140 @@
+//! From the runs of a sweep to its table and its page.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::folder::{SweepRecord, json};
+use super::row::{self, Row};
+use super::state::{self, State};
+use super::{Folder, page, table};
+use crate::base::digest::Digest;
+use crate::base::explain::Failure;
+use crate::base::files;
+use crate::base::finding::Verdict;
+use crate::record::store;
+
+/// `outcome.json`: what became of every point, its run pinned by the digest of its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    pub format: String,
+    /// Of the sweep.
+    pub id: Digest,
+    /// In order.
+    pub points: Vec<PointOutcome>,
+}
+
+/// What became of a point.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointOutcome {
+    pub number: usize,
+    /// As [`State::word`].
+    pub state: String,
+    /// How often it was begun.
+    pub attempts: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Pinned>,
+    /// Why there is no run.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// A run by its name and its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Below the folder of the sweep's name.
+    pub run: String,
+    /// Of its `record.json`.
+    pub record: Digest,
+    pub verdict: Verdict,
+}
+
+const FORMAT: &str = "1.0";
+
+/// What was written.
+pub struct Gathered {
+    pub outcome: Outcome,
+    pub states: Vec<State>,
+}
+
+impl Gathered {
+    /// Of the points that have a run, and whether there are others.
+    #[must_use]
+    pub fn verdict(&self) -> (Verdict, bool) {
+        let runs = self.outcome.points.iter().filter_map(|point| point.run.as_ref());
+        let whole = self.outcome.points.iter().all(|point| point.run.is_some());
+        (Verdict::all(runs.map(|run| run.verdict)), whole)
+    }
+}
+
+/// The files that are made of an outcome and the records that it pins.
+pub(super) struct Documents {
+    /// By name; `SHA256SUMS` is not among them.
+    pub files: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// Gathers what there is, and writes it beside the sweep's record.
+pub fn gather(folder: &Folder) -> Result<Gathered, Failure> {
+    let standing = state::of(folder)?;
+    let digests: Vec<Result<Option<Pinned>, Failure>> = standing.states.par_iter().map(|s| pinned(folder, s)).collect();
+    let mut points = Vec::new();
+    for ((at, state), pinned) in standing.states.iter().enumerate().zip(digests) {
+        let run = pinned?;
+        points.push(PointOutcome {
+            number: at + 1,
+            state: state.word().to_owned(),
+            attempts: standing.attempts[at].as_ref().map_or(0, |attempt| attempt.attempt),
+            reason: if run.is_some() { String::new() } else { state.detail() },
+            run,
+        });
+    }
+    let outcome = Outcome { format: FORMAT.to_owned(), id: folder.record.id, points };
+    let documents = documents(folder, &outcome)?;
+    for (name, content) in &documents.files {
+        files::replace(&folder.path.join(name), content)?;
+    }
+    files::replace(&folder.path.join("outcome.json"), &json(&outcome))?;
+    Ok(Gathered { outcome, states: standing.states })
+}
+
+fn pinned(folder: &Folder, state: &State) -> Result<Option<Pinned>, Failure> {
+    let State::Done { run, .. } = state else { return Ok(None) };
+    let bytes = files::read(&folder.home().join(run).join("record.json"))?;
+    #[derive(Deserialize)]
+    struct Judged {
+        verdict: Verdict,
+    }
+    let judged: Option<Judged> = serde_json::from_slice(&bytes).ok();
+    let verdict = judged.map_or(Verdict::Inconclusive, |judged| judged.verdict);
+    Ok(Some(Pinned { run: run.clone(), record: Digest::of(&bytes), verdict }))
+}
+
+/// A pure function of the sweep's record, the outcome, and the records that it pins.
+pub(super) fn documents(folder: &Folder, outcome: &Outcome) -> Result<Documents, Failure> {
+    let each = |point: &PointOutcome| -> Result<Vec<Row>, Failure> {
+        let Some(run) = &point.run else { return Ok(Vec::new()) };
+        let record = store::read(&folder.home().join(&run.run))?;
+        Ok(row::of(point.number, &run.run, &record, run.record))
+    };
+    let rows: Vec<Vec<Row>> = outcome.points.par_iter().map(each).collect::<Result<_, _>>()?;
+    of_rows(&folder.record, outcome, &rows.concat())
+}
+
+fn of_rows(sweep: &SweepRecord, outcome: &Outcome, rows: &[Row]) -> Result<Documents, Failure> {
+    let page = page::Page::of(sweep, outcome, rows);
+    let mut files = vec![("sweep.csv", table::csv(sweep, outcome, rows)), ("sweep.md", page.text()?.into_bytes())];
+    files.extend(page.figures()?);
+    Ok(Documents { files })
+}
+
+/// What an earlier gathering wrote; `None` where there was none.
+pub fn outcome(path: &Path) -> Result<Option<Outcome>, Failure> {
+    let file = path.join("outcome.json");
+    if !file.exists() {
+        return Ok(None);
+    }
+    let text = files::read_text(&file)?;
+    let parsed = serde_json::from_str(&text);
+    Ok(Some(parsed.map_err(|error| files::FileError::new("read", &file, error.into()))?))
+}

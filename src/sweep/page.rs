@@ -1,0 +1,372 @@
+//! `sweep.md` and its figures: everything a number is text by the time the template sees it.
+
+use serde::Serialize;
+
+use super::analysis::{self, Compared, Dimension};
+use super::figure;
+use super::folder::SweepRecord;
+use super::gather::Outcome;
+use super::row::Row;
+use crate::base::explain::Failure;
+use crate::base::finding::Verdict;
+use crate::base::units::{self, counted};
+use crate::report;
+use crate::stats::{Estimate, sample};
+
+const TEMPLATE: &str = include_str!("../../templates/sweep.md.tera");
+
+/// More rows are for the table beside the page.
+const MOST_ROWS: usize = 200;
+
+/// Losses of accuracy, in points, that a reader may allow.
+const DROPS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 5.0];
+/// Speedups that a reader may need.
+const SPEEDUPS: [f64; 4] = [1.5, 2.0, 3.0, 4.0];
+
+#[derive(Serialize)]
+pub(super) struct Page {
+    name: String,
+    description: String,
+    id: String,
+    manifest: String,
+    base: String,
+    overrides: Vec<String>,
+    headline: String,
+    warnings: Vec<String>,
+    axes: Vec<AxisLine>,
+    front: Vec<Line>,
+    machines: usize,
+    constraints: Vec<Constraint>,
+    sensitivity: Vec<Sensitivity>,
+    seeds: Vec<SeedLine>,
+    without_run: Vec<Failed>,
+    points: Vec<Line>,
+    points_left_out: usize,
+    #[serde(skip)]
+    pareto: figure::Pareto,
+    #[serde(skip)]
+    panels: Vec<figure::Panel>,
+}
+
+#[derive(Serialize)]
+struct AxisLine {
+    key: String,
+    values: String,
+    with: String,
+}
+
+/// A variant of a point.
+#[derive(Serialize)]
+struct Line {
+    point: usize,
+    values: String,
+    variant: String,
+    accuracy: String,
+    difference: String,
+    speedup: String,
+    megabytes: String,
+    verdict: &'static str,
+    cpu: String,
+}
+
+#[derive(Serialize)]
+struct Constraint {
+    asked: String,
+    /// What is best under it, or why nothing is.
+    best: String,
+}
+
+#[derive(Serialize)]
+struct Sensitivity {
+    axis: String,
+    variant: String,
+    rows: Vec<SensitivityRow>,
+}
+
+#[derive(Serialize)]
+struct SensitivityRow {
+    value: String,
+    points: usize,
+    difference: String,
+    paired: String,
+    speedup: String,
+}
+
+#[derive(Serialize)]
+struct SeedLine {
+    axis: String,
+    variant: String,
+    deviation: String,
+    widest: String,
+    groups: String,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    point: usize,
+    values: String,
+    state: String,
+    attempts: usize,
+    reason: String,
+}
+
+impl Page {
+    pub(super) fn of(sweep: &SweepRecord, outcome: &Outcome, rows: &[Row]) -> Self {
+        let compared = analysis::compared(rows);
+        let front = analysis::front(&compared);
+        let dimensions = analysis::dimensions(sweep);
+        let mut cpus: Vec<&str> = rows.iter().map(|row| row.cpu.as_str()).collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        let shown: Vec<&Row> = rows.iter().take(MOST_ROWS).collect();
+        Self {
+            name: sweep.name.clone(),
+            description: sweep.description.clone(),
+            id: sweep.id.to_string(),
+            manifest: sweep.manifest_path.clone(),
+            base: sweep.base_path.clone(),
+            overrides: sweep.overrides.iter().map(|set| format!("`{} = {}`, by {}", set.key, set.value, set.origin)).collect(),
+            headline: headline(outcome),
+            warnings: warnings(rows),
+            axes: axes(sweep),
+            front: front.iter().map(|&at| line(sweep, compared[at].row)).collect(),
+            machines: cpus.len(),
+            constraints: constraints(sweep, &compared, cpus.len()),
+            sensitivity: sensitivity(sweep, &compared, &dimensions),
+            seeds: seeds(sweep, &compared, &dimensions),
+            without_run: without_run(sweep, outcome),
+            points: shown.iter().map(|row| line(sweep, row)).collect(),
+            points_left_out: rows.len() - shown.len(),
+            pareto: figure::Pareto::of(&compared, &front, |row| values(sweep, row.point)),
+            panels: panels(sweep, &compared, &dimensions),
+        }
+    }
+
+    pub(super) fn text(&self) -> Result<String, Failure> {
+        report::fill(TEMPLATE, self).map_err(|error| Failure::bug(error.to_string()))
+    }
+
+    pub(super) fn figures(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
+        Ok(vec![
+            ("pareto.svg", self.pareto.text()?.into_bytes()),
+            ("sensitivity.svg", figure::sensitivity(&self.panels)?.into_bytes()),
+        ])
+    }
+}
+
+fn headline(outcome: &Outcome) -> String {
+    let count = |verdict| {
+        let judged = outcome.points.iter().filter_map(|point| point.run.as_ref());
+        judged.filter(|run| run.verdict == verdict).count()
+    };
+    let total = outcome.points.len();
+    let done = outcome.points.iter().filter(|point| point.run.is_some()).count();
+    let judged: Vec<String> = [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive]
+        .into_iter()
+        .filter(|verdict| count(*verdict) > 0)
+        .map(|verdict| format!("{} {}", count(verdict), verdict.word()))
+        .collect();
+    let missing = match total - done {
+        0 => String::new(),
+        n => format!(" **{} without a result**, below with the reason.", counted(n, "point")),
+    };
+    let judged = if judged.is_empty() { String::new() } else { format!(": {}", judged.join(", ")) };
+    format!("{done} of {} done{judged}.{missing}", counted(total, "point"))
+}
+
+fn warnings(rows: &[Row]) -> Vec<String> {
+    let mut found = Vec::new();
+    let several = |what: &str, pick: fn(&Row) -> &str| {
+        let mut seen: Vec<&str> = rows.iter().map(pick).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        (seen.len() > 1).then(|| format!("Points were made with {} {what}: {}.", seen.len(), seen.join(", ")))
+    };
+    found.extend(several("versions of requant", |row| &row.requant));
+    found.extend(several("versions of libtorch", |row| &row.libtorch));
+    found.extend(several("kinds of kernels, whose results can differ", |row| &row.kernels));
+    found.extend(several("kinds of CPU, whose speeds are not compared", |row| &row.cpu));
+    let mut beside: Vec<usize> = rows.iter().filter(|row| row.beside).map(|row| row.point).collect();
+    beside.dedup();
+    if !beside.is_empty() {
+        let points = counted(beside.len(), "point");
+        found.push(format!("{points} timed beside others: the speeds of these are left out of every comparison."));
+    }
+    found
+}
+
+fn axes(sweep: &SweepRecord) -> Vec<AxisLine> {
+    let partners = |at: usize| {
+        let own = &sweep.axes[at];
+        let others = sweep.axes.iter().filter(|axis| axis.group == own.group && axis.key != own.key);
+        others.map(|axis| format!("`{}`", axis.key)).collect::<Vec<_>>().join(", ")
+    };
+    let line = |(at, axis): (usize, &super::plan::AxisFacts)| AxisLine {
+        key: axis.key.clone(),
+        values: cell(&axis.values.join(", ")),
+        with: partners(at),
+    };
+    sweep.axes.iter().enumerate().map(line).collect()
+}
+
+/// A point's place in the grid, as far as it fits into a cell.
+fn values(sweep: &SweepRecord, point: usize) -> String {
+    let values = &sweep.points[point - 1].values;
+    let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
+    // The last part of a key says enough where no other axis ends so.
+    let name = |at: usize| {
+        let own = last(&sweep.axes[at].key);
+        let is_shared = sweep.axes.iter().filter(|axis| last(&axis.key) == own).count() > 1;
+        if is_shared { sweep.axes[at].key.clone() } else { own }
+    };
+    cell(&values.iter().enumerate().map(|(at, value)| format!("{} {value}", name(at))).collect::<Vec<_>>().join(", "))
+}
+
+/// Nothing in it ends a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+fn line(sweep: &SweepRecord, row: &Row) -> Line {
+    let figures = row.measured.as_ref();
+    let absent = || if row.status == "measured" { "—".to_owned() } else { format!("{}: {}", row.status, row.reason) };
+    Line {
+        point: row.point,
+        values: values(sweep, row.point),
+        variant: row.variant.clone(),
+        accuracy: figures.map_or_else(|| cell(&absent()), |f| units::percent(f.accuracy.value)),
+        difference: figures.and_then(|f| f.against).map_or_else(String::new, |a| points(a.difference)),
+        speedup: match figures.and_then(|f| f.speedup) {
+            Some(_) if row.beside => "not comparable".to_owned(),
+            Some(s) => format!("{} ({:.2} to {:.2})", units::times(s.value), s.low, s.high),
+            None => String::new(),
+        },
+        megabytes: figures.map_or_else(String::new, |f| units::megabytes(f.model_bytes)),
+        verdict: row.verdict.word(),
+        cpu: cell(&row.cpu),
+    }
+}
+
+/// `−0.13 (−0.83 to +0.53)`
+fn points(e: Estimate) -> String {
+    let [value, low, high] = [e.value, e.low, e.high].map(|x| units::signed(x * 100.0, 2));
+    format!("{value} ({low} to {high})")
+}
+
+/// The best that surely holds each limit: the whole interval is on its right side.
+fn constraints(sweep: &SweepRecord, compared: &[Compared<'_>], machines: usize) -> Vec<Constraint> {
+    if machines > 1 {
+        return vec![Constraint {
+            asked: "any limit".to_owned(),
+            best: "not chosen: the points were timed on different machines".to_owned(),
+        }];
+    }
+    let timed: Vec<(&Compared<'_>, Estimate)> = compared.iter().filter_map(|c| Some((c, c.speedup?))).collect();
+    let named = |found: Option<&(&Compared<'_>, Estimate)>| match found {
+        Some((c, speedup)) => format!(
+            "point {}, `{}` ({}): {} points, {}",
+            c.row.point,
+            c.row.variant,
+            values(sweep, c.row.point),
+            points(c.difference),
+            units::times(speedup.value)
+        ),
+        None => "none surely".to_owned(),
+    };
+    let mut found = Vec::new();
+    for drop in DROPS {
+        let holds = timed.iter().filter(|(c, _)| c.difference.low * 100.0 >= -drop);
+        let best = holds.max_by(|a, b| a.1.value.total_cmp(&b.1.value));
+        found.push(Constraint { asked: format!("fastest that loses at most {drop} points"), best: named(best) });
+    }
+    for wanted in SPEEDUPS {
+        let holds = timed.iter().filter(|(_, speedup)| speedup.low >= wanted);
+        let best = holds.max_by(|a, b| a.0.difference.value.total_cmp(&b.0.difference.value));
+        found.push(Constraint {
+            asked: format!("most accurate that is at least {} as fast", units::times(wanted)),
+            best: named(best),
+        });
+    }
+    found
+}
+
+fn sensitivity(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: &[Dimension]) -> Vec<Sensitivity> {
+    let mut found = Vec::new();
+    for dimension in dimensions {
+        for variant in analysis::variants(compared) {
+            let effects = analysis::effects(sweep, compared, dimension, variant);
+            let row = |(at, effect): (usize, &analysis::Effect)| SensitivityRow {
+                value: cell(&effect.value),
+                points: effect.differences.len(),
+                difference: mean_and_range(&effect.differences),
+                paired: if at == 0 { "(the first)".to_owned() } else { paired(&effect.against_first) },
+                speedup: sample::mean(&effect.speedups).map_or_else(String::new, units::times),
+            };
+            let rows = effects.iter().enumerate().map(row).collect();
+            found.push(Sensitivity { axis: dimension.label.clone(), variant: variant.to_owned(), rows });
+        }
+    }
+    found
+}
+
+fn mean_and_range(differences: &[f64]) -> String {
+    let Some(mean) = sample::mean(differences) else { return "—".to_owned() };
+    let low = differences.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let [mean, low, high] = [mean, low, high].map(|x| units::signed(x * 100.0, 2));
+    if differences.len() == 1 { mean } else { format!("{mean} ({low} to {high})") }
+}
+
+fn paired(against_first: &[f64]) -> String {
+    let Some(mean) = sample::mean(against_first) else { return "no pair".to_owned() };
+    let mean = units::signed(mean * 100.0, 2);
+    match sample::std_dev(against_first) {
+        Some(deviation) => format!("{mean} ± {:.2}, {}", deviation * 100.0, counted(against_first.len(), "pair")),
+        None => format!("{mean}, one pair"),
+    }
+}
+
+fn seeds(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: &[Dimension]) -> Vec<SeedLine> {
+    let mut found = Vec::new();
+    for dimension in dimensions.iter().filter(|dimension| dimension.is_of_seeds()) {
+        for variant in analysis::variants(compared) {
+            let Some(spread) = analysis::spread(sweep, compared, dimension, variant) else { continue };
+            found.push(SeedLine {
+                axis: dimension.label.clone(),
+                variant: variant.to_owned(),
+                deviation: format!("{:.3}", spread.deviation * 100.0),
+                widest: format!("{:.3}", spread.widest * 100.0),
+                groups: format!("{} of {}", counted(spread.groups, "group"), counted(spread.points, "point")),
+            });
+        }
+    }
+    found
+}
+
+fn without_run(sweep: &SweepRecord, outcome: &Outcome) -> Vec<Failed> {
+    let failed = outcome.points.iter().filter(|point| point.run.is_none());
+    failed
+        .take(MOST_ROWS)
+        .map(|point| Failed {
+            point: point.number,
+            values: values(sweep, point.number),
+            state: point.state.clone(),
+            attempts: point.attempts,
+            reason: cell(&point.reason),
+        })
+        .collect()
+}
+
+/// A panel per dimension: what each variant loses at each value.
+fn panels(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: &[Dimension]) -> Vec<figure::Panel> {
+    let series = |dimension: &Dimension, variant: &str| {
+        let effects = analysis::effects(sweep, compared, dimension, variant);
+        (variant.to_owned(), effects.into_iter().map(|effect| effect.differences).collect())
+    };
+    let panel = |dimension: &Dimension| figure::Panel {
+        label: dimension.label.clone(),
+        values: dimension.values.clone(),
+        series: analysis::variants(compared).into_iter().map(|variant| series(dimension, variant)).collect(),
+    };
+    dimensions.iter().map(panel).collect()
+}

@@ -1,0 +1,399 @@
+//! Slurm, by its own commands: one array of tasks, and a job that gathers when all of them have ended.
+
+mod queue;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use queue::{Row, queue};
+
+use super::Folder;
+use super::attempt::Job;
+use super::folder::json;
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::files::{self, FileError};
+use crate::base::{clock, owner};
+
+/// How points were started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    pub number: usize,
+    /// UTC, RFC 3339.
+    pub started: String,
+    /// Whoever launched it, to be stopped where the points are run by it.
+    pub owner: String,
+    pub how: How,
+    /// Of Slurm: what was submitted, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arrays: Vec<Array>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gather: Option<u64>,
+    /// When somebody called it off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<String>,
+}
+
+/// Where points run, and under which terms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "launcher", rename_all = "lowercase")]
+pub enum How {
+    Local { jobs: usize, parallel_timing: bool },
+    Slurm(Terms),
+}
+
+/// What a job asks of Slurm.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terms {
+    /// Tasks at a time.
+    pub throttle: Option<usize>,
+    pub partition: Option<String>,
+    pub time: Option<String>,
+    pub cpus: Option<usize>,
+    pub gres: Option<String>,
+    pub mem: Option<String>,
+    /// Further options of `sbatch`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parallel_timing: bool,
+}
+
+/// A job array: element `n` is point `n + offset`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Array {
+    pub offset: usize,
+    /// Its elements, as Slurm writes them.
+    pub elements: String,
+    /// Absent until Slurm has answered.
+    pub job: Option<u64>,
+}
+
+impl Array {
+    /// The points that it holds.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<usize> {
+        let range = |part: &str| -> Option<std::ops::RangeInclusive<usize>> {
+            let (from, to) = part.split_once('-').unwrap_or((part, part));
+            Some(from.parse().ok()?..=to.parse().ok()?)
+        };
+        self.elements.split(',').filter_map(range).flatten().map(|element| element + self.offset).collect()
+    }
+}
+
+const LAUNCHES: &str = "launches";
+
+/// Every launch, the first first.
+pub fn launches(folder: &Folder) -> Result<Vec<Launch>, FileError> {
+    let home = folder.path.join(LAUNCHES);
+    let mut found = Vec::new();
+    for name in files::list(&home)?.iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')) {
+        let path = home.join(name);
+        let text = files::read_text(&path)?;
+        let launch = serde_json::from_str(&text).map_err(|error| FileError::new("read", &path, error.into()))?;
+        found.push(launch);
+    }
+    found.sort_by_key(|launch: &Launch| launch.number);
+    Ok(found)
+}
+
+impl Launch {
+    /// Notes a launch before anything is started.
+    pub fn begin(folder: &Folder, how: How, arrays: Vec<Array>) -> Result<Self, FileError> {
+        let number = launches(folder)?.last().map_or(1, |last| last.number + 1);
+        let started = clock::stamp(clock::now());
+        let launch = Self { number, started, owner: owner::this(), how, arrays, gather: None, cancelled: None };
+        launch.save(folder)?;
+        Ok(launch)
+    }
+
+    pub fn save(&self, folder: &Folder) -> Result<(), FileError> {
+        files::replace(&folder.path.join(LAUNCHES).join(format!("{:04}.json", self.number)), &json(self))
+    }
+}
+
+/// Every name that a job of the sweep's points may have. Jobs are asked for by name, not by number: one that was
+/// submitted by a launcher that died before it could write its number down is found too.
+pub fn job_names(folder: &Folder) -> Result<Vec<String>, FileError> {
+    let offsets: BTreeSet<usize> =
+        launches(folder)?.iter().flat_map(|launch| launch.arrays.iter().map(|array| array.offset)).collect();
+    Ok(offsets.into_iter().map(|offset| job_name(folder, &offset.to_string())).collect())
+}
+
+fn job_name(folder: &Folder, what: &str) -> String {
+    format!("requant-{}-{what}", folder.record.id.short())
+}
+
+/// Whether a Slurm is there to be asked.
+pub fn at_hand() -> Result<(), Failure> {
+    command("sbatch").arg("--version").output().map(drop).map_err(|error| {
+        let message = format!("there is no Slurm here: `sbatch` does not start: {error}");
+        Diagnostic::error(Cause::EngineMissing, message).next("log in to a cluster, or use `--launcher local`").into()
+    })
+}
+
+/// Submits points: arrays, and a job that gathers after them. `program` is requant by its full path.
+pub fn submit(folder: &Folder, points: &[usize], terms: &Terms, program: &Path) -> Result<Launch, Failure> {
+    let arrays = arrays(points, largest_array());
+    let mut launch = Launch::begin(folder, How::Slurm(terms.clone()), arrays)?;
+    let mut before: Vec<u64> = Vec::new();
+    for at in 0..launch.arrays.len() {
+        let Array { offset, elements, .. } = &launch.arrays[at];
+        let throttle = terms.throttle.map_or_else(String::new, |most| format!("%{most}"));
+        let timing = if terms.parallel_timing { " --parallel-timing" } else { "" };
+        let work = format!("sweep task {} --offset {offset}{timing}", quoted(&absolute(&folder.path)));
+        let mut options = of(terms);
+        options.push(format!("--array={elements}{throttle}"));
+        options.push(format!("--job-name={}", job_name(folder, &offset.to_string())));
+        options.push(format!("--output={}/logs/slurm-%A_%a.log", absolute(&folder.path)));
+        // A throttle is one of all points together, so arrays follow each other.
+        options.extend(before.last().map(|job| format!("--dependency=afterany:{job}")));
+        let job = sbatch(&options, program, &work).inspect_err(|_| take_back(&before))?;
+        before.push(job);
+        launch.arrays[at].job = Some(job);
+        launch.save(folder)?;
+    }
+    let after: Vec<String> = before.iter().map(u64::to_string).collect();
+    let options = [
+        terms.partition.as_ref().map(|partition| format!("--partition={partition}")),
+        Some(format!("--dependency=afterany:{}", after.join(":"))),
+        Some(format!("--job-name={}", job_name(folder, "gather"))),
+        Some(format!("--output={}/logs/gather-%j.log", absolute(&folder.path))),
+    ];
+    let options: Vec<String> = options.into_iter().flatten().chain(terms.more.clone()).collect();
+    let work = format!("sweep gather {}", quoted(&absolute(&folder.path)));
+    launch.gather = Some(sbatch(&options, program, &work)?);
+    launch.save(folder)?;
+    Ok(launch)
+}
+
+/// Half a launch is none.
+fn take_back(jobs: &[u64]) {
+    let jobs: Vec<String> = jobs.iter().map(u64::to_string).collect();
+    if !jobs.is_empty() {
+        let _ = command("scancel").args(jobs).output();
+    }
+}
+
+fn of(terms: &Terms) -> Vec<String> {
+    let Terms { partition, time, cpus, gres, mem, more, throttle: _, parallel_timing: _ } = terms;
+    let option = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("--{name}={value}"));
+    let own = [
+        option("partition", partition),
+        option("time", time),
+        option("cpus-per-task", &cpus.map(|cpus| cpus.to_string())),
+        option("gres", gres),
+        option("mem", mem),
+    ];
+    own.into_iter().flatten().chain(more.iter().cloned()).collect()
+}
+
+fn sbatch(options: &[String], program: &Path, work: &str) -> Result<u64, Failure> {
+    let mut command = command("sbatch");
+    command.arg("--parsable").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Ok(here) = std::env::current_dir() {
+        command.arg(format!("--chdir={}", here.display()));
+    }
+    let script = format!("#!/bin/sh\nexec {} {work}\n", quoted(&program.display().to_string()));
+    let mut run = || -> std::io::Result<Output> {
+        let mut child = command.spawn()?;
+        if let Some(mut input) = child.stdin.take() {
+            // One that refuses its options does not read on.
+            let _ = input.write_all(script.as_bytes());
+        }
+        child.wait_with_output()
+    };
+    let output = run().map_err(|error| refused(&error.to_string()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    // `ID`, or `ID;CLUSTER` where there are several.
+    let id = said.trim().split(';').next().and_then(|id| id.parse().ok());
+    match id.filter(|_| output.status.success()) {
+        Some(id) => Ok(id),
+        None => Err(refused(String::from_utf8_lossy(&output.stderr).trim())),
+    }
+}
+
+fn refused(why: &str) -> Failure {
+    let why = why.lines().map(|line| line.trim_start_matches("sbatch: ").trim_start_matches("error: "));
+    let message = format!("Slurm does not take the job: {}", why.collect::<Vec<_>>().join("; "));
+    let next = "correct the option that it names; nothing was started, and `requant sweep retry` submits again";
+    Diagnostic::error(Cause::Input, message).next(next).into()
+}
+
+/// Arrays of at most `largest` elements. Elements are numbers from 0 below that.
+fn arrays(points: &[usize], largest: usize) -> Vec<Array> {
+    let offsets: BTreeSet<usize> = points.iter().map(|point| (point - 1) / largest * largest).collect();
+    let of = |offset: usize| {
+        let own = points.iter().filter(|&&point| (offset..offset + largest).contains(&(point - 1)));
+        let elements: Vec<usize> = own.map(|point| point - 1 - offset).collect();
+        // Element n is point n + offset, and points count from 1.
+        Array { offset: offset + 1, elements: ranges(&elements), job: None }
+    };
+    offsets.into_iter().map(of).collect()
+}
+
+/// `0-3,7`
+#[must_use]
+pub fn ranges(numbers: &[usize]) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    while at < numbers.len() {
+        let mut end = at;
+        while end + 1 < numbers.len() && numbers[end + 1] == numbers[end] + 1 {
+            end += 1;
+        }
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = match end - at {
+            0 => write!(text, "{comma}{}", numbers[at]),
+            _ => write!(text, "{comma}{}-{}", numbers[at], numbers[end]),
+        };
+        at = end + 1;
+    }
+    text
+}
+
+/// What a cluster allows that says nothing else.
+const USUAL_ARRAY: usize = 1001;
+
+/// One more than the largest number that an element may have.
+fn largest_array() -> usize {
+    let output = command("scontrol").args(["show", "config"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("MaxArraySize")?.split_once('='));
+    line.and_then(|(_, size)| size.trim().parse().ok()).filter(|&size| size > 0).unwrap_or(USUAL_ARRAY)
+}
+
+/// Calls off every job of a launch, or single points of it. Returns how many names were given to Slurm.
+pub fn cancel(folder: &Folder, points: &[usize]) -> Result<usize, Failure> {
+    let mut launches = launches(folder)?;
+    let mut jobs: Vec<String> = Vec::new();
+    for launch in launches.iter_mut().filter(|launch| launch.cancelled.is_none()) {
+        for array in &launch.arrays {
+            let Some(job) = array.job else { continue };
+            if points.is_empty() {
+                jobs.push(job.to_string());
+            } else {
+                let own = array.numbers().into_iter().filter(|number| points.contains(number));
+                jobs.extend(own.map(|number| format!("{job}_{}", number - array.offset)));
+            }
+        }
+        if points.is_empty() && !launch.arrays.is_empty() {
+            jobs.extend(launch.gather.map(|job| job.to_string()));
+            launch.cancelled = Some(clock::stamp(clock::now()));
+        }
+    }
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    // One that a launcher could not write down has its name.
+    if points.is_empty() {
+        let names = job_names(folder)?;
+        let _ = command("scancel").args(names.iter().map(|name| format!("--name={name}"))).output();
+    }
+    let output = asked(command("scancel").args(&jobs)).map_err(|why| {
+        let message = format!("Slurm could not be told to cancel: {why}");
+        Failure::from(Diagnostic::error(Cause::Input, message).next("try again once its controller answers"))
+    })?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    // Jobs that have ended meanwhile are no failure.
+    if !output.status.success() && !said.contains("Invalid job id") && !said.contains("already completing") {
+        let message = format!("Slurm did not cancel: {}", said.trim());
+        return Err(Diagnostic::error(Cause::Input, message).next("see `requant sweep status`").into());
+    }
+    launches.iter().try_for_each(|launch| launch.save(folder))?;
+    Ok(jobs.len())
+}
+
+/// Which element of an array this process is, if it is one.
+pub fn own_job() -> Option<Job> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+    Some(Job {
+        array: number("SLURM_ARRAY_JOB_ID")?,
+        task: number("SLURM_ARRAY_TASK_ID")?,
+        restart: number("SLURM_RESTART_COUNT").unwrap_or(0),
+    })
+}
+
+/// A command of Slurm. What Slurm told this process of its own job must not reach the next one.
+fn command(name: &str) -> Command {
+    let mut command = Command::new(name);
+    for (key, _) in std::env::vars_os() {
+        let key = key.to_string_lossy().into_owned();
+        if (key.starts_with("SLURM_") && key != "SLURM_CONF") || key.starts_with("SBATCH_") {
+            command.env_remove(key);
+        }
+    }
+    command.env("LC_ALL", "C");
+    command
+}
+
+/// While its controller is down a command of Slurm hangs for a long time.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Runs a command of Slurm, unless its controller is down.
+fn asked(command: &mut Command) -> Result<Output, String> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("`{}` does not start: {error}", command.get_program().to_string_lossy()))?;
+    let began = clock::tick();
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let read = |pipe: Option<Box<dyn std::io::Read + Send>>| {
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            if let Some(mut pipe) = pipe {
+                let _ = pipe.read_to_end(&mut text);
+            }
+            text
+        })
+    };
+    let stdout = read(stdout.map(|pipe| Box::new(pipe) as _));
+    let stderr = read(stderr.map(|pipe| Box::new(pipe) as _));
+    loop {
+        match child.try_wait().map_err(|error| error.to_string())? {
+            Some(status) => {
+                let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());
+                return Ok(Output { status, stdout, stderr });
+            }
+            None if began.elapsed() > PATIENCE => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("Slurm's controller does not answer".to_owned());
+            }
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// For a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_are_as_large_as_the_cluster_allows() {
+        assert_eq!(ranges(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
+        let points: Vec<usize> = (1..=2500).filter(|point| point % 1000 != 7).collect();
+        let made = arrays(&points, 1001);
+        let shown: Vec<(usize, &str)> = made.iter().map(|array| (array.offset, array.elements.as_str())).collect();
+        assert_eq!(shown, [(1, "0-5,7-1000"), (1002, "0-4,6-1000"), (2003, "0-3,5-497")]);
+        assert_eq!(made.iter().flat_map(Array::numbers).collect::<Vec<_>>(), points);
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}
