@@ -160,8 +160,14 @@ fn one_run(trial: usize, slowed: bool) -> Outcome<(Estimate, Effect)> {
         command.args(["worker", if second && slowed { "slowed" } else { "plain" }]);
         command
     };
-    let around =
-        Surroundings { results: folder.path(), events: &Silent, meter: &Unmetered, worker: &worker, repeats: None, neighbours: None };
+    let around = Surroundings {
+        results: folder.path(),
+        events: &Silent,
+        meter: &Unmetered,
+        worker: &worker,
+        repeats: None,
+        neighbours: None,
+    };
     let finished = pipeline::run(resolved, &around).map_err(|failure| failure.to_string())?;
     let measured = finished.record.variants[1].measured().ok_or("the second variant was not measured")?;
     let speedup = measured.latency[0].speedup.ok_or("no speedup was measured")?;

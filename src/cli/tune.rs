@@ -19,7 +19,14 @@ pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Ex
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     // Nothing stays there: tuning makes no run.
     let scratch = std::env::temp_dir().join(format!("requant-tune-{}", std::process::id()));
-    let around = Surroundings { results: &scratch, events: &events, meter: &meter, worker: &worker, repeats: None, neighbours: None };
+    let around = Surroundings {
+        results: &scratch,
+        events: &events,
+        meter: &meter,
+        worker: &worker,
+        repeats: None,
+        neighbours: None,
+    };
     let tuned = tune::tune(resolved.clone(), wish, &around);
     let _ = files::remove_dir_all(&scratch);
     let tuned = tuned?;

@@ -172,7 +172,13 @@ impl Source {
 
     /// The same text, of which something else is meant.
     pub(super) fn with_root(&self, root: Node) -> Self {
-        Self { root, name: self.name.clone(), text: Arc::clone(&self.text), lines: self.lines.clone(), layer: self.layer }
+        Self {
+            root,
+            name: self.name.clone(),
+            text: Arc::clone(&self.text),
+            lines: self.lines.clone(),
+            layer: self.layer,
+        }
     }
 
     /// The line of an offset, from 1.

@@ -41,7 +41,9 @@ pub(super) fn front(compared: &[Compared<'_>]) -> Vec<usize> {
     let all = 0..compared.len();
     let stands = |&at: &usize| value(at).is_some() && !all.clone().any(|other| beats(other, at));
     let mut found: Vec<usize> = all.clone().filter(stands).collect();
-    found.sort_by(|&a, &b| compared[b].speedup.map(|s| s.value).partial_cmp(&compared[a].speedup.map(|s| s.value)).unwrap());
+    found.sort_by(|&a, &b| {
+        compared[b].speedup.map(|s| s.value).partial_cmp(&compared[a].speedup.map(|s| s.value)).unwrap()
+    });
     found
 }
 

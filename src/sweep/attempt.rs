@@ -50,14 +50,25 @@ pub struct Job {
 #[serde(tag = "how", rename_all = "lowercase")]
 pub enum End {
     /// There is a whole run; `exit` tells its verdict.
-    Done { run: String, exit: u8 },
+    Done {
+        run: String,
+        exit: u8,
+    },
     /// A run by the same settings was there already.
-    Found { run: String },
-    Failed { reason: String },
+    Found {
+        run: String,
+    },
+    Failed {
+        reason: String,
+    },
     /// It was asked to stop.
-    Cancelled { reason: String },
+    Cancelled {
+        reason: String,
+    },
     /// Nobody wrote how it ended; noted by who found it so.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
 }
 
 impl End {

@@ -100,12 +100,12 @@ pub fn of<'a>(points: impl Iterator<Item = &'a Manifest>, past: &[Past]) -> Opti
     if past.is_empty() {
         return None;
     }
-    let mut whole =
-        Estimate { seconds: 0.0, shortest: f64::INFINITY, longest: 0.0, runs: past.len(), alike: 0 };
+    let mut whole = Estimate { seconds: 0.0, shortest: f64::INFINITY, longest: 0.0, runs: past.len(), alike: 0 };
     for manifest in points {
         let distances: Vec<f64> = past.iter().map(|past| distance(manifest, past)).collect();
         let nearest = distances.iter().copied().fold(f64::INFINITY, f64::min);
-        let own = past.iter().zip(&distances).filter(|(_, distance)| **distance <= nearest).map(|(past, _)| past.seconds);
+        let own =
+            past.iter().zip(&distances).filter(|(_, distance)| **distance <= nearest).map(|(past, _)| past.seconds);
         let seconds = sample::median(&own.collect::<Vec<_>>()).unwrap_or(0.0);
         whole.seconds += seconds;
         whole.shortest = whole.shortest.min(seconds);
@@ -117,7 +117,8 @@ pub fn of<'a>(points: impl Iterator<Item = &'a Manifest>, past: &[Past]) -> Opti
 
 /// How little a past run tells about a point: nothing where all that decides its length is the same.
 fn distance(manifest: &Manifest, past: &Past) -> f64 {
-    let apart = |samples: Option<usize>, then: f64| samples.map_or(0.0, |now| (now.max(1) as f64 / then.max(1.0)).ln().abs());
+    let apart =
+        |samples: Option<usize>, then: f64| samples.map_or(0.0, |now| (now.max(1) as f64 / then.max(1.0)).ln().abs());
     let unlike = |differs: bool| f64::from(u8::from(differs));
     apart(manifest.calibration.samples, past.calibration)
         + apart(manifest.evaluation.samples, past.evaluation)

@@ -98,7 +98,8 @@ impl Folder {
         let opened: Vec<Self> = found.iter().filter(fits).map(|path| Self::open(path)).collect::<Result<_, _>>()?;
         let newest = opened.into_iter().max_by(|a, b| a.record.created.cmp(&b.record.created));
         newest.ok_or_else(|| {
-            let message = format!("`{name}` is no sweep: neither a folder of one nor a name in `{}`", results.display());
+            let message =
+                format!("`{name}` is no sweep: neither a folder of one nor a name in `{}`", results.display());
             let next = "name the sweep as its file does, or its folder; `--results DIR` looks elsewhere";
             Diagnostic::error(Cause::Input, message).next(next).into()
         })

@@ -144,7 +144,11 @@ fn part(all: &CpuSet, share: Share) -> CpuSet {
     let of = share.of.max(1);
     let (from, to) = (share.at * processors.len() / of, (share.at + 1) * processors.len() / of);
     let mut part = CpuSet::new();
-    let own = if from < to { &processors[from..to.min(processors.len())] } else { &processors[from % processors.len()..][..1] };
+    let own = if from < to {
+        &processors[from..to.min(processors.len())]
+    } else {
+        &processors[from % processors.len()..][..1]
+    };
     own.iter().for_each(|&cpu| part.set(cpu));
     part
 }

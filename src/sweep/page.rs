@@ -125,7 +125,11 @@ impl Page {
             id: sweep.id.to_string(),
             manifest: sweep.manifest_path.clone(),
             base: sweep.base_path.clone(),
-            overrides: sweep.overrides.iter().map(|set| format!("`{} = {}`, by {}", set.key, set.value, set.origin)).collect(),
+            overrides: sweep
+                .overrides
+                .iter()
+                .map(|set| format!("`{} = {}`, by {}", set.key, set.value, set.origin))
+                .collect(),
             headline: headline(outcome),
             warnings: warnings(rows),
             axes: axes(sweep),

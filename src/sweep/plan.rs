@@ -82,11 +82,8 @@ impl Plan {
 
     #[must_use]
     pub fn axes(&self) -> Vec<AxisFacts> {
-        let facts = |axis: &manifest::Axis| AxisFacts {
-            key: axis.key.clone(),
-            values: axis.words.clone(),
-            group: axis.group,
-        };
+        let facts =
+            |axis: &manifest::Axis| AxisFacts { key: axis.key.clone(), values: axis.words.clone(), group: axis.group };
         self.sweep.axes.iter().map(facts).collect()
     }
 

@@ -64,7 +64,8 @@ pub(super) struct Against {
 /// The rows of a run.
 pub(super) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Vec<Row> {
     let time = |text: &str| chrono::DateTime::parse_from_rfc3339(text).ok();
-    let seconds = time(&record.run.finished).zip(time(&record.run.started)).map(|(end, start)| (end - start).num_seconds());
+    let seconds =
+        time(&record.run.finished).zip(time(&record.run.started)).map(|(end, start)| (end - start).num_seconds());
     let inputs = &record.inputs;
     let row = |variant: &VariantResult| {
         let (status, reason) = match &variant.outcome {

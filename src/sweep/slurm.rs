@@ -143,18 +143,19 @@ pub fn submit(folder: &Folder, points: &[usize], terms: &Terms, program: &Path) 
     let arrays = arrays(points, largest_array());
     let mut launch = Launch::begin(folder, How::Slurm(terms.clone()), arrays)?;
     let mut before: Vec<u64> = Vec::new();
+    let (own, here) = (quoted(&program.display().to_string()), quoted(&absolute(&folder.path)));
     for at in 0..launch.arrays.len() {
         let Array { offset, elements, .. } = &launch.arrays[at];
         let throttle = terms.throttle.map_or_else(String::new, |most| format!("%{most}"));
         let timing = if terms.parallel_timing { " --parallel-timing" } else { "" };
-        let work = format!("sweep task {} --offset {offset}{timing}", quoted(&absolute(&folder.path)));
+        let work = format!("exec {own} sweep task {here} --offset {offset}{timing}");
         let mut options = of(terms);
         options.push(format!("--array={elements}{throttle}"));
         options.push(format!("--job-name={}", job_name(folder, &offset.to_string())));
         options.push(format!("--output={}/logs/slurm-%A_%a.log", absolute(&folder.path)));
         // A throttle is one of all points together, so arrays follow each other.
         options.extend(before.last().map(|job| format!("--dependency=afterany:{job}")));
-        let job = sbatch(&options, program, &work).inspect_err(|_| take_back(&before))?;
+        let job = sbatch(&options, &work).inspect_err(|_| take_back(&before))?;
         before.push(job);
         launch.arrays[at].job = Some(job);
         launch.save(folder)?;
@@ -167,8 +168,9 @@ pub fn submit(folder: &Folder, points: &[usize], terms: &Terms, program: &Path) 
         Some(format!("--output={}/logs/gather-%j.log", absolute(&folder.path))),
     ];
     let options: Vec<String> = options.into_iter().flatten().chain(terms.more.clone()).collect();
-    let work = format!("sweep gather {}", quoted(&absolute(&folder.path)));
-    launch.gather = Some(sbatch(&options, program, &work)?);
+    // A verdict is no failure of the job that came to it.
+    let work = format!("{own} sweep gather {here}\ncode=$?\n[ $code = 1 ] || [ $code = 3 ] || exit $code");
+    launch.gather = Some(sbatch(&options, &work)?);
     launch.save(folder)?;
     Ok(launch)
 }
@@ -194,13 +196,13 @@ fn of(terms: &Terms) -> Vec<String> {
     own.into_iter().flatten().chain(more.iter().cloned()).collect()
 }
 
-fn sbatch(options: &[String], program: &Path, work: &str) -> Result<u64, Failure> {
+fn sbatch(options: &[String], work: &str) -> Result<u64, Failure> {
     let mut command = command("sbatch");
     command.arg("--parsable").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Ok(here) = std::env::current_dir() {
         command.arg(format!("--chdir={}", here.display()));
     }
-    let script = format!("#!/bin/sh\nexec {} {work}\n", quoted(&program.display().to_string()));
+    let script = format!("#!/bin/sh\n{work}\n");
     let mut run = || -> std::io::Result<Output> {
         let mut child = command.spawn()?;
         if let Some(mut input) = child.stdin.take() {

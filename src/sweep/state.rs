@@ -20,18 +20,34 @@ use crate::base::owner;
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum State {
     /// `exit` is absent where the run was found and not made.
-    Done { run: String, exit: Option<u8> },
-    Running { node: String, since: String },
+    Done {
+        run: String,
+        exit: Option<u8>,
+    },
+    Running {
+        node: String,
+        since: String,
+    },
     /// A scheduler has it.
-    Queued { reason: String },
+    Queued {
+        reason: String,
+    },
     /// Nobody has it.
     Waiting,
-    Failed { reason: String },
-    Cancelled { reason: String },
+    Failed {
+        reason: String,
+    },
+    Cancelled {
+        reason: String,
+    },
     /// It was begun, and is not run by anybody any more.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
     /// The scheduler has it, and cannot be asked.
-    Unknown { reason: String },
+    Unknown {
+        reason: String,
+    },
 }
 
 impl State {
@@ -178,7 +194,9 @@ fn of_end(folder: &Folder, end: &End) -> State {
     match end {
         End::Done { run, exit } if folder.has_run(run) => State::Done { run: run.clone(), exit: Some(*exit) },
         End::Found { run } if folder.has_run(run) => State::Done { run: run.clone(), exit: None },
-        End::Done { run, .. } | End::Found { run } => State::Lost { reason: format!("its run `{run}` is not there any more") },
+        End::Done { run, .. } | End::Found { run } => {
+            State::Lost { reason: format!("its run `{run}` is not there any more") }
+        }
         End::Failed { reason } => State::Failed { reason: reason.clone() },
         End::Cancelled { reason } => State::Cancelled { reason: reason.clone() },
         End::Lost { reason } => State::Lost { reason: reason.clone() },

@@ -110,9 +110,10 @@ fn claim(folder: &Folder, number: usize, job: Option<Job>) -> Result<Result<Clai
 
 /// Whether the scheduler has started the same element anew since.
 fn is_superseded(latest: &Attempt, job: Option<Job>) -> bool {
-    latest.job.zip(job).is_some_and(|(then, now)| {
-        (then.array, then.task) == (now.array, now.task) && then.restart < now.restart
-    })
+    latest
+        .job
+        .zip(job)
+        .is_some_and(|(then, now)| (then.array, then.task) == (now.array, now.task) && then.restart < now.restart)
 }
 
 /// The process that runs the point.
@@ -122,6 +123,9 @@ struct Running {
     said: thread::JoinHandle<String>,
     told: thread::JoinHandle<VecDeque<String>>,
 }
+
+/// How a process ends that was asked to stop.
+const INTERRUPTED: i32 = 130;
 
 /// Lines of its messages that are looked at for the reason of a failure.
 const KEPT: usize = 60;
@@ -162,6 +166,9 @@ impl Running {
         {
             return End::Done { run, exit };
         }
+        // Whoever asked may have asked the other process first.
+        let asked =
+            asked || interrupt::check().is_err() || status.as_ref().is_ok_and(|s| s.code() == Some(INTERRUPTED));
         let how = status.map_or_else(|error| error.to_string(), described);
         if asked {
             return End::Cancelled { reason: format!("asked to stop; {how}") };
@@ -175,9 +182,10 @@ impl Running {
     /// Waits for the end, and sees to it once somebody asks for it.
     fn ended(&mut self, patience: Patience) -> (std::io::Result<ExitStatus>, bool) {
         let mut asked: Option<Instant> = None;
-        let mut steps = [(patience.first, Signal::TERM), (patience.second, Signal::TERM), (patience.last, Signal::KILL)]
-            .into_iter()
-            .peekable();
+        let mut steps =
+            [(patience.first, Signal::TERM), (patience.second, Signal::TERM), (patience.last, Signal::KILL)]
+                .into_iter()
+                .peekable();
         loop {
             match self.child.try_wait() {
                 Ok(None) => {}

@@ -56,7 +56,9 @@ fn record(folder: &Folder, found: &mut Verified) {
         holds(&folder.path, &file, point.id, found);
     }
     if found.problems.len() == before {
-        found.holds.push(format!("the sweep's record, and {} with their digests", counted(record.points.len(), "point")));
+        found
+            .holds
+            .push(format!("the sweep's record, and {} with their digests", counted(record.points.len(), "point")));
     }
 }
 
@@ -96,7 +98,9 @@ fn point_runs(folder: &Folder, outcome: &Outcome, found: &mut Verified) {
     });
     found.problems.extend(each.collect::<Vec<_>>().concat());
     if found.problems.len() == before {
-        found.holds.push(format!("{} of the points, each intact and by its point's settings", counted(pinned.len(), "run")));
+        found
+            .holds
+            .push(format!("{} of the points, each intact and by its point's settings", counted(pinned.len(), "run")));
     }
     let missing = outcome.points.len() - pinned.len();
     if missing > 0 {
@@ -114,7 +118,9 @@ fn documents(folder: &Folder, outcome: &Outcome, found: &mut Verified) {
     for (name, should) in &made.files {
         match files::read(&folder.path.join(name)) {
             Ok(is) if is == *should => {}
-            Ok(_) => problem(found, name, "it is not what the runs' records give; `requant sweep gather` makes it anew"),
+            Ok(_) => {
+                problem(found, name, "it is not what the runs' records give; `requant sweep gather` makes it anew")
+            }
             Err(error) => problem(found, name, error.to_string()),
         }
     }

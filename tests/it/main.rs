@@ -26,9 +26,14 @@ mod pins;
 mod reference_run;
 /// `requant new` for models and data never seen.
 mod scaffolds;
+/// Grids of experiments: their points, what is wrong with them, and that nothing is lost or run twice.
+mod sweeps;
 /// `requant verify`: a run tampered with in every file.
 mod verifies;
 
+/// A Slurm to run sweeps on.
+#[cfg(feature = "torch")]
+mod cluster;
 /// One network on every engine at hand.
 #[cfg(feature = "torch")]
 mod engines;
@@ -68,6 +73,9 @@ mod reruns;
 /// Whole runs: what is written, and that it repeats to the bit.
 #[cfg(feature = "torch")]
 mod runs;
+/// Sweeps on a real Slurm, which kills, cancels and goes away.
+#[cfg(feature = "torch")]
+mod slurm;
 /// Mixed precision under a limit of accuracy.
 #[cfg(feature = "torch")]
 mod tunes;

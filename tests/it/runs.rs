@@ -273,7 +273,14 @@ fn with_a_sick_child(script: &str) -> (Bench, String) {
         }
         command
     };
-    let around = Surroundings { results: &results, events: &Silent, meter: &Unmetered, worker: &worker, repeats: None, neighbours: None };
+    let around = Surroundings {
+        results: &results,
+        events: &Silent,
+        meter: &Unmetered,
+        worker: &worker,
+        repeats: None,
+        neighbours: None,
+    };
     let finished = pipeline::run(resolved, &around).unwrap();
     assert!(finished.record.variants[0].measured().is_some(), "{script}");
     assert!(finished.folder.join("SHA256SUMS").is_file());

@@ -4,6 +4,7 @@
 mod libtorch;
 mod python;
 mod runtimes;
+mod slurm;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -15,6 +16,7 @@ usage: cargo xtask <command>
   runtimes  fetch ONNX Runtime and OpenVINO, for variants that name them as their backend
   node-tests
             fetch what ONNX records for single operators, for the test that holds requant to it
+  slurm     fetch Slurm, for the tests that run sweeps on it
   demo      setup, build, and run experiments/digits.toml
   test      setup, and run every test
   ci        everything that must hold before a change lands
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["setup"] => libtorch::set_up(root()),
         ["runtimes"] => runtimes::fetch(),
         ["node-tests"] => runtimes::fetch_operator_tests(),
+        ["slurm"] => slurm::fetch(),
         ["demo"] => demo(),
         ["test"] => test(),
         ["ci"] => ci(),
@@ -62,6 +65,7 @@ fn test() -> Result<(), String> {
     // Tests of engines that are not here are skipped, and counted.
     runtimes::fetch().unwrap_or_else(|why| say(&why));
     runtimes::fetch_operator_tests().unwrap_or_else(|why| say(&why));
+    slurm::fetch().unwrap_or_else(|why| say(&why));
     let log = skip_log();
     let _ = std::fs::remove_file(&log);
     let nextest = Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|o| o.status.success());

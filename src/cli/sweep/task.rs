@@ -41,7 +41,8 @@ pub(super) fn task(
     }
     let patience = if job.is_some() { Patience::SCHEDULED } else { Patience::LOCAL };
     match task::run(&folder, number, job, patience, command)? {
-        Outcome::Ended(End::Done { exit, .. }) => Ok(code(exit)),
+        // For a scheduler a task has failed where there is no run, whatever the run's verdict.
+        Outcome::Ended(End::Done { exit, .. }) => Ok(if job.is_some() { Exit::Done } else { code(exit) }),
         Outcome::Already(run) => {
             eprint(&format!("point {number} is done: {run}"));
             Ok(Exit::Done)
@@ -56,7 +57,8 @@ pub(super) fn task(
         }
         Outcome::Ended(End::Found { .. }) => Ok(Exit::Done),
         Outcome::Busy(other) => {
-            let message = format!("point {number} is run by another process, on {} since {}", other.node, other.started);
+            let message =
+                format!("point {number} is run by another process, on {} since {}", other.node, other.started);
             Err(Diagnostic::error(Cause::Input, message).next("see `requant sweep status`").into())
         }
     }
@@ -76,12 +78,7 @@ const fn code(exit: u8) -> Exit {
 }
 
 /// Runs a point; the last line of standard output says which run it was.
-pub(super) fn point(
-    path: &Path,
-    number: usize,
-    share: Option<Share>,
-    parallel_timing: bool,
-) -> Result<Exit, Failure> {
+pub(super) fn point(path: &Path, number: usize, share: Option<Share>, parallel_timing: bool) -> Result<Exit, Failure> {
     let folder = Folder::open(path)?;
     let resolved = folder.settings(number)?;
     engine::enter(&resolved.manifest.compute)?;

@@ -93,7 +93,9 @@ impl Reader<'_> {
             let next = match nearest(key, known.iter().copied()) {
                 Some(close) => format!("did you mean `{close}`?"),
                 None if path.is_empty() => "settings belong into the base, or under `[sweep.set]`".to_owned(),
-                None => "write axes under `[sweep.cross]` or `[[sweep.zip]]`, fixed settings under `[sweep.set]`".to_owned(),
+                None => {
+                    "write axes under `[sweep.cross]` or `[[sweep.zip]]`, fixed settings under `[sweep.set]`".to_owned()
+                }
             };
             self.span(entry.key.clone(), format!("unknown key `{key}`{within} of a sweep"), next);
         }

@@ -79,8 +79,7 @@ pub fn queue(names: &[String]) -> Result<BTreeMap<usize, Row>, String> {
     if !String::from_utf8_lossy(&ping.stdout).contains("UP") {
         return Err("Slurm's controller is down".to_owned());
     }
-    const FIELDS: &str =
-        "Name:64|,ArrayJobID:20|,ArrayTaskID:20|,State:24|,Reason:64|,exit_code:20|,RestartCnt:12|";
+    const FIELDS: &str = "Name:64|,ArrayJobID:20|,ArrayTaskID:20|,State:24|,Reason:64|,exit_code:20|,RestartCnt:12|";
     let names = format!("--name={}", names.join(","));
     let output = asked(command("squeue").args(["-h", "-a", "-r", "-t", "all", &names, "-O", FIELDS]))?;
     if !output.status.success() {
@@ -132,7 +131,9 @@ mod tests {
         let rows = read(text);
         assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [1, 1005]);
         assert_eq!(rows[&1].to_string(), "PENDING (Priority)");
-        assert!(matches!(rows[&1005].state(), State::Cancelled { reason } if reason == "Slurm says CANCELLED, signal 15"));
+        assert!(
+            matches!(rows[&1005].state(), State::Cancelled { reason } if reason == "Slurm says CANCELLED, signal 15")
+        );
         let failed = Row { state: "FAILED".into(), reason: "None".into(), status: 768, ..rows[&1].clone() };
         assert_eq!(failed.to_string(), "FAILED, exit 3");
     }
