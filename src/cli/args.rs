@@ -145,7 +145,7 @@ pub(super) enum Verb {
         wishes: Wishes,
     },
     /// Run a grid of experiments, here or on a Slurm cluster, and gather them into one table and page
-    Sweep(Sweep),
+    Sweep(Box<Sweep>),
     /// Print a run's report, rendered anew from its record
     Report {
         /// A run's folder or its record.json, its name, or an experiment for its latest run

@@ -69,7 +69,7 @@ pub fn main() -> Exit {
         Verb::Verify { run, results } => verify::verify(&run, &results),
         Verb::Schema { markdown } => Ok(schema::schema(markdown)),
         Verb::Doctor => Ok(doctor::doctor()),
-        Verb::Sweep(arguments) => sweep::sweep(arguments),
+        Verb::Sweep(arguments) => sweep::sweep(*arguments),
         Verb::Worker => worker::worker(),
     };
     result.unwrap_or_else(|failure| {

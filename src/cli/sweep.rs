@@ -3,6 +3,7 @@
 mod task;
 mod watch;
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -16,12 +17,12 @@ use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::owner;
 use crate::base::units::counted;
 use crate::manifest::Sweep;
-use crate::sweep::attempt::{self, End};
+use crate::sweep::attempt::{self, Attempt, Claim, End};
 use crate::sweep::estimate;
+use crate::sweep::launch::{How, Launch, launches};
 use crate::sweep::local::{self, Jobs};
-use crate::sweep::slurm::{self, How, Launch};
 use crate::sweep::state::{self, Standing};
-use crate::sweep::{Folder, Plan, State, gather, task as tasks};
+use crate::sweep::{Folder, Plan, State, gather, launch as launched, slurm, task as tasks};
 
 pub(super) fn sweep(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { verb, file, layers, dry_run, results, terms } = arguments;
@@ -92,8 +93,7 @@ fn cost(plan: &Plan, results: &Path) -> String {
     let base = base_name(&plan.sweep.base).unwrap_or_default();
     let past = estimate::past(results, &[&base, &plan.sweep.name]);
     let points = counted(plan.points.len(), "point");
-    let manifests = (0..plan.points.len()).map(|at| plan.manifest(at));
-    match estimate::of(manifests, &past) {
+    match estimate::of(plan.points.iter().map(|point| &point.manifest), &past) {
         None => format!("{points}; no past run of `{base}` says what one takes: `requant run` it once\n"),
         Some(estimate) => format!(
             "{points}, about {} one after the other, {:.0} to {:.0} s each: from {}, {} of the points like one of them\n",
@@ -135,9 +135,10 @@ impl Terms {
         let own = [("--jobs", self.jobs.is_some())];
         let strange = if here { slurm.iter().find(|(_, given)| *given) } else { own.iter().find(|(_, given)| *given) };
         let Some((option, _)) = strange else { return Ok(()) };
-        let (launcher, next) = match here {
-            true => ("slurm", "add `--launcher slurm`, or leave it out"),
-            false => ("local", "use `--array-throttle`, or leave it out"),
+        let (launcher, next) = if here {
+            ("slurm", "add `--launcher slurm`, or leave it out")
+        } else {
+            ("local", "use `--array-throttle`, or leave it out")
         };
         let message = format!("`{option}` is an option of `--launcher {launcher}`");
         Err(Diagnostic::error(Cause::Input, message).next(next).into())
@@ -155,9 +156,10 @@ impl Terms {
                 How::Local { jobs: self.jobs.map_or(before, usize::from), parallel_timing: self.parallel_timing }
             }
             Launcher::Slurm => {
-                let before = if let Some(How::Slurm(terms)) = last { terms.clone() } else { slurm::Terms::default() };
+                let before =
+                    if let Some(How::Slurm(terms)) = last { terms.clone() } else { launched::Terms::default() };
                 let more = if self.sbatch.is_empty() { before.more } else { self.sbatch.clone() };
-                How::Slurm(slurm::Terms {
+                How::Slurm(launched::Terms {
                     throttle: self.array_throttle.map(|n| n as usize).or(before.throttle),
                     partition: self.partition.clone().or(before.partition),
                     time: self.time.clone().or(before.time),
@@ -195,6 +197,7 @@ fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
             attempt::close(&folder.path, attempt, End::Lost { reason: reason.clone() })?;
         }
     }
+    note_found(folder, &states, &attempts)?;
     if points.is_empty() && in_hand == 0 {
         return conclude(folder);
     }
@@ -225,8 +228,21 @@ fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
     }
 }
 
+/// Runs that were there before the sweep: written down, so that nobody need look for them by their settings again.
+fn note_found(folder: &Folder, states: &[State], attempts: &[Option<Attempt>]) -> Result<(), Failure> {
+    for ((state, attempt), point) in states.iter().zip(attempts).zip(&folder.record.points) {
+        let State::Done { run, .. } = state else { continue };
+        let is_noted = attempt.as_ref().is_some_and(|attempt| attempt.end.as_ref().and_then(End::run) == Some(run));
+        let number = attempt.as_ref().map_or(1, |attempt| attempt.attempt + 1);
+        if !is_noted && let Some(claim) = Claim::make(&folder.path, point.number, point.id, number, None)? {
+            claim.end(End::Found { run: run.clone() })?;
+        }
+    }
+    Ok(())
+}
+
 fn retry(folder: &Folder, terms: &Terms) -> Result<Exit, Failure> {
-    let launches = slurm::launches(folder)?;
+    let launches = launches(folder)?;
     let how = terms.how(launches.last().map(|launch| &launch.how));
     terms.fit(matches!(how, How::Local { .. }))?;
     launch(folder, how, terms.wait)
@@ -259,7 +275,7 @@ fn without_run(folder: &Folder, states: &[State]) -> String {
     };
     let mut text = aligned(open.iter().take(MOST_SHOWN).map(row).collect());
     if open.len() > MOST_SHOWN {
-        text.push_str(&format!("  and {} more; `--format json` has all\n", open.len() - MOST_SHOWN));
+        let _ = writeln!(text, "  and {} more; `--format json` has all", open.len() - MOST_SHOWN);
     }
     text
 }
@@ -312,7 +328,7 @@ fn cancel(folder: &Folder, points: &[usize]) -> Result<Exit, Failure> {
     let mut stopped = 0;
     // First whoever would begin the next point.
     if points.is_empty() {
-        for mut launch in slurm::launches(folder)? {
+        for mut launch in launches(folder)? {
             if matches!(launch.how, How::Local { .. }) && launch.cancelled.is_none() && owner::lives(&launch.owner) {
                 stopped += usize::from(tasks::ask_to_stop(&launch.owner));
                 launch.cancelled = Some(clock::stamp(clock::now()));

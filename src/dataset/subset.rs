@@ -108,21 +108,9 @@ pub fn choose(
     if settings.strategy == Strategy::First {
         entries.truncate(wanted);
     }
-    let look = |entry: &Entry| {
-        interrupt::check()?;
-        let bytes = source.bytes(entry)?;
-        meter.expect(bytes.len() as u64);
-        let looked = (Digest::of(&bytes), Some(source.shape(entry, &bytes)));
-        meter.add(bytes.len() as u64);
-        Ok(looked)
-    };
-    let looked = entries.par_iter().map(look).collect::<Result<Vec<_>, DatasetError>>()?;
-    let (digests, mut shapes): (Vec<Digest>, Vec<_>) = looked.into_iter().unzip();
-    let order = match settings.strategy {
-        Strategy::All | Strategy::First | Strategy::List => (0..entries.len()).collect(),
-        Strategy::Random => smallest(&entries, &digests, settings.seed, wanted, |_| true),
-        Strategy::Stratified => stratified(&entries, &digests, settings.seed, wanted, source.classes().len()),
-    };
+    let look = |entry: &Entry, bytes: &[u8]| Some(source.shape(entry, bytes));
+    let (digests, mut shapes) = each(source, &entries, meter, look)?;
+    let order = order(&entries, &digests, settings, wanted, source.classes().len());
     // A broken image that was not chosen harms nobody.
     let shapes = order.iter().filter_map(|&i| shapes[i].take()).collect::<Result<Vec<_>, _>>()?;
     Ok(Chosen {
@@ -130,6 +118,66 @@ pub fn choose(
         entries: order.iter().map(|&i| entries[i].clone()).collect(),
         digests: order.iter().map(|&i| digests[i]).collect(),
     })
+}
+
+/// Every sample of some splits by the digest of its content: what many subsets are drawn from.
+pub struct Pool {
+    entries: Vec<Entry>,
+    digests: Vec<Digest>,
+    classes: usize,
+}
+
+impl Pool {
+    pub fn of(source: &dyn Source, splits: &[String], meter: &dyn Meter) -> Result<Self, DatasetError> {
+        let mut entries = Vec::new();
+        for split in splits {
+            entries.extend(source.split(split)?);
+        }
+        let (digests, _) = each(source, &entries, meter, |_, _| ())?;
+        Ok(Self { entries, digests, classes: source.classes().len() })
+    }
+
+    /// As [`choose`] chooses where it draws by seed, but for the shapes of the samples, which were not looked at.
+    /// `None` where there are too few.
+    #[must_use]
+    pub fn draw(&self, settings: &Subset) -> Option<Chosen> {
+        let Self { entries, digests, classes } = self;
+        let wanted = settings.samples.filter(|wanted| *wanted <= entries.len())?;
+        let order = order(entries, digests, settings, wanted, *classes);
+        Some(Chosen {
+            entries: order.iter().map(|&at| entries[at].clone()).collect(),
+            digests: order.iter().map(|&at| digests[at]).collect(),
+            shapes: Vec::new(),
+        })
+    }
+}
+
+/// The digest of every sample's content, and what `look` sees in it.
+fn each<T: Send>(
+    source: &dyn Source,
+    entries: &[Entry],
+    meter: &dyn Meter,
+    look: impl Fn(&Entry, &[u8]) -> T + Sync,
+) -> Result<(Vec<Digest>, Vec<T>), DatasetError> {
+    let one = |entry: &Entry| {
+        interrupt::check()?;
+        let bytes = source.bytes(entry)?;
+        meter.expect(bytes.len() as u64);
+        let looked = (Digest::of(&bytes), look(entry, &bytes));
+        meter.add(bytes.len() as u64);
+        Ok(looked)
+    };
+    let looked = entries.par_iter().map(one).collect::<Result<Vec<_>, DatasetError>>()?;
+    Ok(looked.into_iter().unzip())
+}
+
+/// The places of the chosen, in order.
+fn order(entries: &[Entry], digests: &[Digest], settings: &Subset, wanted: usize, classes: usize) -> Vec<usize> {
+    match settings.strategy {
+        Strategy::All | Strategy::First | Strategy::List => (0..entries.len()).collect(),
+        Strategy::Random => smallest(entries, digests, settings.seed, wanted, |_| true),
+        Strategy::Stratified => stratified(entries, digests, settings.seed, wanted, classes),
+    }
 }
 
 /// The listed entries, in the list's order.
@@ -177,7 +225,7 @@ fn stratified(entries: &[Entry], digests: &[Digest], seed: u64, n: usize, classe
         .enumerate()
         .flat_map(|(class, share)| smallest(entries, digests, seed, share, |entry| entry.class == class))
         .collect();
-    chosen.sort_unstable_by_key(|&i| (key(seed, &digests[i]), &entries[i].id));
+    chosen.sort_by_cached_key(|&i| (key(seed, &digests[i]), &entries[i].id));
     chosen
 }
 

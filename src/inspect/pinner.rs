@@ -11,21 +11,22 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
-use crate::dataset::{self, Source};
-use crate::manifest::{Dataset, Manifest, Resolved, Subset};
+use crate::dataset::{self, Chosen, Pool, Source};
+use crate::manifest::{Dataset, Manifest, Resolved, Strategy, Subset};
 
 /// Knows the digest of everything it has read.
 pub struct Pinner<'a> {
     meter: &'a dyn Meter,
     files: BTreeMap<PathBuf, Digest>,
     data: BTreeMap<String, (Box<dyn Source>, Digest)>,
+    pools: BTreeMap<String, Pool>,
     subsets: BTreeMap<String, Digest>,
 }
 
 impl<'a> Pinner<'a> {
     #[must_use]
     pub fn new(meter: &'a dyn Meter) -> Self {
-        Self { meter, files: BTreeMap::new(), data: BTreeMap::new(), subsets: BTreeMap::new() }
+        Self { meter, files: BTreeMap::new(), data: BTreeMap::new(), pools: BTreeMap::new(), subsets: BTreeMap::new() }
     }
 
     /// The settings with every pin of their inputs; fails where a pin that they have does not hold.
@@ -91,11 +92,30 @@ impl<'a> Pinner<'a> {
         if let Some(known) = self.subsets.get(&key) {
             return Ok(*known);
         }
-        let chosen = subset(resolved, &*self.data[data].0, table, settings, self.meter)?;
+        let chosen = match self.drawn(settings, data) {
+            Some(drawn) => drawn,
+            None => subset(resolved, &*self.data[data].0, table, settings, self.meter)?,
+        };
         let in_batches = table == "calibration";
         let found = if in_batches { chosen.digest_in_batches(settings.batch_size) } else { chosen.digest() };
         self.subsets.insert(key, found);
         Ok(found)
+    }
+}
+
+impl Pinner<'_> {
+    /// A subset that is drawn by seed, from samples that are looked at once; `None` where it is another one, or where
+    /// something is wrong, which is told by looking again.
+    fn drawn(&mut self, settings: &Subset, data: &str) -> Option<Chosen> {
+        if !matches!(settings.strategy, Strategy::Random | Strategy::Stratified) {
+            return None;
+        }
+        let key = text(&(data, &settings.splits));
+        if !self.pools.contains_key(&key) {
+            let pool = Pool::of(&*self.data[data].0, &settings.splits, self.meter).ok()?;
+            self.pools.insert(key.clone(), pool);
+        }
+        self.pools[&key].draw(settings)
     }
 }
 
@@ -107,7 +127,7 @@ fn dataset_key(settings: &Dataset, path: Option<&Path>) -> String {
 
 /// A path as a text that no other path has.
 fn spelled(path: &Path) -> String {
-    format!("{path:?}")
+    path.as_os_str().as_encoded_bytes().escape_ascii().to_string()
 }
 
 fn text(value: &impl Serialize) -> String {

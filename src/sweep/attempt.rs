@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
@@ -99,7 +100,6 @@ pub fn latest(sweep: &Path, points: usize) -> Result<Vec<Option<Attempt>>, FileE
             *known = attempt.max(*known);
         }
     }
-    use rayon::prelude::*;
     let read = |(at, attempt): (usize, &usize)| (*attempt > 0).then(|| read(sweep, at + 1, *attempt)).transpose();
     newest.par_iter().enumerate().map(read).collect()
 }

@@ -1,5 +1,7 @@
 //! The figures of a sweep.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 
 use super::analysis::Compared;
@@ -187,7 +189,7 @@ fn draw(panel: &Panel, at: usize, variants: &[&String]) -> Drawn {
             drawn.dots.extend(differences.iter().map(dot));
             if let Some(mean) = sample::mean(differences) {
                 let letter = if path.is_empty() { "M" } else { "L" };
-                path.push_str(&format!("{letter}{} {}", pixel(x(n)), pixel(y.at(mean * 100.0))));
+                let _ = write!(path, "{letter}{} {}", pixel(x(n)), pixel(y.at(mean * 100.0)));
             }
         }
         drawn.lines.push(Curve { path, fill });

@@ -98,13 +98,15 @@ pub fn gather(folder: &Folder) -> Result<Gathered, Failure> {
     Ok(Gathered { outcome, states: standing.states })
 }
 
+/// As much of a record as an outcome needs.
+#[derive(Deserialize)]
+struct Judged {
+    verdict: Verdict,
+}
+
 fn pinned(folder: &Folder, state: &State) -> Result<Option<Pinned>, Failure> {
     let State::Done { run, .. } = state else { return Ok(None) };
     let bytes = files::read(&folder.home().join(run).join("record.json"))?;
-    #[derive(Deserialize)]
-    struct Judged {
-        verdict: Verdict,
-    }
     let judged: Option<Judged> = serde_json::from_slice(&bytes).ok();
     let verdict = judged.map_or(Verdict::Inconclusive, |judged| judged.verdict);
     Ok(Some(Pinned { run: run.clone(), record: Digest::of(&bytes), verdict }))

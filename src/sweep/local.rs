@@ -46,20 +46,20 @@ pub fn run(
             asked = true;
             slots.iter().flatten().for_each(|(_, child)| stop(child));
         }
-        for at in 0..slots.len() {
-            if let Some((point, child)) = &mut slots[at] {
+        for (at, slot) in slots.iter_mut().enumerate() {
+            if let Some((point, child)) = slot {
                 if child.try_wait().is_ok_and(|status| status.is_none()) {
                     continue;
                 }
                 done += 1;
                 let point = *point;
-                slots[at] = None;
+                *slot = None;
                 watcher.ended(point, &state::of_one(folder, point)?, done, total);
             }
             if let Some(point) = (!stopping).then(|| waiting.pop_front()).flatten() {
                 let child = start(folder, point, at, jobs, program);
                 let child = child.map_err(|error| Failure::bug(format!("a task did not start: {error}")))?;
-                slots[at] = Some((point, child));
+                *slot = Some((point, child));
             }
         }
         if slots.iter().all(Option::is_none) {

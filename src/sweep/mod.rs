@@ -18,6 +18,7 @@ pub mod estimate;
 mod figure;
 pub mod folder;
 pub mod gather;
+pub mod launch;
 pub mod local;
 pub mod neighbours;
 mod page;

@@ -1,7 +1,7 @@
 //! Points of sweeps on one machine keep out of each other's way: any number may compute, but who is timed has the
 //! machine alone.
 //!
-//! Two locked files of this user on this machine: `gate`, held while waiting, and `machine`, shared by those who
+//! Two locked files of this user on this machine: `gate`, held while waiting, and `floor`, shared by those who
 //! compute and exclusive to the one who is timed. Whoever waits for it alone holds the gate, so that no stream of
 //! others keeps it waiting. The kernel drops the locks of a process that dies.
 
@@ -22,7 +22,7 @@ use crate::pipeline::{Neighbours, Stage};
 /// This process among the points that run on this machine.
 pub struct Machine {
     gate: File,
-    machine: File,
+    floor: File,
     held: Cell<Held>,
     /// Processors that it may use alone, and those that are its share meanwhile.
     all: Option<CpuSet>,
@@ -65,7 +65,7 @@ impl Machine {
         let share = all.as_ref().zip(share).map(|(all, share)| part(all, share));
         let machine = Self {
             gate: lock_file(&folder.join("gate"))?,
-            machine: lock_file(&folder.join("machine"))?,
+            floor: lock_file(&folder.join("floor"))?,
             held: Cell::new(Held::Nothing),
             all,
             share,
@@ -79,15 +79,15 @@ impl Machine {
         if self.held.get() == wanted {
             return Ok(());
         }
-        let _ = self.machine.unlock();
+        let _ = self.floor.unlock();
         self.held.set(Held::Nothing);
         if wanted == Held::Shared {
             self.use_processors(self.share.as_ref());
         }
         wait(|| self.gate.try_lock())?;
         let got = match wanted {
-            Held::Alone => wait(|| self.machine.try_lock()),
-            _ => wait(|| self.machine.try_lock_shared()),
+            Held::Alone => wait(|| self.floor.try_lock()),
+            _ => wait(|| self.floor.try_lock_shared()),
         };
         let _ = self.gate.unlock();
         got?;
@@ -175,7 +175,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || Machine {
             gate: lock_file(&folder.path().join("gate")).unwrap(),
-            machine: lock_file(&folder.path().join("machine")).unwrap(),
+            floor: lock_file(&folder.path().join("floor")).unwrap(),
             held: Cell::new(Held::Nothing),
             all: None,
             share: None,
@@ -188,7 +188,7 @@ mod tests {
         drop(other);
         one.make_way(Stage::Benchmark).unwrap();
         let third = open();
-        assert!(matches!(third.machine.try_lock_shared(), Err(TryLockError::WouldBlock)), "it is timed alone");
+        assert!(matches!(third.floor.try_lock_shared(), Err(TryLockError::WouldBlock)), "it is timed alone");
         one.make_way(Stage::Diagnose).unwrap();
         third.make_way(Stage::Prepare).unwrap();
     }

@@ -1,11 +1,14 @@
 //! `sweep.md` and its figures: everything a number is text by the time the template sees it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::analysis::{self, Compared, Dimension};
 use super::figure;
 use super::folder::SweepRecord;
 use super::gather::Outcome;
+use super::launch::ranges;
 use super::row::Row;
 use crate::base::explain::Failure;
 use crate::base::finding::Verdict;
@@ -40,8 +43,13 @@ pub(super) struct Page {
     sensitivity: Vec<Sensitivity>,
     seeds: Vec<SeedLine>,
     without_run: Vec<Failed>,
+    /// A sentence each: what the differences are against, and rows that ran nowhere.
+    baselines: Vec<String>,
+    missing: Vec<String>,
     points: Vec<Line>,
     points_left_out: usize,
+    /// How many rows the best were chosen among.
+    chosen_among: usize,
     #[serde(skip)]
     pareto: figure::Pareto,
     #[serde(skip)]
@@ -118,7 +126,7 @@ impl Page {
         let mut cpus: Vec<&str> = rows.iter().map(|row| row.cpu.as_str()).collect();
         cpus.sort_unstable();
         cpus.dedup();
-        let shown: Vec<&Row> = rows.iter().take(MOST_ROWS).collect();
+        let own: Vec<&Row> = rows.iter().filter(|row| !row.baseline && row.status != "missing").collect();
         Self {
             name: sweep.name.clone(),
             description: sweep.description.clone(),
@@ -139,8 +147,11 @@ impl Page {
             sensitivity: sensitivity(sweep, &compared, &dimensions),
             seeds: seeds(sweep, &compared, &dimensions),
             without_run: without_run(sweep, outcome),
-            points: shown.iter().map(|row| line(sweep, row)).collect(),
-            points_left_out: rows.len() - shown.len(),
+            baselines: baselines(rows),
+            missing: missing(rows),
+            points: own.iter().take(MOST_ROWS).map(|row| line(sweep, row)).collect(),
+            points_left_out: own.len().saturating_sub(MOST_ROWS),
+            chosen_among: compared.iter().filter(|c| c.speedup.is_some()).count(),
             pareto: figure::Pareto::of(&compared, &front, |row| values(sweep, row.point)),
             panels: panels(sweep, &compared, &dimensions),
         }
@@ -197,6 +208,35 @@ fn warnings(rows: &[Row]) -> Vec<String> {
         found.push(format!("{points} timed beside others: the speeds of these are left out of every comparison."));
     }
     found
+}
+
+/// Each answer of a baseline, with the points that gave it.
+fn baselines(rows: &[Row]) -> Vec<String> {
+    let mut found: BTreeMap<(&str, usize, usize), Vec<usize>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.baseline) {
+        if let Some(figures) = &row.measured {
+            found.entry((&row.variant, figures.correct, figures.samples)).or_default().push(row.point);
+        }
+    }
+    let whole: usize = found.values().map(Vec::len).sum();
+    let sentence = |((variant, correct, samples), points): (&(&str, usize, usize), &Vec<usize>)| {
+        let share = units::percent(*correct as f64 / (*samples).max(1) as f64);
+        let of = if points.len() == whole { "every point".to_owned() } else { format!("points {}", ranges(points)) };
+        format!("`{variant}` has {share} ({correct} of {samples}) in {of}.")
+    };
+    found.iter().map(sentence).collect()
+}
+
+/// Variants that are not available, with the points in which they are not.
+fn missing(rows: &[Row]) -> Vec<String> {
+    let mut found: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.status == "missing") {
+        *found.entry((&row.variant, &row.reason)).or_default() += 1;
+    }
+    let sentence = |((variant, reason), points): (&(&str, &str), &usize)| {
+        format!("`{variant}` is missing in {}: {}.", counted(*points, "point"), cell(reason))
+    };
+    found.iter().map(sentence).collect()
 }
 
 fn axes(sweep: &SweepRecord) -> Vec<AxisLine> {

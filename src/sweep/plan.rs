@@ -1,5 +1,6 @@
 //! From a sweep's file to its points: each a complete manifest with every pin, known by its digest.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -9,7 +10,7 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Diagnostic, Failure};
 use crate::base::progress::Meter;
 use crate::inspect::{self, Pinner};
-use crate::manifest::{self, Override, Overrides, Resolved, Sweep};
+use crate::manifest::{self, Manifest, Override, Overrides, Resolved, Sweep};
 
 /// A sweep with its points resolved.
 pub struct Plan {
@@ -20,7 +21,7 @@ pub struct Plan {
     /// What every point has from outside the sweep and its base.
     pub overrides: Vec<Override>,
     /// Points that differ in what they name, one of each kind, to be looked at as a whole.
-    representatives: Vec<usize>,
+    representatives: Vec<Resolved>,
 }
 
 /// An experiment of the sweep.
@@ -34,7 +35,7 @@ pub struct Point {
     pub id: Digest,
     /// The settings as TOML, paths relative to the base's folder.
     pub text: String,
-    resolved: Resolved,
+    pub manifest: Manifest,
 }
 
 /// An axis as the sweep's record has it.
@@ -59,22 +60,35 @@ impl Plan {
     pub fn of(sweep: Sweep, overrides: &Overrides, meter: &dyn Meter) -> Result<Self, Failure> {
         let base = sweep.base(overrides)?;
         let places = sweep.points();
-        let resolved: Vec<Result<Resolved, Failure>> = places.par_iter().map(|place| base.resolve(place)).collect();
-        let values: Vec<Vec<String>> = places.iter().map(|place| sweep.words(place)).collect();
-        let resolved = all(resolved, |at| described(&sweep, at, &values[at]))?;
         let mut pinner = Pinner::new(meter);
-        let pinned: Vec<_> = resolved.iter().map(|resolved| pinner.pinned(resolved)).collect();
-        let pinned = all(pinned, |at| described(&sweep, at, &values[at]))?;
-        let overrides = resolved.first().map_or_else(Vec::new, |first| first.overrides.clone());
-        let representatives = representatives(&resolved);
-        let texts: Vec<(String, Digest)> = pinned.par_iter().map(manifest::settings_text).collect();
-        let points: Vec<Point> = resolved
-            .into_iter()
-            .zip(texts)
-            .zip(values)
-            .enumerate()
-            .map(|(at, ((resolved, (text, id)), values))| Point { number: at + 1, values, id, text, resolved })
-            .collect();
+        let mut problems = Problems::default();
+        let mut kinds = Kinds::default();
+        let mut points = Vec::with_capacity(places.len());
+        // What a point is resolved from is much larger than the point: few are held at a time.
+        for few in places.chunks(AT_A_TIME) {
+            let resolved: Vec<Result<Resolved, Failure>> = few.par_iter().map(|place| base.resolve(place)).collect();
+            let pinned: Vec<Result<Manifest, Failure>> =
+                resolved.iter().map(|resolved| pinner.pinned(resolved.as_ref().map_err(Clone::clone)?)).collect();
+            let texts: Vec<Option<(String, Digest)>> =
+                pinned.par_iter().map(|pinned| pinned.as_ref().ok().map(manifest::settings_text)).collect();
+            for (((place, resolved), pinned), text) in few.iter().zip(resolved).zip(pinned).zip(texts) {
+                let values = sweep.words(place);
+                let number = points.len() + problems.points + 1;
+                match (resolved, pinned, text) {
+                    (Ok(resolved), Ok(manifest), Some((text, id))) => {
+                        kinds.add(resolved);
+                        points.push(Point { number, values, id, text, manifest });
+                    }
+                    (_, Err(failure), _) | (Err(failure), ..) => {
+                        problems.add(failure, &described(&sweep, number, &values));
+                    }
+                    (Ok(_), Ok(_), None) => {}
+                }
+            }
+        }
+        problems.none()?;
+        let representatives = kinds.found;
+        let overrides = representatives.first().map_or_else(Vec::new, |first| first.overrides.clone());
         let mut plan = Self { points, id: Digest::of(b""), overrides, representatives, sweep };
         plan.id = identity(&plan.axes(), &plan.facts());
         Ok(plan)
@@ -97,8 +111,8 @@ impl Plan {
     #[must_use]
     pub fn inspect(&self, meter: &dyn Meter, with_engines: bool) -> Vec<Diagnostic> {
         let mut found: Vec<Diagnostic> = Vec::new();
-        for &at in &self.representatives {
-            let inspection = inspect::inspect(&self.points[at].resolved, meter);
+        for resolved in &self.representatives {
+            let inspection = inspect::inspect(resolved, meter);
             let engines = inspection.missing_engines.into_iter().filter(|_| with_engines);
             // Pins were completed and held against the world already.
             for problem in inspection.problems.into_iter().chain(engines) {
@@ -115,12 +129,6 @@ impl Plan {
     pub fn home(&self) -> PathBuf {
         self.sweep.base.parent().unwrap_or(std::path::Path::new("")).to_owned()
     }
-
-    /// Settings of a point, for estimates.
-    #[must_use]
-    pub fn manifest(&self, at: usize) -> &manifest::Manifest {
-        &self.points[at].resolved.manifest
-    }
 }
 
 /// What a sweep is known by, and what its folder is called after.
@@ -130,51 +138,60 @@ pub fn identity(axes: &[AxisFacts], points: &[PointFacts]) -> Digest {
     Digest::of(&text)
 }
 
-fn described(sweep: &Sweep, at: usize, values: &[String]) -> String {
+const AT_A_TIME: usize = 64;
+
+fn described(sweep: &Sweep, number: usize, values: &[String]) -> String {
     let pairs: Vec<String> =
         sweep.axes.iter().zip(values).map(|(axis, value)| format!("{} = {value}", axis.key)).collect();
-    format!("first in point {}: {}", at + 1, pairs.join(", "))
+    format!("first in point {number}: {}", pairs.join(", "))
 }
 
 /// Nobody reads the same problem of every point.
 const PROBLEMS_SHOWN: usize = 20;
 
-/// Every value, or every problem once, each with the first point that has it.
-fn all<T>(results: Vec<Result<T, Failure>>, name: impl Fn(usize) -> String) -> Result<Vec<T>, Failure> {
-    let mut values = Vec::with_capacity(results.len());
-    let mut found: Vec<(Diagnostic, usize)> = Vec::new();
-    for (at, result) in results.into_iter().enumerate() {
-        match result {
-            Ok(value) => values.push(value),
-            Err(failure) => {
-                for problem in failure.diagnostics {
-                    let same = |(known, _): &(Diagnostic, usize)| {
-                        known.place == problem.place && (problem.place.is_some() || known.message == problem.message)
-                    };
-                    if found.len() < PROBLEMS_SHOWN && !found.iter().any(same) {
-                        found.push((problem, at));
-                    }
-                }
+/// Every problem once, with the first point that has it.
+#[derive(Default)]
+struct Problems {
+    found: Vec<Diagnostic>,
+    /// What each was before its point was added.
+    seen: BTreeSet<String>,
+    points: usize,
+}
+
+impl Problems {
+    fn add(&mut self, failure: Failure, point: &str) {
+        self.points += 1;
+        for mut problem in failure.diagnostics {
+            let what = match &problem.place {
+                Some(place) => format!("{}:{:?}", place.file, place.span),
+                None => problem.message.clone(),
+            };
+            if self.found.len() < PROBLEMS_SHOWN && self.seen.insert(what) {
+                problem.message = format!("{} ({point})", problem.message);
+                self.found.push(problem);
             }
         }
     }
-    if found.is_empty() {
-        return Ok(values);
+
+    fn none(self) -> Result<(), Failure> {
+        if self.found.is_empty() { Ok(()) } else { Err(self.found.into()) }
     }
-    let placed = |(mut problem, at): (Diagnostic, usize)| {
-        problem.message = format!("{} ({})", problem.message, name(at));
-        problem
-    };
-    Err(found.into_iter().map(placed).collect::<Vec<_>>().into())
 }
 
 /// The first point of every kind: what the others of its kind name is the same.
-fn representatives(resolved: &[Resolved]) -> Vec<usize> {
-    let mut seen = std::collections::BTreeSet::new();
-    let kind = |resolved: &Resolved| {
+#[derive(Default)]
+struct Kinds {
+    seen: BTreeSet<Digest>,
+    found: Vec<Resolved>,
+}
+
+impl Kinds {
+    fn add(&mut self, resolved: Resolved) {
         let manifest = &resolved.manifest;
         let subsets = [&manifest.calibration, &manifest.evaluation].map(|subset| &subset.splits);
-        format!("{:?}", (&manifest.model, &manifest.dataset, subsets, &manifest.quantize.layer, &manifest.variant))
-    };
-    (0..resolved.len()).filter(|&at| seen.insert(kind(&resolved[at]))).collect()
+        let named = (&manifest.model, &manifest.dataset, subsets, &manifest.quantize.layer, &manifest.variant);
+        if self.seen.insert(Digest::of(format!("{named:?}").as_bytes())) {
+            self.found.push(resolved);
+        }
+    }
 }

@@ -3,120 +3,20 @@
 mod queue;
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 pub use queue::{Row, queue};
 
 use super::Folder;
 use super::attempt::Job;
-use super::folder::json;
+use super::launch::{Array, How, Launch, Terms, launches, ranges};
+use crate::base::clock;
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::base::files::{self, FileError};
-use crate::base::{clock, owner};
-
-/// How points were started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Launch {
-    pub number: usize,
-    /// UTC, RFC 3339.
-    pub started: String,
-    /// Whoever launched it, to be stopped where the points are run by it.
-    pub owner: String,
-    pub how: How,
-    /// Of Slurm: what was submitted, in order.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub arrays: Vec<Array>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gather: Option<u64>,
-    /// When somebody called it off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancelled: Option<String>,
-}
-
-/// Where points run, and under which terms.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "launcher", rename_all = "lowercase")]
-pub enum How {
-    Local { jobs: usize, parallel_timing: bool },
-    Slurm(Terms),
-}
-
-/// What a job asks of Slurm.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Terms {
-    /// Tasks at a time.
-    pub throttle: Option<usize>,
-    pub partition: Option<String>,
-    pub time: Option<String>,
-    pub cpus: Option<usize>,
-    pub gres: Option<String>,
-    pub mem: Option<String>,
-    /// Further options of `sbatch`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub more: Vec<String>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub parallel_timing: bool,
-}
-
-/// A job array: element `n` is point `n + offset`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Array {
-    pub offset: usize,
-    /// Its elements, as Slurm writes them.
-    pub elements: String,
-    /// Absent until Slurm has answered.
-    pub job: Option<u64>,
-}
-
-impl Array {
-    /// The points that it holds.
-    #[must_use]
-    pub fn numbers(&self) -> Vec<usize> {
-        let range = |part: &str| -> Option<std::ops::RangeInclusive<usize>> {
-            let (from, to) = part.split_once('-').unwrap_or((part, part));
-            Some(from.parse().ok()?..=to.parse().ok()?)
-        };
-        self.elements.split(',').filter_map(range).flatten().map(|element| element + self.offset).collect()
-    }
-}
-
-const LAUNCHES: &str = "launches";
-
-/// Every launch, the first first.
-pub fn launches(folder: &Folder) -> Result<Vec<Launch>, FileError> {
-    let home = folder.path.join(LAUNCHES);
-    let mut found = Vec::new();
-    for name in files::list(&home)?.iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')) {
-        let path = home.join(name);
-        let text = files::read_text(&path)?;
-        let launch = serde_json::from_str(&text).map_err(|error| FileError::new("read", &path, error.into()))?;
-        found.push(launch);
-    }
-    found.sort_by_key(|launch: &Launch| launch.number);
-    Ok(found)
-}
-
-impl Launch {
-    /// Notes a launch before anything is started.
-    pub fn begin(folder: &Folder, how: How, arrays: Vec<Array>) -> Result<Self, FileError> {
-        let number = launches(folder)?.last().map_or(1, |last| last.number + 1);
-        let started = clock::stamp(clock::now());
-        let launch = Self { number, started, owner: owner::this(), how, arrays, gather: None, cancelled: None };
-        launch.save(folder)?;
-        Ok(launch)
-    }
-
-    pub fn save(&self, folder: &Folder) -> Result<(), FileError> {
-        files::replace(&folder.path.join(LAUNCHES).join(format!("{:04}.json", self.number)), &json(self))
-    }
-}
+use crate::base::files::FileError;
 
 /// Every name that a job of the sweep's points may have. Jobs are asked for by name, not by number: one that was
 /// submitted by a launcher that died before it could write its number down is found too.
@@ -240,26 +140,6 @@ fn arrays(points: &[usize], largest: usize) -> Vec<Array> {
     offsets.into_iter().map(of).collect()
 }
 
-/// `0-3,7`
-#[must_use]
-pub fn ranges(numbers: &[usize]) -> String {
-    let mut text = String::new();
-    let mut at = 0;
-    while at < numbers.len() {
-        let mut end = at;
-        while end + 1 < numbers.len() && numbers[end + 1] == numbers[end] + 1 {
-            end += 1;
-        }
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = match end - at {
-            0 => write!(text, "{comma}{}", numbers[at]),
-            _ => write!(text, "{comma}{}-{}", numbers[at], numbers[end]),
-        };
-        at = end + 1;
-    }
-    text
-}
-
 /// What a cluster allows that says nothing else.
 const USUAL_ARRAY: usize = 1001;
 
@@ -313,6 +193,7 @@ pub fn cancel(folder: &Folder, points: &[usize]) -> Result<usize, Failure> {
 }
 
 /// Which element of an array this process is, if it is one.
+#[must_use]
 pub fn own_job() -> Option<Job> {
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     Some(Job {

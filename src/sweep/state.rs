@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Folder;
 use super::attempt::{self, Attempt, End};
+use super::launch::{Array, launches};
 use super::slurm::{self, Row};
 use crate::base::explain::Failure;
 use crate::base::owner;
@@ -110,11 +111,11 @@ pub fn of_one(folder: &Folder, number: usize) -> Result<State, Failure> {
 /// Where every point of a sweep stands now.
 pub fn of(folder: &Folder) -> Result<Standing, Failure> {
     let count = folder.record.points.len();
-    let ended = |attempts: &[Option<Attempt>]| attempts.iter().all(|a| a.as_ref().is_some_and(|a| a.end.is_some()));
     let mut attempts = attempt::latest(&folder.path, count)?;
     let names = slurm::job_names(folder)?;
     let mut rows = Ok(BTreeMap::new());
-    if !names.is_empty() && !(ended(&attempts) && attempts.iter().flatten().all(is_done)) {
+    let all_done = attempts.iter().all(|attempt| attempt.as_ref().is_some_and(is_done));
+    if !names.is_empty() && !all_done {
         rows = slurm::queue(&names);
         attempts = attempt::latest(&folder.path, count)?;
     }
@@ -148,9 +149,9 @@ fn is_done(attempt: &Attempt) -> bool {
 
 /// Points that the last launch of a scheduler was given and that were not cancelled since.
 fn scheduled(folder: &Folder) -> Result<std::collections::BTreeSet<usize>, Failure> {
-    let launches = slurm::launches(folder)?;
+    let launches = launches(folder)?;
     let live = launches.iter().filter(|launch| launch.cancelled.is_none());
-    Ok(live.flat_map(|launch| launch.arrays.iter().flat_map(slurm::Array::numbers)).collect())
+    Ok(live.flat_map(|launch| launch.arrays.iter().flat_map(Array::numbers)).collect())
 }
 
 /// `row` is what the scheduler says, or, where it cannot be asked, why the point may be with it.

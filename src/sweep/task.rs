@@ -49,11 +49,8 @@ pub struct Patience {
 
 impl Patience {
     /// Schedulers ask every process of a task and kill all of them after a while, at least five seconds.
-    pub const SCHEDULED: Self = Self {
-        first: Duration::from_millis(1500),
-        second: Duration::from_millis(3000),
-        last: Duration::from_millis(4000),
-    };
+    pub const SCHEDULED: Self =
+        Self { first: Duration::from_millis(1500), second: Duration::from_secs(3), last: Duration::from_secs(4) };
     /// Here nobody but this process asks.
     pub const LOCAL: Self =
         Self { first: Duration::ZERO, second: Duration::from_secs(20), last: Duration::from_secs(25) };
@@ -139,7 +136,7 @@ impl Running {
         // What a terminal sends to all comes through this process alone.
         let mut child = command.process_group(0).spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let said = thread::spawn(move || stdout.map_or_else(String::new, |pipe| last_line(pipe)));
+        let said = thread::spawn(move || stdout.map_or_else(String::new, last_line));
         let told = thread::spawn(move || {
             let mut kept = VecDeque::new();
             let Some(pipe) = stderr else { return kept };

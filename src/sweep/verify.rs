@@ -119,7 +119,7 @@ fn documents(folder: &Folder, outcome: &Outcome, found: &mut Verified) {
         match files::read(&folder.path.join(name)) {
             Ok(is) if is == *should => {}
             Ok(_) => {
-                problem(found, name, "it is not what the runs' records give; `requant sweep gather` makes it anew")
+                problem(found, name, "it is not what the runs' records give; `requant sweep gather` makes it anew");
             }
             Err(error) => problem(found, name, error.to_string()),
         }

@@ -248,7 +248,7 @@ mod run {
     fn processes(words: &[&str]) -> Vec<i32> {
         let names = files::list(Path::new("/proc")).unwrap();
         let is_meant = |pid: &i32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = files::read(Path::new(&format!("/proc/{pid}/cmdline"))).unwrap_or_default();
             let line = String::from_utf8_lossy(&line).replace('\0', " ");
             words.iter().all(|word| line.contains(word))
         };

@@ -1,5 +1,6 @@
 //! A sweep while it runs.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::thread;
 use std::time::Duration;
@@ -94,12 +95,14 @@ fn live(folder: &Folder, states: &[State], unreachable: Option<&str>) -> String 
         (0..states.len()).filter(|&at| !states[at].is_done() && states[at].word() != "queued").collect();
     for &at in open.iter().take(ROWS) {
         let values = folder.record.points[at].values.join(", ");
-        text.push_str(&format!("  {:5}  {values}  {}  {}\n", at + 1, states[at].word(), states[at].detail()));
+        let _ = writeln!(text, "  {:5}  {values}  {}  {}", at + 1, states[at].word(), states[at].detail());
     }
     if open.len() > ROWS {
-        text.push_str(&format!("  and {} more\n", open.len() - ROWS));
+        let _ = writeln!(text, "  and {} more", open.len() - ROWS);
     }
-    unreachable.into_iter().for_each(|why| text.push_str(&format!("  {why}\n")));
+    if let Some(why) = unreachable {
+        let _ = writeln!(text, "  {why}");
+    }
     text
 }
 

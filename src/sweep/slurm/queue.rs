@@ -71,6 +71,9 @@ impl fmt::Display for Row {
     }
 }
 
+/// What `squeue` is asked to show.
+const FIELDS: &str = "Name:64|,ArrayJobID:20|,ArrayTaskID:20|,State:24|,Reason:64|,exit_code:20|,RestartCnt:12|";
+
 /// The last that Slurm knows of each point, by its number; or why it could not be asked. That it knows nothing of a
 /// name is an answer too.
 pub fn queue(names: &[String]) -> Result<BTreeMap<usize, Row>, String> {
@@ -79,7 +82,6 @@ pub fn queue(names: &[String]) -> Result<BTreeMap<usize, Row>, String> {
     if !String::from_utf8_lossy(&ping.stdout).contains("UP") {
         return Err("Slurm's controller is down".to_owned());
     }
-    const FIELDS: &str = "Name:64|,ArrayJobID:20|,ArrayTaskID:20|,State:24|,Reason:64|,exit_code:20|,RestartCnt:12|";
     let names = format!("--name={}", names.join(","));
     let output = asked(command("squeue").args(["-h", "-a", "-r", "-t", "all", &names, "-O", FIELDS]))?;
     if !output.status.success() {
