@@ -1,5 +1,4 @@
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use requant::base::digest::Digest;
 use requant::base::files;
@@ -196,6 +195,7 @@ fn a_broken_pin_of_the_base_stops_the_sweep() {
 
 #[cfg(feature = "torch")]
 mod run {
+    use std::process::Stdio;
     use std::time::Duration;
 
     use serde_json::Value;
