@@ -40,63 +40,103 @@ pub fn at_hand() -> Result<(), Failure> {
 
 /// Submits points: arrays, and a job that gathers after them. `program` is requant by its full path.
 pub fn submit(folder: &Folder, points: &[usize], terms: &Terms, program: &Path) -> Result<Launch, Failure> {
-    let arrays = arrays(points, largest_array());
-    let mut launch = Launch::begin(folder, How::Slurm(terms.clone()), arrays)?;
-    let mut before: Vec<u64> = Vec::new();
-    let (own, here) = (quoted(&program.display().to_string()), quoted(&absolute(&folder.path)));
-    for at in 0..launch.arrays.len() {
-        let Array { offset, elements, .. } = &launch.arrays[at];
-        let throttle = terms.throttle.map_or_else(String::new, |most| format!("%{most}"));
-        let timing = if terms.parallel_timing { " --parallel-timing" } else { "" };
-        let work = format!("exec {own} sweep task {here} --offset {offset}{timing}");
-        let mut options = of(terms);
-        options.push(format!("--array={elements}{throttle}"));
-        options.push(format!("--job-name={}", job_name(folder, &offset.to_string())));
-        options.push(format!("--output={}/logs/slurm-%A_%a.log", absolute(&folder.path)));
-        // A throttle is one of all points together, so arrays follow each other.
-        options.extend(before.last().map(|job| format!("--dependency=afterany:{job}")));
-        let job = sbatch(&options, &work).inspect_err(|_| take_back(&before))?;
-        before.push(job);
-        launch.arrays[at].job = Some(job);
-        launch.save(folder)?;
+    let cluster = Cluster::ask();
+    // The job that gathers is one, too. Beyond its limit Slurm keeps whoever submits waiting for minutes.
+    if points.len() >= cluster.jobs {
+        let message = format!("{} points and the job that gathers are more than this cluster holds", points.len());
+        let next = format!("divide the sweep; its MaxJobCount is {}", cluster.jobs);
+        return Err(Diagnostic::error(Cause::Input, message).next(next).into());
     }
-    let after: Vec<String> = before.iter().map(u64::to_string).collect();
-    let options = [
-        terms.partition.as_ref().map(|partition| format!("--partition={partition}")),
-        Some(format!("--dependency=afterany:{}", after.join(":"))),
-        Some(format!("--job-name={}", job_name(folder, "gather"))),
-        Some(format!("--output={}/logs/gather-%j.log", absolute(&folder.path))),
-    ];
-    let options: Vec<String> = options.into_iter().flatten().chain(terms.more.clone()).collect();
-    // A verdict is no failure of the job that came to it.
-    let work = format!("{own} sweep gather {here}\ncode=$?\n[ $code = 1 ] || [ $code = 3 ] || exit $code");
-    launch.gather = Some(sbatch(&options, &work)?);
-    launch.save(folder)?;
+    let mut launch = Launch::begin(folder, How::Slurm(terms.clone()), arrays(points, cluster.array))?;
+    let submission = Submission { folder, terms, program };
+    if let Err(failure) = submission.all(&mut launch) {
+        // Half a launch is none.
+        take_back(&launch);
+        launch.cancelled = Some(clock::stamp(clock::now()));
+        launch.save(folder)?;
+        return Err(failure);
+    }
     Ok(launch)
 }
 
-/// Half a launch is none.
-fn take_back(jobs: &[u64]) {
-    let jobs: Vec<String> = jobs.iter().map(u64::to_string).collect();
+struct Submission<'a> {
+    folder: &'a Folder,
+    terms: &'a Terms,
+    program: &'a Path,
+}
+
+impl Submission<'_> {
+    /// Every job of a launch, each written down as soon as Slurm has it.
+    fn all(&self, launch: &mut Launch) -> Result<(), Failure> {
+        let mut before: Vec<String> = Vec::new();
+        for at in 0..launch.arrays.len() {
+            let job = self.array(&launch.arrays[at], before.last())?;
+            before.push(job.to_string());
+            launch.arrays[at].job = Some(job);
+            launch.save(self.folder)?;
+        }
+        launch.gather = Some(self.gather(&before)?);
+        Ok(launch.save(self.folder)?)
+    }
+
+    fn array(&self, array: &Array, before: Option<&String>) -> Result<u64, Failure> {
+        let Array { offset, elements, .. } = array;
+        let Terms { throttle, partition, time, cpus, gres, mem, more, parallel_timing } = self.terms;
+        let option = |name: &str, value: Option<&str>| value.map(|value| format!("--{name}={value}"));
+        let most = throttle.map_or_else(String::new, |most| format!("%{most}"));
+        let options = [
+            option("array", Some(&format!("{elements}{most}"))),
+            option("job-name", Some(&job_name(self.folder, &offset.to_string()))),
+            option("output", Some(&self.log("slurm-%A_%a.log"))),
+            option("partition", partition.as_deref()),
+            option("time", time.as_deref()),
+            option("cpus-per-task", cpus.map(|cpus| cpus.to_string()).as_deref()),
+            option("gres", gres.as_deref()),
+            option("mem", mem.as_deref()),
+            // A throttle is one of all points together, so arrays follow each other.
+            before.filter(|_| throttle.is_some()).map(|job| format!("--dependency=afterany:{job}")),
+        ];
+        let timing = if *parallel_timing { " --parallel-timing" } else { "" };
+        let work = format!("exec {} task {} --offset {offset}{timing}", self.own(), self.home());
+        sbatch(options.into_iter().flatten().chain(more.clone()), &work)
+    }
+
+    fn gather(&self, after: &[String]) -> Result<u64, Failure> {
+        let options = [
+            self.terms.partition.as_ref().map(|partition| format!("--partition={partition}")),
+            Some(format!("--dependency=afterany:{}", after.join(":"))),
+            Some(format!("--job-name={}", job_name(self.folder, "gather"))),
+            Some(format!("--output={}", self.log("gather-%j.log"))),
+        ];
+        // A verdict is no failure of the job that came to it.
+        let (own, home) = (self.own(), self.home());
+        let work = format!("{own} gather {home}\ncode=$?\n[ $code = 1 ] || [ $code = 3 ] || exit $code");
+        sbatch(options.into_iter().flatten().chain(self.terms.more.clone()), &work)
+    }
+
+    fn own(&self) -> String {
+        format!("{} sweep", quoted(&self.program.display().to_string()))
+    }
+
+    fn home(&self) -> String {
+        quoted(&absolute(&self.folder.path))
+    }
+
+    /// A file of the sweep's logs; Slurm fills in what follows a `%` of its name, and of no folder's.
+    fn log(&self, name: &str) -> String {
+        format!("{}/logs/{name}", absolute(&self.folder.path).replace('%', "%%"))
+    }
+}
+
+fn take_back(launch: &Launch) {
+    let jobs = launch.arrays.iter().filter_map(|array| array.job).chain(launch.gather);
+    let jobs: Vec<String> = jobs.map(|job| job.to_string()).collect();
     if !jobs.is_empty() {
         let _ = command("scancel").args(jobs).output();
     }
 }
 
-fn of(terms: &Terms) -> Vec<String> {
-    let Terms { partition, time, cpus, gres, mem, more, throttle: _, parallel_timing: _ } = terms;
-    let option = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("--{name}={value}"));
-    let own = [
-        option("partition", partition),
-        option("time", time),
-        option("cpus-per-task", &cpus.map(|cpus| cpus.to_string())),
-        option("gres", gres),
-        option("mem", mem),
-    ];
-    own.into_iter().flatten().chain(more.iter().cloned()).collect()
-}
-
-fn sbatch(options: &[String], work: &str) -> Result<u64, Failure> {
+fn sbatch(options: impl Iterator<Item = String>, work: &str) -> Result<u64, Failure> {
     let mut command = command("sbatch");
     command.arg("--parsable").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Ok(here) = std::env::current_dir() {
@@ -140,15 +180,26 @@ fn arrays(points: &[usize], largest: usize) -> Vec<Array> {
     offsets.into_iter().map(of).collect()
 }
 
-/// What a cluster allows that says nothing else.
-const USUAL_ARRAY: usize = 1001;
+/// What a cluster allows.
+struct Cluster {
+    /// One more than the largest number that an element of an array may have.
+    array: usize,
+    /// Jobs in all, elements counted each.
+    jobs: usize,
+}
 
-/// One more than the largest number that an element may have.
-fn largest_array() -> usize {
-    let output = command("scontrol").args(["show", "config"]).output();
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("MaxArraySize")?.split_once('='));
-    line.and_then(|(_, size)| size.trim().parse().ok()).filter(|&size| size > 0).unwrap_or(USUAL_ARRAY)
+impl Cluster {
+    /// Slurm's own defaults where it does not say.
+    fn ask() -> Self {
+        let output = command("scontrol").args(["show", "config"]).output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+        let value = |key: &str| {
+            let mut lines = text.lines().filter_map(|line| line.split_once('='));
+            let (_, value) = lines.find(|(name, _)| name.trim() == key)?;
+            value.trim().parse().ok().filter(|&value: &usize| value > 0)
+        };
+        Self { array: value("MaxArraySize").unwrap_or(1001), jobs: value("MaxJobCount").unwrap_or(10_000) }
+    }
 }
 
 /// Calls off every job of a launch, or single points of it. Returns how many names were given to Slurm.
