@@ -95,10 +95,10 @@ pub fn restore(path: &Path, named: &Path, bytes: Vec<u8>) -> Result<Resolved, Fa
 /// Without `overrides`, the text and the defaults alone.
 fn resolve(path: &Path, named: &Path, bytes: Vec<u8>, overrides: Option<&Overrides>) -> Result<Resolved, Failure> {
     let text = text(named, bytes)?;
-    if super::Sweep::is_one(&text) {
+    if let Some(place) = super::sweep::place(named, &text) {
         let message = format!("`{}` is a sweep, not an experiment", named.display());
         let next = format!("`requant sweep {}` runs its points", named.display());
-        return Err(Diagnostic::error(Cause::Input, message).next(next).into());
+        return Err(Diagnostic::error(Cause::Input, message).next(next).at(place).into());
     }
     gather(path, named, &text, overrides)?.settle(path, text)
 }

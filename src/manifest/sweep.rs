@@ -13,7 +13,7 @@ use super::layers::{self, Gathered, Overrides};
 use super::nearest;
 use super::resolved::Resolved;
 use super::source::{Content, Entry, Layer, Node, Source, empty, insert};
-use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::explain::{Cause, Diagnostic, Failure, Place};
 
 /// Beyond so many points nobody waits for the end.
 const MOST_POINTS: usize = 100_000;
@@ -56,13 +56,17 @@ impl Sweep {
     /// Whether a file's text is a sweep's and not an experiment's.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
-        let (source, _) = Source::file(Layer::Sweep, String::new(), text);
-        source.find(&["sweep"]).is_some()
+        place(Path::new(""), text).is_some()
     }
 
     /// Reads a sweep; a failure holds every problem of its form.
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        form::read(path, layers::read(path)?)
+        Self::read(path, layers::read(path)?)
+    }
+
+    /// As [`Sweep::load`], of a file's text; `path` is where it lies or would lie.
+    pub fn read(path: &Path, text: String) -> Result<Self, Failure> {
+        form::read(path, text)
     }
 
     /// The points in order, the last axis fastest: for each, the place of its value on every axis.
@@ -123,6 +127,17 @@ impl Sweep {
         let place = self.source.place(axis.written.clone());
         Some(Diagnostic::error(Cause::Input, message).next(next).at(place))
     }
+}
+
+/// Where a text says that it is a sweep, if it does.
+pub(super) fn place(path: &Path, text: &str) -> Option<Place> {
+    // Every manifest is asked this, and nearly none has the word.
+    if !text.contains("sweep") {
+        return None;
+    }
+    let (source, _) = Source::file(Layer::Sweep, path.display().to_string(), text);
+    let span = source.find(&["sweep"])?.span();
+    Some(source.place(span))
 }
 
 fn is_meant(rule: &[(usize, Vec<bool>)], point: &[usize]) -> bool {

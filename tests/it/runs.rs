@@ -257,7 +257,7 @@ fn with_a_sick_child(script: &str) -> (Bench, String) {
     }
     let bench = Bench::new();
     bench.digits(&[
-        ("warmup = 1", "warmup = 1\ntimeout_seconds = 2\nprocesses = 1"),
+        ("warmup = 1", "warmup = 1\ntimeout_seconds = 5\nprocesses = 1"),
         ("isa = \"avx2\"", "isa = \"native\""),
     ]);
     let resolved = manifest::load(&bench.path("digits.toml"), &Overrides::default()).unwrap();
@@ -294,7 +294,7 @@ fn with_a_sick_child(script: &str) -> (Bench, String) {
 fn a_sick_measuring_process_leaves_a_complete_run_that_explains_it() {
     for (script, words) in [
         ("read x; echo 'last words' >&2; kill -9 $$", ["signal: 9", "last words"]),
-        ("read x; exec sleep 600", ["no answer for 2 s", "benchmark.timeout_seconds"]),
+        ("read x; exec sleep 600", ["no answer for 5 s", "benchmark.timeout_seconds"]),
         (r#"read x; printf '{"opened":{"runtime_by'"#, ["out of protocol", "runtime_by"]),
         ("read x; echo '[W] a library that prints'", ["out of protocol", "a library that prints"]),
     ] {

@@ -4,7 +4,7 @@ use requant::base::files;
 
 use crate::cluster::{Cluster, wait_for};
 use crate::lab::{Bench, Ended};
-use crate::sweeps::{count, folder, kill, prepared, runs, states, task};
+use crate::sweeps::{count, folder, kill_whole, prepared, runs, states, task};
 
 /// requant on this cluster.
 fn on(cluster: &Cluster, bench: &Bench, arguments: &[&str]) -> Ended {
@@ -88,7 +88,7 @@ fn a_cluster_that_kills_cancels_and_goes_away_is_told_truly() {
     let one = on(&cluster, &bench, &["sweep", "cancel", "grid", "6"]);
     assert!(one.code == Some(0) && one.stdout.contains("told to cancel"), "{one:?}");
     assert!(wait_for(60, || count(&states(&bench, &environment), "running") == 1));
-    kill(task(&bench, "task"), libc::SIGKILL);
+    kill_whole(task(&bench, "task"));
     let mut told = Vec::new();
     assert!(
         wait_for(30, || {

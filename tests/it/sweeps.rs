@@ -256,9 +256,22 @@ mod run {
     }
 
     #[expect(unsafe_code, reason = "sends a signal to processes of our own")]
-    pub(crate) fn kill(pid: i32, signal: i32) {
+    fn kill(pid: i32, signal: i32) {
         // SAFETY: a plain signal.
         unsafe { libc::kill(pid, signal) };
+    }
+
+    /// Kills what sees to a point and what runs it, as a node does that runs out of memory.
+    pub(crate) fn kill_whole(task: i32) {
+        kill(task, libc::SIGSTOP);
+        let own = |pid: &i32| {
+            let stat = files::read_text(Path::new(&format!("/proc/{pid}/stat"))).unwrap_or_default();
+            let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse::<i32>().ok());
+            parent == Some(task)
+        };
+        let found = processes(&["sweep", "point"]).into_iter().filter(own);
+        found.for_each(|pid| kill(pid, libc::SIGKILL));
+        kill(task, libc::SIGKILL);
     }
 
     /// The process that sees to a point of this bench, once there is one.
@@ -373,7 +386,7 @@ mod run {
                 .is_ok_and(|cwd| cwd == bench.path("").canonicalize().unwrap())
         };
         let pid = *here.iter().find(ours).expect("a task is running");
-        kill(pid, libc::SIGKILL);
+        kill_whole(pid);
         assert!(launcher.wait().unwrap().code().is_some());
         let told: Value = serde_json::from_str(&newest(&bench).stdout).unwrap();
         let words: Vec<&str> =
@@ -442,4 +455,4 @@ mod run {
 }
 
 #[cfg(feature = "torch")]
-pub(crate) use run::{count, folder, kill, prepared, runs, states, task};
+pub(crate) use run::{count, folder, kill_whole, prepared, runs, states, task};
