@@ -176,7 +176,7 @@ impl Terms {
 
 /// Starts every point that is not done and that nobody has in hand.
 fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
-    tasks::tidy(folder)?;
+    attempt::tidy(&folder.path)?;
     let Standing { states, attempts, unreachable } = state::of(folder)?;
     if let Some(why) = unreachable {
         let message = format!("it cannot be known which points are under way: {why}");

@@ -131,6 +131,23 @@ pub struct Claim {
     spare: Option<(File, PathBuf)>,
 }
 
+/// How room for last words is recognized; what follows names its owner.
+const SPARE: &str = ".spare~";
+const OWNED_BY: char = '~';
+
+/// Removes what tasks left that were killed before they could write their last words.
+pub fn tidy(sweep: &Path) -> Result<(), FileError> {
+    let home = sweep.join(HOME);
+    for name in files::list(&home)? {
+        let owner = name.strip_prefix(SPARE).and_then(|rest| rest.split(OWNED_BY).next());
+        if owner.is_some_and(|owner| !owner::lives(owner)) {
+            // Another launcher may have been faster.
+            let _ = files::remove(&home.join(name));
+        }
+    }
+    Ok(())
+}
+
 /// No last words are longer.
 const ROOM: usize = 4096;
 
@@ -158,7 +175,8 @@ impl Claim {
         let home = sweep.join(HOME);
         let fail = |error| FileError::new("write", &path, error);
         // Room for the end comes first: what is begun can then be ended in writing.
-        let spare = tempfile::Builder::new().prefix(".spare-").tempfile_in(&home).map_err(fail)?;
+        let prefix = format!("{SPARE}{}{OWNED_BY}", owner::this());
+        let spare = tempfile::Builder::new().prefix(&prefix).tempfile_in(&home).map_err(fail)?;
         let taken = spare.as_file().write_all_at_start(&[b' '; ROOM]).and_then(|()| spare.as_file().sync_all());
         taken.map_err(fail)?;
         let mut file = tempfile::Builder::new().prefix(".claim-").tempfile_in(&home).map_err(fail)?;

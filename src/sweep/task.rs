@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::Folder;
 use super::attempt::{self, Attempt, Claim, End, Job};
 use crate::base::explain::Failure;
-use crate::base::files::FileError;
 use crate::base::{clock, interrupt, owner};
 
 /// What the process that ran a point says last, as a line of JSON on its standard output.
@@ -238,15 +237,4 @@ fn each_line(pipe: impl Read, mut take: impl FnMut(&str)) {
 pub fn ask_to_stop(owner: &str) -> bool {
     let pid = owner::pid(owner).and_then(Pid::from_raw);
     pid.is_some_and(|pid| kill_process(pid, Signal::TERM).is_ok())
-}
-
-/// Removes what this process may have left of claims that were never made.
-pub fn tidy(folder: &Folder) -> Result<(), FileError> {
-    let home = folder.path.join("attempts");
-    for name in crate::base::files::list(&home)? {
-        if name.starts_with(".claim-") {
-            let _ = crate::base::files::remove(&home.join(name));
-        }
-    }
-    Ok(())
 }

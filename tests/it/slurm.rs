@@ -139,6 +139,9 @@ fn what_slurm_refuses_is_passed_on() {
     let ended = on(&cluster, &bench, &["sweep", "grid.toml", "--launcher", "slurm", "--partition", "nowhere"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("invalid partition"), "{ended:?}");
     assert_eq!(count(&states(&bench, &cluster.environment()), "waiting"), 2);
+    let followed = on(&cluster, &bench, &["sweep", "retry", "grid", "--partition", "debug", "--wait"]);
+    assert!(matches!(followed.code, Some(0 | 3)), "{followed:?}");
+    assert!(followed.stderr.contains("point 2 (2): done") && followed.stdout.contains("2 done"), "{followed:?}");
     let ended = bench.run(&["sweep", "grid.toml", "--partition", "debug"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("is an option of `--launcher slurm`"), "{ended:?}");
     let mut nowhere = bench.command(&["sweep", "grid.toml", "--launcher", "slurm"]);
