@@ -6,6 +6,7 @@ mod watch;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use serde_json::json;
 
 use super::args::{Format, Launcher, Layers, Sweep as Arguments, SweepVerb, Terms};
@@ -134,7 +135,7 @@ impl Terms {
         ];
         let own = [("--jobs", self.jobs.is_some())];
         let strange = if here { slurm.iter().find(|(_, given)| *given) } else { own.iter().find(|(_, given)| *given) };
-        let Some((option, _)) = strange else { return Ok(()) };
+        let Some((option, _)) = strange else { return self.leave_out() };
         let (launcher, next) = if here {
             ("slurm", "add `--launcher slurm`, or leave it out")
         } else {
@@ -142,6 +143,33 @@ impl Terms {
         };
         let message = format!("`{option}` is an option of `--launcher {launcher}`");
         Err(Diagnostic::error(Cause::Input, message).next(next).into())
+    }
+
+    /// What requant itself says to Slurm cannot be said otherwise: jobs would not be found again.
+    fn leave_out(&self) -> Result<(), Failure> {
+        const OWN: [&str; 13] = [
+            "--array",
+            "-a",
+            "--job-name",
+            "-J",
+            "--dependency",
+            "-d",
+            "--output",
+            "-o",
+            "--chdir",
+            "-D",
+            "--wrap",
+            "--parsable",
+            "--wait",
+        ];
+        let is_own = |option: &&String| {
+            let name = option.split(['=', ' ']).next().unwrap_or_default();
+            let short = name.len() > 2 && !name.starts_with("--");
+            OWN.iter().any(|own| name == *own || (short && own.len() == 2 && name.starts_with(own)))
+        };
+        let Some(option) = self.sbatch.iter().find(is_own) else { return Ok(()) };
+        let message = format!("`--sbatch={option}` is requant's own to set");
+        Err(Diagnostic::error(Cause::Input, message).next("leave it out").into())
     }
 
     /// As asked, or else as the last launch was.
@@ -153,7 +181,8 @@ impl Terms {
         match launcher {
             Launcher::Local => {
                 let before = if let Some(How::Local { jobs, .. }) = last { *jobs } else { 1 };
-                How::Local { jobs: self.jobs.map_or(before, usize::from), parallel_timing: self.parallel_timing }
+                let parallel = matches!(last, Some(How::Local { parallel_timing: true, .. })) || self.parallel_timing;
+                How::Local { jobs: self.jobs.map_or(before, usize::from), parallel_timing: parallel }
             }
             Launcher::Slurm => {
                 let before =
@@ -177,7 +206,8 @@ impl Terms {
 /// Starts every point that is not done and that nobody has in hand.
 fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
     attempt::tidy(&folder.path)?;
-    let Standing { states, attempts, unreachable } = state::of(folder)?;
+    let Standing { mut states, attempts, unreachable } = state::of(folder)?;
+    doubt(folder, &mut states);
     if let Some(why) = unreachable {
         let message = format!("it cannot be known which points are under way: {why}");
         return Err(Diagnostic::error(Cause::Input, message).next("try again once Slurm answers").into());
@@ -205,7 +235,7 @@ fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
         How::Local { jobs, parallel_timing } => {
             Launch::begin(folder, How::Local { jobs, parallel_timing }, Vec::new())?;
             let jobs = Jobs { count: jobs, parallel_timing };
-            local::run(folder, &points, jobs, &own_path()?, &watch::Lines { folder })?;
+            local::run(folder, &points, jobs, &own_path()?, &watch::Lines { folder }).map_err(stopped)?;
             conclude(folder)
         }
         How::Slurm(terms) => {
@@ -228,6 +258,18 @@ fn launch(folder: &Folder, how: How, wait: bool) -> Result<Exit, Failure> {
     }
 }
 
+/// Before anything is started, what is said to be done is looked at: a run that cannot be read, or that obeyed other
+/// settings, is none.
+fn doubt(folder: &Folder, states: &mut [State]) {
+    states.par_iter_mut().zip(&folder.record.points).for_each(|(state, point)| {
+        if let State::Done { run, .. } = state
+            && !folder.is_run_of(run, &point.id)
+        {
+            *state = State::Lost { reason: format!("its run `{run}` cannot be read, or obeyed other settings") };
+        }
+    });
+}
+
 /// Runs that were there before the sweep: written down, so that nobody need look for them by their settings again.
 fn note_found(folder: &Folder, states: &[State], attempts: &[Option<Attempt>]) -> Result<(), Failure> {
     for ((state, attempt), point) in states.iter().zip(attempts).zip(&folder.record.points) {
@@ -239,6 +281,14 @@ fn note_found(folder: &Folder, states: &[State], attempts: &[Option<Attempt>]) -
         }
     }
     Ok(())
+}
+
+/// Unlike a run that is stopped, a sweep keeps what was done.
+fn stopped(mut failure: Failure) -> Failure {
+    for diagnostic in failure.diagnostics.iter_mut().filter(|d| d.cause == Cause::Interrupted) {
+        diagnostic.next_step = Some("the points that are done are kept; the same command runs the rest".to_owned());
+    }
+    failure
 }
 
 fn retry(folder: &Folder, terms: &Terms) -> Result<Exit, Failure> {
@@ -326,11 +376,11 @@ fn cancel(folder: &Folder, points: &[usize]) -> Result<Exit, Failure> {
     points.iter().try_for_each(|point| folder.point(*point).map(drop))?;
     let wanted = |point: usize| points.is_empty() || points.contains(&point);
     let mut stopped = 0;
-    // First whoever would begin the next point.
+    // First whoever would begin the next point; it asks its own tasks, which a second word would end at once.
     if points.is_empty() {
-        for mut launch in launches(folder)? {
-            if matches!(launch.how, How::Local { .. }) && launch.cancelled.is_none() && owner::lives(&launch.owner) {
-                stopped += usize::from(tasks::ask_to_stop(&launch.owner));
+        for mut launch in launches(folder)?.into_iter().filter(|launch| launch.cancelled.is_none()) {
+            if matches!(launch.how, How::Local { .. }) && tasks::ask_to_stop(&launch.owner) {
+                stopped += 1;
                 launch.cancelled = Some(clock::stamp(clock::now()));
                 launch.save(folder)?;
             }
@@ -338,8 +388,11 @@ fn cancel(folder: &Folder, points: &[usize]) -> Result<Exit, Failure> {
     }
     let asked = slurm::cancel(folder, points)?;
     for attempt in attempt::latest(&folder.path, folder.record.points.len())?.into_iter().flatten() {
-        // Slurm asks its own.
-        if attempt.end.is_none() && attempt.job.is_none() && wanted(attempt.point) {
+        let is_open = attempt.end.is_none() && attempt.job.is_none() && wanted(attempt.point);
+        if is_open && !owner::is_of_this_host(&attempt.owner) {
+            eprint(&format!("note: point {} runs on {}: cancel it there", attempt.point, attempt.node));
+        } else if is_open && (stopped == 0 || !points.is_empty()) {
+            // Slurm asks its own, and a launcher did.
             stopped += usize::from(tasks::ask_to_stop(&attempt.owner));
         }
     }
@@ -353,11 +406,14 @@ fn cancel(folder: &Folder, points: &[usize]) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// The sweep that a name means, where it means one and not a run.
-pub(super) fn named(results: &Path, name: &str) -> Option<Folder> {
-    let is_folder = Path::new(name).join("sweep.json").is_file();
+/// The sweep that a name means, where it means one and not a run. One that cannot be read is an error: it must not be
+/// passed over for whatever else has the name.
+pub(super) fn named(results: &Path, name: &str) -> Result<Option<Folder>, Failure> {
+    let given = Path::new(name);
+    let is_folder =
+        given.is_dir() && given.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sweep-"));
     let has_sweeps = |home: PathBuf| !crate::sweep::folder::sweeps_in(&home).is_empty();
     let home = name.rsplit_once("/sweep-").map_or(name, |(home, _)| home);
     let is_name = has_sweeps(results.join(home)) || has_sweeps(PathBuf::from(home));
-    (is_folder || is_name).then(|| Folder::find(results, name).ok()).flatten()
+    (is_folder || is_name).then(|| Folder::find(results, name)).transpose()
 }

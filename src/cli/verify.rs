@@ -8,8 +8,9 @@ use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::verify::{self, Problem, Verified};
 
 pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
-    if let Some(folder) = sweep::named(results, run) {
-        return said(&crate::sweep::verify::verify(&folder)?, &folder.path, "`requant sweep retry` runs what is gone");
+    if let Some(folder) = sweep::named(results, run).map_err(as_integrity)? {
+        let next = "restore what changed; a run's folder that is removed is run again by `requant sweep retry`";
+        return said(&crate::sweep::verify::verify(&folder)?, &folder.path, next);
     }
     let run = runs::find(results, run)?;
     if !run.is_dir() {
@@ -18,6 +19,12 @@ pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
     }
     let found = verify::verify(&run, &Gauge::new("hashing"));
     said(&found, &run, "restore the run from where it was committed, or make a new one")
+}
+
+/// What cannot be read of what was sealed is not as it was sealed.
+fn as_integrity(mut failure: Failure) -> Failure {
+    failure.diagnostics.iter_mut().for_each(|diagnostic| diagnostic.cause = Cause::Integrity);
+    failure
 }
 
 fn said(found: &Verified, path: &Path, next: &str) -> Result<Exit, Failure> {

@@ -95,9 +95,21 @@ impl Sweep {
         self.axes.iter().zip(point).map(|(axis, &at)| axis.words[at].clone()).collect()
     }
 
+    /// Where an axis is written.
+    #[must_use]
+    pub fn place(&self, axis: &Axis) -> Place {
+        self.source.place(axis.written.clone())
+    }
+
     /// The base's layers, read once for all points. Pins of what an axis changes are left out: they are the base's
     /// own, and no point could hold them.
     pub fn base(&self, overrides: &Overrides) -> Result<Base<'_>, Failure> {
+        if Self::is_one(&layers::read(&self.base)?) {
+            let message = format!("the base `{}` is a sweep itself", self.base.display());
+            let place = self.source.find(&["sweep", "base"]).map(|found| self.source.place(found.span()));
+            let problem = Diagnostic::error(Cause::Input, message).next("name an experiment");
+            return Err(Diagnostic { place, ..problem }.into());
+        }
         let (mut gathered, text) = layers::beneath(&self.base, overrides)?;
         let keys = || self.fixed.iter().chain(&self.axes);
         let unknown: Vec<Diagnostic> = keys().filter_map(|key| self.no_variant(key, &gathered)).collect();

@@ -114,13 +114,32 @@ pub fn latest_of(sweep: &Path, point: usize) -> Result<Option<Attempt>, FileErro
 /// `00012.1.json`
 fn numbers(name: &str) -> Option<(usize, usize)> {
     let (point, attempt) = name.strip_suffix(".json")?.split_once('.')?;
-    Some((point.parse().ok()?, attempt.parse().ok()?))
+    let attempt: usize = attempt.parse().ok()?;
+    (attempt < MOST_ATTEMPTS).then_some((point.parse().ok()?, attempt))
 }
 
+/// Nobody tries so often.
+const MOST_ATTEMPTS: usize = 1_000_000;
+
+/// The name says which attempt it is, whatever the file does. One that cannot be read tells of an attempt of which
+/// nothing else is known.
 fn read(sweep: &Path, point: usize, attempt: usize) -> Result<Attempt, FileError> {
     let path = path(sweep, point, attempt);
-    let text = files::read_text(&path)?;
-    serde_json::from_str(&text).map_err(|error| FileError::new("read", &path, error.into()))
+    let text = files::read(&path)?;
+    Ok(match serde_json::from_slice::<Attempt>(&text) {
+        Ok(known) => Attempt { point, attempt, ..known },
+        Err(error) => Attempt {
+            point,
+            id: Digest::of(b""),
+            attempt,
+            job: None,
+            owner: String::new(),
+            node: String::new(),
+            started: String::new(),
+            ended: None,
+            end: Some(End::Lost { reason: format!("`{}` cannot be read: {error}", path.display()) }),
+        },
+    })
 }
 
 /// An attempt that this process owns.

@@ -10,6 +10,7 @@ use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files::{self, FileError};
+use crate::base::owner;
 use crate::manifest::{self, Override, Resolved};
 use crate::record::store::{self, Draft};
 
@@ -29,7 +30,11 @@ pub struct SweepRecord {
     pub manifest_path: String,
     pub manifest: Digest,
     pub base_path: String,
+    /// The base as seen from this folder, for whoever starts requant elsewhere.
+    pub base_from_here: String,
     pub base: Digest,
+    /// Names the sweep's jobs: no other folder's have it, though it should hold the same sweep.
+    pub token: String,
     /// What every point has from outside both.
     pub overrides: Vec<Override>,
     pub axes: Vec<AxisFacts>,
@@ -56,7 +61,7 @@ impl Folder {
         let path = results.join(&plan.sweep.name).join(&name);
         if !path.exists() {
             let draft = Draft::begin(results, &plan.sweep.name, name)?;
-            write(plan, &draft)?;
+            write(plan, &draft, &path)?;
             draft.rename_to(&path)?;
         }
         let folder = Self::open(&path)?;
@@ -73,11 +78,17 @@ impl Folder {
         let text = files::read_text(&file)?;
         let record: SweepRecord = serde_json::from_str(&text).map_err(|error| {
             let message = format!("`{}` is not a readable sweep: {error}", file.display());
-            Diagnostic::error(Cause::Input, message).next("restore it, or start the sweep again from its file")
+            let next = "restore it, or remove the sweep's folder and start the sweep again: its runs are found";
+            Diagnostic::error(Cause::Integrity, message).next(next)
         })?;
         if record.format.split('.').next() != FORMAT.split('.').next() {
             let message = format!("`{}` has format {}, and this requant reads {FORMAT}", file.display(), record.format);
             return Err(Diagnostic::error(Cause::Input, message).next("read it with a newer requant").into());
+        }
+        if !record.is_consistent() {
+            let message = format!("`{}` is not what the sweep wrote: its parts do not give its id", file.display());
+            let next = "restore it, or remove the sweep's folder and start the sweep again: its runs are found";
+            return Err(Diagnostic::error(Cause::Integrity, message).next(next).into());
         }
         Ok(Self { path: path.to_owned(), record })
     }
@@ -92,6 +103,9 @@ impl Folder {
             Some((home, id)) if id.starts_with(PREFIX) => (home, id),
             _ => (name.trim_end_matches('/'), PREFIX),
         };
+        if given.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) && given.is_dir() {
+            return Self::open(given);
+        }
         let homes = [results.join(home), PathBuf::from(home)];
         let found: Vec<PathBuf> = homes.iter().map(|home| sweeps_in(home)).find(|f| !f.is_empty()).unwrap_or_default();
         let fits = |path: &&PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(wanted));
@@ -148,7 +162,11 @@ impl Folder {
         let base = Path::new(&self.record.base_path);
         // Beside the base: there the paths are what they were.
         let manifest = base.with_file_name(format!("{}.{number:05}.toml", self.record.name));
-        let place = store::place_of(&self.path, &manifest, model).ok_or_else(|| {
+        let seen_from_here = || {
+            let place = self.path.join(&self.record.base_from_here).with_file_name(manifest.file_name()?);
+            place.with_file_name("").join(model).is_file().then_some(place)
+        };
+        let place = store::place_of(&self.path, &manifest, model).or_else(seen_from_here).ok_or_else(|| {
             let expected = manifest.with_file_name("").join(model);
             let message = format!("the inputs of the sweep are not at hand: there is no `{}`", expected.display());
             let next = format!("start requant in the folder from which `{}` is the base", base.display());
@@ -172,10 +190,16 @@ impl Folder {
         Ok(names)
     }
 
-    /// Whether a run is there, whole.
+    /// Whether a run is there.
     #[must_use]
     pub fn has_run(&self, run: &str) -> bool {
-        self.home().join(run).join("record.json").is_file()
+        manifest::is_file_name(run) && self.home().join(run).join("record.json").is_file()
+    }
+
+    /// Whether it is there, its record can be read, and it obeyed these settings.
+    #[must_use]
+    pub fn is_run_of(&self, run: &str, id: &Digest) -> bool {
+        self.has_run(run) && settings_of(&self.home().join(run)) == Some(*id)
     }
 }
 
@@ -184,7 +208,7 @@ impl Folder {
 pub fn sweeps_in(home: &Path) -> Vec<PathBuf> {
     let names = files::list(home).unwrap_or_default();
     let found = names.into_iter().filter(|name| name.starts_with(PREFIX)).map(|name| home.join(name));
-    found.filter(|path| path.join("sweep.json").is_file()).collect()
+    found.filter(|path| path.is_dir()).collect()
 }
 
 /// The digest of the settings that a run obeyed.
@@ -201,7 +225,9 @@ fn settings_of(run: &Path) -> Option<Digest> {
     serde_json::from_slice::<Part>(&text).ok().map(|part| part.run.resolved)
 }
 
-fn write(plan: &Plan, draft: &Draft) -> Result<(), Failure> {
+/// `target` is where the draft will be.
+fn write(plan: &Plan, draft: &Draft, target: &Path) -> Result<(), Failure> {
+    let created = clock::stamp(clock::now());
     let sweep = &plan.sweep;
     let base = files::read(&sweep.base)?;
     let record = SweepRecord {
@@ -210,11 +236,13 @@ fn write(plan: &Plan, draft: &Draft) -> Result<(), Failure> {
         name: sweep.name.clone(),
         description: sweep.description.clone(),
         id: plan.id,
-        created: clock::stamp(clock::now()),
+        created: created.clone(),
         manifest_path: shown(&sweep.path),
         manifest: Digest::of(sweep.text.as_bytes()),
-        base_path: sweep.base.display().to_string(),
+        base_path: shown(&sweep.base),
+        base_from_here: from(target, &sweep.base).display().to_string(),
         base: Digest::of(&base),
+        token: Digest::of_parts([plan.id.bytes().as_slice(), owner::this().as_bytes(), created.as_bytes()]).short(),
         overrides: plan.overrides.clone(),
         axes: plan.axes(),
         points: plan.facts(),
@@ -237,6 +265,19 @@ pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
     text
 }
 
+/// A file as seen from a folder that may not be there yet.
+fn from(folder: &Path, file: &Path) -> PathBuf {
+    let plain = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    // Up and down again would lead elsewhere where a folder on the way is a link.
+    let known = |path: &Path| plain(path).canonicalize();
+    let (results, name) = (folder.ancestors().nth(2), folder.strip_prefix(folder.ancestors().nth(2).unwrap_or(folder)));
+    let home = results.map(|results| if results.as_os_str().is_empty() { Path::new(".") } else { results });
+    match (home.map(known), name, known(file)) {
+        (Some(Ok(home)), Ok(name), Ok(file)) => manifest::relative(&home.join(name), &file),
+        _ => plain(file),
+    }
+}
+
 /// Of an absolute path only the file's name: the rest tells about the machine and nothing else.
 fn shown(path: &Path) -> String {
     let name = path.file_name().map(Path::new).filter(|_| path.is_absolute()).unwrap_or(path);
@@ -244,9 +285,15 @@ fn shown(path: &Path) -> String {
 }
 
 impl SweepRecord {
-    /// Whether the id is that of the axes and the points.
+    /// Whether the id is that of the axes and the points, and these fit together.
     #[must_use]
     pub fn is_consistent(&self) -> bool {
+        let groups = self.axes.chunk_by(|a, b| a.group == b.group);
+        let even = |group: &[AxisFacts]| group.iter().all(|axis| axis.values.len() == group[0].values.len());
+        let numbered =
+            |(at, point): (usize, &PointFacts)| point.number == at + 1 && point.values.len() == self.axes.len();
         plan::identity(&self.axes, &self.points) == self.id
+            && groups.into_iter().all(even)
+            && self.points.iter().enumerate().all(numbered)
     }
 }

@@ -76,11 +76,16 @@ pub(super) struct Documents {
 
 /// Gathers what there is, and writes it beside the sweep's record.
 pub fn gather(folder: &Folder) -> Result<Gathered, Failure> {
-    let standing = state::of(folder)?;
-    let digests: Vec<Result<Option<Pinned>, Failure>> = standing.states.par_iter().map(|s| pinned(folder, s)).collect();
+    let mut standing = state::of(folder)?;
+    let at = standing.states.par_iter().zip(&folder.record.points);
+    let looked: Vec<Result<Option<Pinned>, String>> =
+        at.map(|(state, point)| pinned(folder, state, &point.id)).collect();
     let mut points = Vec::new();
-    for ((at, state), pinned) in standing.states.iter().enumerate().zip(digests) {
-        let run = pinned?;
+    for ((at, state), pinned) in standing.states.iter_mut().enumerate().zip(looked) {
+        let run = pinned.unwrap_or_else(|reason| {
+            *state = State::Lost { reason };
+            None
+        });
         points.push(PointOutcome {
             number: at + 1,
             state: state.word().to_owned(),
@@ -98,18 +103,16 @@ pub fn gather(folder: &Folder) -> Result<Gathered, Failure> {
     Ok(Gathered { outcome, states: standing.states })
 }
 
-/// As much of a record as an outcome needs.
-#[derive(Deserialize)]
-struct Judged {
-    verdict: Verdict,
-}
-
-fn pinned(folder: &Folder, state: &State) -> Result<Option<Pinned>, Failure> {
+/// A point's run; or why what is there is none.
+fn pinned(folder: &Folder, state: &State, id: &Digest) -> Result<Option<Pinned>, String> {
     let State::Done { run, .. } = state else { return Ok(None) };
-    let bytes = files::read(&folder.home().join(run).join("record.json"))?;
-    let judged: Option<Judged> = serde_json::from_slice(&bytes).ok();
-    let verdict = judged.map_or(Verdict::Inconclusive, |judged| judged.verdict);
-    Ok(Some(Pinned { run: run.clone(), record: Digest::of(&bytes), verdict }))
+    let home = folder.home().join(run);
+    let bytes = files::read(&home.join("record.json")).map_err(|error| error.to_string())?;
+    let record = store::read(&home).map_err(|error| error.to_string())?;
+    if record.run.resolved != *id {
+        return Err(format!("the run `{run}` obeyed other settings"));
+    }
+    Ok(Some(Pinned { run: run.clone(), record: Digest::of(&bytes), verdict: record.verdict }))
 }
 
 /// A pure function of the sweep's record, the outcome, and the records that it pins.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Folder;
 use super::folder::json;
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files::{self, FileError};
 use crate::base::{clock, owner};
 
@@ -63,13 +64,17 @@ pub struct Array {
     pub job: Option<u64>,
 }
 
+/// No array of any cluster has so many.
+const MOST: usize = 10_000_000;
+
 impl Array {
     /// The points that it holds.
     #[must_use]
     pub fn numbers(&self) -> Vec<usize> {
         let range = |part: &str| -> Option<std::ops::RangeInclusive<usize>> {
             let (from, to) = part.split_once('-').unwrap_or((part, part));
-            Some(from.parse().ok()?..=to.parse().ok()?)
+            let (from, to): (usize, usize) = (from.parse().ok()?, to.parse().ok()?);
+            (to < MOST && from <= to).then_some(from..=to)
         };
         self.elements.split(',').filter_map(range).flatten().map(|element| element + self.offset).collect()
     }
@@ -78,13 +83,16 @@ impl Array {
 const LAUNCHES: &str = "launches";
 
 /// Every launch, the first first.
-pub fn launches(folder: &Folder) -> Result<Vec<Launch>, FileError> {
+pub fn launches(folder: &Folder) -> Result<Vec<Launch>, Failure> {
     let home = folder.path.join(LAUNCHES);
     let mut found = Vec::new();
     for name in files::list(&home)?.iter().filter(|name| name.ends_with(".json") && !name.starts_with('.')) {
         let path = home.join(name);
         let text = files::read_text(&path)?;
-        let launch = serde_json::from_str(&text).map_err(|error| FileError::new("read", &path, error.into()))?;
+        let launch = serde_json::from_str(&text).map_err(|error| {
+            let message = format!("`{}` cannot be read: {error}", path.display());
+            Diagnostic::error(Cause::Input, message).next("remove it, once no job that it started is under way")
+        })?;
         found.push(launch);
     }
     found.sort_by_key(|launch: &Launch| launch.number);
@@ -93,7 +101,7 @@ pub fn launches(folder: &Folder) -> Result<Vec<Launch>, FileError> {
 
 impl Launch {
     /// Notes a launch before anything is started.
-    pub fn begin(folder: &Folder, how: How, arrays: Vec<Array>) -> Result<Self, FileError> {
+    pub fn begin(folder: &Folder, how: How, arrays: Vec<Array>) -> Result<Self, Failure> {
         let number = launches(folder)?.last().map_or(1, |last| last.number + 1);
         let started = clock::stamp(clock::now());
         let launch = Self { number, started, owner: owner::this(), how, arrays, gather: None, cancelled: None };

@@ -129,7 +129,7 @@ impl Page {
         let own: Vec<&Row> = rows.iter().filter(|row| !row.baseline && row.status != "missing").collect();
         Self {
             name: sweep.name.clone(),
-            description: sweep.description.clone(),
+            description: plain(&sweep.description),
             id: sweep.id.to_string(),
             manifest: sweep.manifest_path.clone(),
             base: sweep.base_path.clone(),
@@ -266,6 +266,11 @@ fn values(sweep: &SweepRecord, point: usize) -> String {
     cell(&values.iter().enumerate().map(|(at, value)| format!("{} {value}", name(at))).collect::<Vec<_>>().join(", "))
 }
 
+/// A sentence of a person's: what a page would take for its own marks is written out.
+fn plain(text: &str) -> String {
+    text.replace(['\n', '\r'], " ").replace('<', "&lt;").trim_start_matches(['#', '>', '-', ' ']).to_owned()
+}
+
 /// Nothing in it ends a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
@@ -320,12 +325,18 @@ fn constraints(sweep: &SweepRecord, compared: &[Compared<'_>], machines: usize) 
     let mut found = Vec::new();
     for drop in DROPS {
         let holds = timed.iter().filter(|(c, _)| c.difference.low * 100.0 >= -drop);
-        let best = holds.max_by(|a, b| a.1.value.total_cmp(&b.1.value));
+        let better = |a: &(&Compared<'_>, Estimate), b: &(&Compared<'_>, Estimate)| {
+            a.1.value.total_cmp(&b.1.value).then(a.0.difference.value.total_cmp(&b.0.difference.value))
+        };
+        let best = holds.max_by(|a, b| better(a, b));
         found.push(Constraint { asked: format!("fastest that loses at most {drop} points"), best: named(best) });
     }
     for wanted in SPEEDUPS {
         let holds = timed.iter().filter(|(_, speedup)| speedup.low >= wanted);
-        let best = holds.max_by(|a, b| a.0.difference.value.total_cmp(&b.0.difference.value));
+        let better = |a: &(&Compared<'_>, Estimate), b: &(&Compared<'_>, Estimate)| {
+            a.0.difference.value.total_cmp(&b.0.difference.value).then(a.1.value.total_cmp(&b.1.value))
+        };
+        let best = holds.max_by(|a, b| better(a, b));
         found.push(Constraint {
             asked: format!("most accurate that is at least {} as fast", units::times(wanted)),
             best: named(best),

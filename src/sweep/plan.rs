@@ -1,16 +1,17 @@
 //! From a sweep's file to its points: each a complete manifest with every pin, known by its digest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::base::digest::Digest;
-use crate::base::explain::{Diagnostic, Failure};
+use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::interrupt;
 use crate::base::progress::Meter;
 use crate::inspect::{self, Pinner};
-use crate::manifest::{self, Manifest, Override, Overrides, Resolved, Sweep};
+use crate::manifest::{self, Manifest, Override, Overrides, Resolved, Strategy, Sweep};
 
 /// A sweep with its points resolved.
 pub struct Plan {
@@ -66,6 +67,7 @@ impl Plan {
         let mut points = Vec::with_capacity(places.len());
         // What a point is resolved from is much larger than the point: few are held at a time.
         for few in places.chunks(AT_A_TIME) {
+            interrupt::check()?;
             let resolved: Vec<Result<Resolved, Failure>> = few.par_iter().map(|place| base.resolve(place)).collect();
             let pinned: Vec<Result<Manifest, Failure>> =
                 resolved.iter().map(|resolved| pinner.pinned(resolved.as_ref().map_err(Clone::clone)?)).collect();
@@ -89,6 +91,8 @@ impl Plan {
         problems.none()?;
         let representatives = kinds.found;
         let overrides = representatives.first().map_or_else(Vec::new, |first| first.overrides.clone());
+        told_apart(&sweep, &points)?;
+        in_effect(&sweep, &points, &overrides)?;
         let mut plan = Self { points, id: Digest::of(b""), overrides, representatives, sweep };
         plan.id = identity(&plan.axes(), &plan.facts());
         Ok(plan)
@@ -139,6 +143,58 @@ pub fn identity(axes: &[AxisFacts], points: &[PointFacts]) -> Digest {
 }
 
 const AT_A_TIME: usize = 64;
+
+/// Two points that are one experiment would be two rows of one run, under values that it did not have.
+fn told_apart(sweep: &Sweep, points: &[Point]) -> Result<(), Failure> {
+    let mut seen: BTreeMap<Digest, &Point> = BTreeMap::new();
+    for point in points {
+        let Some(other) = seen.insert(point.id, point) else { continue };
+        let differs = sweep.axes.iter().enumerate().find(|(axis, _)| other.values[*axis] != point.values[*axis]);
+        let message = format!("points {} and {} are the same experiment", other.number, point.number);
+        let (place, next) = match differs {
+            Some((_, axis)) => {
+                (sweep.place(axis), format!("`{}` does not take effect: another key undoes it", axis.key))
+            }
+            None => (sweep.place(&sweep.axes[0]), "list each set of values once".to_owned()),
+        };
+        return Err(Diagnostic::error(Cause::Input, message).next(next).at(place).into());
+    }
+    Ok(())
+}
+
+/// Nothing from outside undoes what the sweep says, and a seed is drawn from.
+fn in_effect(sweep: &Sweep, points: &[Point], overrides: &[Override]) -> Result<(), Failure> {
+    let within = |a: &str, b: &str| a == b || b.strip_prefix(a).is_some_and(|rest| rest.starts_with('.'));
+    for (axis, set) in sweep.axes.iter().flat_map(|axis| overrides.iter().map(move |set| (axis, set))) {
+        let variants = axis.key.starts_with("variant.") && set.key.starts_with("variant");
+        if within(&axis.key, &set.key) || within(&set.key, &axis.key) || variants {
+            let message = format!("`{}` is an axis, and `{}` is set by {}", axis.key, set.key, set.origin);
+            let problem = Diagnostic::error(Cause::Input, message).next("leave one of the two out");
+            return Err(problem.at(sweep.place(axis)).into());
+        }
+    }
+    if let Some(point) = points.iter().find(|point| point.manifest.name != sweep.name) {
+        let message = format!(
+            "`name` is `{}` by a setting from outside, and the sweep's is `{}`",
+            point.manifest.name, sweep.name
+        );
+        return Err(Diagnostic::error(Cause::Input, message).next("leave that setting out").into());
+    }
+    let drawn = |strategy: Strategy| matches!(strategy, Strategy::Random | Strategy::Stratified);
+    let idle = |axis: &&manifest::Axis| match axis.key.as_str() {
+        "calibration.seed" => !points.iter().any(|point| drawn(point.manifest.calibration.strategy)),
+        "evaluation.seed" => !points.iter().any(|point| drawn(point.manifest.evaluation.strategy)),
+        _ => false,
+    };
+    if let Some(axis) = sweep.axes.iter().find(|axis| axis.words.len() > 1 && idle(axis)) {
+        let table = axis.key.split('.').next().unwrap_or_default();
+        let message = format!("`{}` changes nothing: no point draws its samples", axis.key);
+        let next =
+            format!("set `{table}.strategy` to \"random\" or \"stratified\", under `[sweep.set]` for every point");
+        return Err(Diagnostic::error(Cause::Input, message).next(next).at(sweep.place(axis)).into());
+    }
+    Ok(())
+}
 
 fn described(sweep: &Sweep, number: usize, values: &[String]) -> String {
     let pairs: Vec<String> =

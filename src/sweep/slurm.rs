@@ -16,18 +16,17 @@ use super::attempt::Job;
 use super::launch::{Array, How, Launch, Terms, launches, ranges};
 use crate::base::clock;
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::base::files::FileError;
 
 /// Every name that a job of the sweep's points may have. Jobs are asked for by name, not by number: one that was
 /// submitted by a launcher that died before it could write its number down is found too.
-pub fn job_names(folder: &Folder) -> Result<Vec<String>, FileError> {
+pub fn job_names(folder: &Folder) -> Result<Vec<String>, Failure> {
     let offsets: BTreeSet<usize> =
         launches(folder)?.iter().flat_map(|launch| launch.arrays.iter().map(|array| array.offset)).collect();
     Ok(offsets.into_iter().map(|offset| job_name(folder, &offset.to_string())).collect())
 }
 
 fn job_name(folder: &Folder, what: &str) -> String {
-    format!("requant-{}-{what}", folder.record.id.short())
+    format!("requant-{}-{what}", folder.record.token)
 }
 
 /// Whether a Slurm is there to be asked.
@@ -202,42 +201,43 @@ impl Cluster {
     }
 }
 
-/// Calls off every job of a launch, or single points of it. Returns how many names were given to Slurm.
+/// Calls off every job of the sweep, or single points of it. Returns how many jobs or points Slurm was told of.
 pub fn cancel(folder: &Folder, points: &[usize]) -> Result<usize, Failure> {
     let mut launches = launches(folder)?;
-    let mut jobs: Vec<String> = Vec::new();
-    for launch in launches.iter_mut().filter(|launch| launch.cancelled.is_none()) {
-        for array in &launch.arrays {
-            let Some(job) = array.job else { continue };
-            if points.is_empty() {
-                jobs.push(job.to_string());
-            } else {
-                let own = array.numbers().into_iter().filter(|number| points.contains(number));
-                jobs.extend(own.map(|number| format!("{job}_{}", number - array.offset)));
-            }
-        }
-        if points.is_empty() && !launch.arrays.is_empty() {
+    let live = |launch: &Launch| launch.cancelled.is_none() && !launch.arrays.is_empty();
+    if !launches.iter().any(live) {
+        return Ok(0);
+    }
+    // By what Slurm has, not by what was written down: a launcher that died may have written nothing.
+    let rows = queue(&job_names(folder)?).map_err(|why| {
+        let message = format!("Slurm could not be told to cancel: {why}");
+        Failure::from(Diagnostic::error(Cause::Input, message).next("try again once its controller answers"))
+    })?;
+    let active = rows.iter().filter(|(_, row)| row.is_active());
+    let mut jobs: Vec<String> = if points.is_empty() {
+        let arrays: BTreeSet<u64> = active.map(|(_, row)| row.array).collect();
+        arrays.into_iter().map(|job| job.to_string()).collect()
+    } else {
+        let own = active.filter(|(point, _)| points.contains(point));
+        own.map(|(_, row)| format!("{}_{}", row.array, row.element)).collect()
+    };
+    if points.is_empty() {
+        for launch in launches.iter_mut().filter(|launch| live(launch)) {
             jobs.extend(launch.gather.map(|job| job.to_string()));
             launch.cancelled = Some(clock::stamp(clock::now()));
         }
     }
-    if jobs.is_empty() {
-        return Ok(0);
-    }
-    // One that a launcher could not write down has its name.
-    if points.is_empty() {
-        let names = job_names(folder)?;
-        let _ = command("scancel").args(names.iter().map(|name| format!("--name={name}"))).output();
-    }
-    let output = asked(command("scancel").args(&jobs)).map_err(|why| {
-        let message = format!("Slurm could not be told to cancel: {why}");
-        Failure::from(Diagnostic::error(Cause::Input, message).next("try again once its controller answers"))
-    })?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    // Jobs that have ended meanwhile are no failure.
-    if !output.status.success() && !said.contains("Invalid job id") && !said.contains("already completing") {
-        let message = format!("Slurm did not cancel: {}", said.trim());
-        return Err(Diagnostic::error(Cause::Input, message).next("see `requant sweep status`").into());
+    for job in &jobs {
+        let output = asked(command("scancel").arg(job)).map_err(|why| {
+            let message = format!("Slurm could not be told to cancel: {why}");
+            Failure::from(Diagnostic::error(Cause::Input, message).next("try again once its controller answers"))
+        })?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        // A job that has ended meanwhile is no failure.
+        if !output.status.success() && !said.contains("Invalid job id") && !said.contains("already completing") {
+            let message = format!("Slurm did not cancel job {job}: {}", said.trim());
+            return Err(Diagnostic::error(Cause::Input, message).next("see `requant sweep status`").into());
+        }
     }
     launches.iter().try_for_each(|launch| launch.save(folder))?;
     Ok(jobs.len())

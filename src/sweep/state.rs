@@ -114,6 +114,7 @@ pub fn of(folder: &Folder) -> Result<Standing, Failure> {
     let mut attempts = attempt::latest(&folder.path, count)?;
     let names = slurm::job_names(folder)?;
     let mut rows = Ok(BTreeMap::new());
+    let is_done = |attempt: &Attempt| attempt.end.as_ref().and_then(End::run).is_some_and(|run| folder.has_run(run));
     let all_done = attempts.iter().all(|attempt| attempt.as_ref().is_some_and(is_done));
     if !names.is_empty() && !all_done {
         rows = slurm::queue(&names);
@@ -143,10 +144,6 @@ pub fn of(folder: &Folder) -> Result<Standing, Failure> {
     Ok(Standing { states, attempts, unreachable })
 }
 
-fn is_done(attempt: &Attempt) -> bool {
-    attempt.end.as_ref().is_some_and(|end| end.run().is_some())
-}
-
 /// Points that the last launch of a scheduler was given and that were not cancelled since.
 fn scheduled(folder: &Folder) -> Result<std::collections::BTreeSet<usize>, Failure> {
     let launches = launches(folder)?;
@@ -162,8 +159,10 @@ fn state(folder: &Folder, attempt: Option<&Attempt>, row: Result<Option<&Row>, O
         attempt.job.is_none_or(|job| row.array > job.array || (row.array == job.array && row.restarts > job.restart))
     };
     if let Some((attempt, end)) = ended.and_then(|attempt| Some((attempt, attempt.end.as_ref()?))) {
-        let again = row.ok().flatten().filter(|row| row.is_active() && since(row, attempt));
-        return again.map_or_else(|| of_end(folder, end), Row::state);
+        let told = of_end(folder, end);
+        // What is done stays done, should the scheduler start it again all the same.
+        let again = row.ok().flatten().filter(|row| !told.is_done() && row.is_active() && since(row, attempt));
+        return again.map_or(told, Row::state);
     }
     let Some(attempt) = attempt else {
         return match row {
@@ -172,8 +171,9 @@ fn state(folder: &Folder, attempt: Option<&Attempt>, row: Result<Option<&Row>, O
             Ok(None) | Err(None) => State::Waiting,
         };
     };
-    let running = || State::Running { node: attempt.node.clone(), since: attempt.started.clone() };
     let here = owner::is_of_this_host(&attempt.owner);
+    let unseen = if here || attempt.job.is_some() { "" } else { " (which cannot be seen from here)" };
+    let running = || State::Running { node: attempt.node.clone() + unseen, since: attempt.started.clone() };
     let begun = format!("begun on {} at {}", attempt.node, attempt.started);
     match row {
         Ok(Some(row)) if row.is_active() && attempt.job.is_some_and(|_| since(&row, attempt)) => row.state(),

@@ -82,7 +82,7 @@ fn claim(folder: &Folder, number: usize, job: Option<Job>) -> Result<Result<Clai
     loop {
         let latest = attempt::latest_of(&folder.path, number)?;
         if let Some(latest) = &latest {
-            if let Some(run) = latest.end.as_ref().and_then(End::run).filter(|run| folder.has_run(run)) {
+            if let Some(run) = latest.end.as_ref().and_then(End::run).filter(|run| folder.is_run_of(run, &facts.id)) {
                 return Ok(Err(Outcome::Already(run.to_owned())));
             }
             if latest.end.is_none() {
@@ -94,7 +94,10 @@ fn claim(folder: &Folder, number: usize, job: Option<Job>) -> Result<Result<Clai
             }
         }
         let number_of = latest.map_or(1, |latest| latest.attempt + 1);
-        let Some(claim) = Claim::make(&folder.path, number, facts.id, number_of, job)? else { continue };
+        let Some(claim) = Claim::make(&folder.path, number, facts.id, number_of, job)? else {
+            interrupt::check()?;
+            continue;
+        };
         // Looked for once the point is ours: nobody else makes one meanwhile.
         if let Some(run) = folder.run_of(&facts.id, &folder.neighbours()?) {
             claim.end(End::Found { run: run.clone() })?;

@@ -18,6 +18,11 @@ pub fn verify(folder: &Folder) -> Result<Verified, Failure> {
     let mut found = Verified::default();
     record(folder, &mut found);
     let Some(outcome) = gather::outcome(&folder.path)? else {
+        for name in ["sweep.csv", "sweep.md"] {
+            if folder.path.join(name).exists() {
+                problem(&mut found, name, "it is there, and `outcome.json` that tells what it is made of is not");
+            }
+        }
         found.skipped.push("the runs: nothing was gathered yet; `requant sweep gather` does it".to_owned());
         return Ok(found);
     };

@@ -144,14 +144,14 @@ fn a_mistake_is_told_where_it_stands() {
         ("quantize.recipe = []", vec!["has no list of values"]),
         ("quantize.recipe = [\"mse\", \"mse\"]", vec!["takes the value mse twice"]),
         ("calibration.samples = [8]", vec!["`calibration.samples` is an axis, too", "keep one of the two"]),
-        ("calibration.seed = \"5..5\"", vec!["has no list of values"]),
+        ("calibration.seed = \"5..5\"", vec!["which is no range of 1 to 100000 integers"]),
         ("name = [\"a\", \"b\"]", vec!["`name` cannot be changed by a sweep"]),
         (
             "variant.int8_fbgem_cpu.engine = [\"x86\"]",
             vec!["has no variant `int8_fbgem_cpu`", "did you mean `int8_fbgemm_cpu`?"],
         ),
         ("variant.int8_fbgemm_cpu.engine = [\"x87\"]", vec!["unknown value `x87`", "grid.toml:16:"]),
-        ("calibration.seed = \"0..100001\"", vec!["has no list of values"]),
+        ("calibration.seed = \"0..100001\"", vec!["which is no range of 1 to 100000 integers"]),
         ("calibration.seed = \"0..1000\"\nevaluation.seed = \"0..1000\"", vec!["1000000 points", "at most 100000"]),
         ("calibration.batch_size = [1]\n[[sweep.exclude]]\ncalibration.batch_size = 2", vec!["never has the value 2"]),
         (
@@ -176,6 +176,42 @@ fn a_mistake_is_told_where_it_stands() {
         }
         assert!(!said.contains("panicked"), "{said}");
     }
+}
+
+/// Two rows of one experiment, under values that it did not have, would be worse than no table.
+#[test]
+fn points_that_are_one_experiment_are_refused() {
+    for (axes, more, wanted) in [
+        ("quantize.recipe = [\"fx-default\", \"mse\"]", vec!["--set", "quantize.recipe=mse"], "same experiment"),
+        (
+            "quantize.recipe = [\"fx-default\"]",
+            vec!["--set", "quantize.recipe=mse"],
+            "`quantize.recipe` is an axis, and",
+        ),
+        ("calibration.seed = [1, 2]", vec!["--set", "name=other"], "`name` is `other` by a setting from outside"),
+        ("[[sweep.zip]]\ncalibration.seed = [1, 1]\ncalibration.batch_size = [8, 8]", vec![], "same experiment"),
+        ("variant.int8_fbgemm_cpu.name = [\"a\", \"b\"]", vec![], "cannot be changed by a sweep"),
+        (
+            "goals.max_accuracy_drop = [1.0]\n[[sweep.zip]]\ngoals = [{ min_speedup = 1.0 }]",
+            vec![],
+            "is part of the axis",
+        ),
+        ("evaluation.seed = [1, 2]", vec![], "`evaluation.seed` changes nothing"),
+    ] {
+        let bench = Bench::new();
+        put_demo(&bench);
+        put_sweep(&bench, axes);
+        let ended = bench.run(&[&["sweep", "grid.toml", "--dry-run"], more.as_slice()].concat());
+        assert_eq!(ended.code, Some(2), "{axes}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains(wanted), "`{axes}` lacks `{wanted}`:\n{}", ended.stderr);
+    }
+    let bench = Bench::new();
+    put_demo(&bench);
+    let file = put_sweep(&bench, "calibration.seed = [1, 2]");
+    let text = files::read_text(&file).unwrap();
+    bench.put("other.toml", text.replace("digits.toml", "grid.toml").as_bytes());
+    let ended = bench.run(&["sweep", "other.toml", "--dry-run"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("is a sweep itself"), "{}", ended.stderr);
 }
 
 #[test]
@@ -347,6 +383,35 @@ mod run {
             assert_eq!(ended.code, Some(5), "{}: {ended:?}", path.display());
         }
         assert_eq!(bench.run(&["verify", "grid"]).code, Some(0), "put back, it holds");
+        let record = sweep.join("sweep.json");
+        let sound = files::read(&record).unwrap();
+        files::write(&record, &sound[..300]).unwrap();
+        assert_eq!(bench.run(&["verify", "grid"]).code, Some(5), "not passed over for a run of that name");
+        files::write(&record, &sound).unwrap();
+    }
+
+    /// One file that cannot be read takes no other point's result away, and is got over by trying again.
+    #[test]
+    fn what_cannot_be_read_is_lost_and_run_again() {
+        let bench = prepared("calibration.seed = [1, 2, 3]");
+        assert!(matches!(sweep(&bench, &[]).code, Some(0 | 3)));
+        let attempts = folder(&bench).join("attempts");
+        let run = |point: usize| {
+            let text = files::read_text(&attempts.join(format!("{point:05}.1.json"))).unwrap();
+            let value: Value = serde_json::from_str(&text).unwrap();
+            bench.path("results/grid").join(value["end"]["run"].as_str().unwrap())
+        };
+        let (first, second) = (run(1).join("record.json"), attempts.join("00002.1.json"));
+        let record = files::read(&first).unwrap();
+        files::write(&first, &record[..1000]).unwrap();
+        files::write(&second, b"{ \"point\": 2,").unwrap();
+        files::remove_dir_all(&run(3)).unwrap();
+        let gathered = bench.run(&["sweep", "gather", "grid"]);
+        assert!(gathered.code == Some(1) && gathered.stdout.contains("1 done, 2 lost"), "{gathered:?}");
+        let again = bench.run(&["sweep", "retry", "grid"]);
+        assert!(again.stdout.contains("1 done already, 0 in hand, 2 to run"), "the run of 2 is found: {again:?}");
+        assert!(states(&bench, &[]).iter().all(|(state, _)| state == "done"));
+        assert_eq!(bench.run(&["verify", "grid"]).code, Some(0));
     }
 
     #[test]

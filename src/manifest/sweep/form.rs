@@ -13,6 +13,10 @@ use crate::manifest::{is_file_name, nearest};
 /// Keys of points that the sweep itself gives.
 const NOT_AXES: [&str; 3] = ["schema", "name", "description"];
 
+/// More values, and more exclusions, than anybody writes.
+const MOST_CELLS: usize = 2_000_000;
+const MOST_EXCLUSIONS: usize = 1000;
+
 const TOP: [&str; 4] = ["schema", "name", "description", "sweep"];
 const INSIDE: [&str; 5] = ["base", "set", "cross", "zip", "exclude"];
 
@@ -141,14 +145,25 @@ impl Reader<'_> {
             let next = "add `[sweep.cross]` with a key such as `calibration.samples = [64, 128, 512]`";
             self.at(None, "the sweep has no axis", next);
         }
-        let mut written: Vec<&Axis> = axes.iter().collect();
-        written.sort_by_key(|axis| axis.written.start);
-        let twice = written.iter().enumerate().find(|(at, axis)| written[..*at].iter().any(|a| a.names == axis.names));
-        if let Some((_, axis)) = twice {
-            let (span, key) = (axis.written.clone(), axis.key.clone());
-            self.span(span, format!("`{key}` is an axis already"), "give each key one list of values");
-        }
+        self.distinct(&axes);
         axes
+    }
+
+    /// No key is an axis twice, by itself or as part of a table that is one.
+    fn distinct(&mut self, axes: &[Axis]) {
+        let mut names: BTreeMap<&[String], &Axis> = BTreeMap::new();
+        for axis in axes {
+            if names.insert(&axis.names, axis).is_some() {
+                let message = format!("`{}` is an axis already", axis.key);
+                return self.span(axis.written.clone(), message, "give each key one list of values");
+            }
+        }
+        for axis in axes {
+            if let Some(whole) = (1..axis.names.len()).find_map(|length| names.get(&axis.names[..length])) {
+                let message = format!("`{}` is part of the axis `{}`", axis.key, whole.key);
+                return self.span(axis.written.clone(), message, "vary the whole table, or keys of it");
+            }
+        }
     }
 
     /// Settings of every point.
@@ -156,8 +171,14 @@ impl Reader<'_> {
         let mut found = Vec::new();
         for Leaf { names, written, node } in self.sorted_leaves(node, "sweep.set") {
             let key = names.join(".");
-            if axes.iter().any(|axis| axis.names == names) {
-                self.span(written, format!("`{key}` is an axis, too"), "keep one of the two");
+            let overlaps = |axis: &&Axis| axis.names.starts_with(&names) || names.starts_with(&axis.names);
+            if let Some(axis) = axes.iter().find(overlaps) {
+                let what = if axis.names == names {
+                    "is an axis, too".into()
+                } else {
+                    format!("overlaps the axis `{}`", axis.key)
+                };
+                self.span(written, format!("`{key}` {what}"), "keep one of the two");
             } else if self.may_change(&key, &names, &written) {
                 found.push(Axis { key, words: vec![word(node)], group: 0, names, written, values: vec![node.clone()] });
             }
@@ -192,7 +213,9 @@ impl Reader<'_> {
 
     /// Whether points may differ in a key.
     fn may_change(&mut self, key: &str, names: &[String], written: &std::ops::Range<usize>) -> bool {
-        if !NOT_AXES.contains(&names[0].as_str()) && (names[0] != "variant" || names.len() == 3) {
+        // Rows are known by their names, and other keys of theirs are found by them.
+        let of_a_row = names.len() == 3 && names[2] != "name";
+        if !NOT_AXES.contains(&names[0].as_str()) && (names[0] != "variant" || of_a_row) {
             return true;
         }
         let next = "change keys such as `quantize.recipe` or `variant.NAME.engine`";
@@ -211,6 +234,13 @@ impl Reader<'_> {
             Content::String(text) => integers(text, node).unwrap_or_default(),
             _ => Vec::new(),
         };
+        if let (Content::String(text), true) = (&node.content, values.is_empty())
+            && text.contains("..")
+        {
+            let message = format!("`{key}` is \"{text}\", which is no range of 1 to {MOST_POINTS} integers");
+            self.at(Some(node), message, "write `\"first..end\"`, or `\"first..=last\"` with its end, or a list");
+            return None;
+        }
         if values.is_empty() {
             let next = "write a list such as `[64, 128]`, or a range such as `\"1..=5\"`";
             self.at(Some(node), format!("`{key}` has no list of values"), next);
@@ -230,6 +260,10 @@ impl Reader<'_> {
     fn size(&mut self, sweep: &Sweep) {
         let groups = sweep.axes.chunk_by(|a, b| a.group == b.group);
         let points = groups.map(|group| group[0].values.len()).fold(1_usize, usize::saturating_mul);
+        if points.saturating_mul(sweep.axes.len()) > MOST_CELLS {
+            let message = format!("{points} points on {} axes are more than {MOST_CELLS} values", sweep.axes.len());
+            self.at(None, message, "divide the sweep");
+        }
         if points > MOST_POINTS {
             let message = format!("the axes make {points} points, and a sweep has at most {MOST_POINTS}");
             self.at(None, message, "zip axes that move together, or divide the sweep");
@@ -238,9 +272,18 @@ impl Reader<'_> {
 
     fn exclusions(&mut self, inside: &BTreeMap<String, Entry>, sweep: &mut Sweep) {
         let combinations = sweep.combinations();
-        for table in inside.get("exclude").map_or(Vec::new(), |entry| self.tables(entry, "sweep.exclude")) {
+        let tables = inside.get("exclude").map_or(Vec::new(), |entry| self.tables(entry, "sweep.exclude"));
+        if tables.len() > MOST_EXCLUSIONS {
+            let message = format!("{} exclusions are more than {MOST_EXCLUSIONS}", tables.len());
+            return self.at(tables.last().copied(), message, "zip the axes that belong together instead");
+        }
+        for table in tables {
             let mut found = Vec::new();
             leaves(table, &mut Vec::new(), &mut found);
+            if found.is_empty() {
+                self.at(Some(table), "this excludes nothing", "write keys of axes with the values to leave out");
+                continue;
+            }
             let span = found.first().map_or(table.span.clone(), |leaf| leaf.written.clone());
             let rule: Vec<_> = found.into_iter().filter_map(|leaf| self.meant(&leaf, sweep)).collect();
             if self.problems.is_empty() && !combinations.iter().any(|point| is_meant(&rule, point)) {
@@ -265,20 +308,23 @@ impl Reader<'_> {
             return None;
         };
         let axis = &sweep.axes[at];
-        let same = |a: &Node, b: &Node| word(a) == word(b);
-        // A list is either one value of the axis or several of them.
-        let named: Vec<&Node> = match &leaf.node.content {
-            Content::Array(items) if !axis.values.iter().any(|value| same(value, leaf.node)) => items.iter().collect(),
-            _ => vec![leaf.node],
+        let known: BTreeSet<&String> = axis.words.iter().collect();
+        let whole = word(leaf.node);
+        // A list is either one value of the axis or several of them, and so is a text.
+        let several = match &leaf.node.content {
+            _ if known.contains(&whole) => None,
+            Content::Array(items) => Some(items.iter().map(word).collect()),
+            Content::String(text) => integers(text, leaf.node).map(|values| values.iter().map(word).collect()),
+            _ => None,
         };
-        for node in &named {
-            if !axis.values.iter().any(|value| same(value, node)) {
-                let message = format!("`{key}` never has the value {}", word(node));
-                self.at(Some(node), message, format!("its values are {}", axis.words.join(", ")));
-                return None;
-            }
+        let named: BTreeSet<String> = several.unwrap_or_else(|| BTreeSet::from([whole]));
+        if let Some(strange) = named.iter().find(|word| !known.contains(word)) {
+            let shown: Vec<&str> = axis.words.iter().take(20).map(String::as_str).collect();
+            let message = format!("`{key}` never has the value {strange}");
+            self.at(Some(leaf.node), message, format!("its values are {}", shown.join(", ")));
+            return None;
         }
-        Some((at, axis.values.iter().map(|value| named.iter().any(|node| same(value, node))).collect()))
+        Some((at, axis.words.iter().map(|word| named.contains(word)).collect()))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::sweep::State;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     pub array: u64,
+    pub element: usize,
     pub state: String,
     pub reason: String,
     /// As `wait` gives it: 256 times the exit code, or a signal's number.
@@ -109,9 +110,11 @@ fn read(text: &str) -> BTreeMap<usize, Row> {
 fn row(fields: &[&str]) -> Option<(usize, Row)> {
     let [name, array, element, state, reason, status, restarts, ..] = fields else { return None };
     let offset: usize = name.rsplit('-').next()?.parse().ok()?;
-    let point = offset + element.parse::<usize>().ok()?;
+    let element: usize = element.parse().ok()?;
+    let point = offset.checked_add(element)?;
     let row = Row {
         array: array.parse().ok()?,
+        element,
         state: (*state).to_owned(),
         reason: (*reason).to_owned(),
         status: status.parse().unwrap_or(0),
