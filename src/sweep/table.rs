@@ -82,11 +82,13 @@ pub(super) fn csv(sweep: &SweepRecord, outcome: &Outcome, rows: &[Row]) -> Vec<u
 }
 
 fn without_run(point: &PointOutcome) -> Vec<String> {
-    let mut cells = vec![String::new(); DECIDED.len() + MEASURED.len()];
-    cells[0].clone_from(&point.state);
-    cells[5].clone_from(&point.reason);
-    cells[DECIDED.len() + 13] = point.attempts.to_string();
-    cells
+    let cell = |name: &&str| match *name {
+        "state" => point.state.clone(),
+        "reason" => point.reason.clone(),
+        "attempts" => point.attempts.to_string(),
+        _ => String::new(),
+    };
+    DECIDED.iter().chain(&MEASURED).map(cell).collect()
 }
 
 fn with_run(point: &PointOutcome, row: &Row) -> Vec<String> {

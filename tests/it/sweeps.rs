@@ -361,6 +361,21 @@ mod run {
         tampered(&bench);
     }
 
+    #[test]
+    fn times_beside_a_neighbour_compare_with_nothing() {
+        let bench = prepared("calibration.seed = [1, 2]");
+        let ended = sweep(&bench, &["--jobs", "2", "--parallel-timing"]);
+        assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+        let table = files::read_text(&folder(&bench).join("sweep.csv")).unwrap();
+        assert_eq!((table.matches(",beside others,").count(), table.matches(",alone,").count()), (4, 0), "{table}");
+        let page = files::read_text(&folder(&bench).join("sweep.md")).unwrap();
+        for part in ["2 points timed beside others", "not comparable", "No row was both judged"] {
+            assert!(page.contains(part), "{part}:\n{page}");
+        }
+        let diff = bench.run(&["diff", "grid#1", "grid#2"]);
+        assert!(diff.stdout.contains("timed beside other points of a sweep"), "{diff:?}");
+    }
+
     /// Whatever is changed of a gathered sweep, `verify` names it.
     fn tampered(bench: &Bench) {
         let sweep = folder(bench);
