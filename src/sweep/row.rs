@@ -30,6 +30,8 @@ pub(super) struct Row {
     pub cores: usize,
     /// Whether other points computed while this one was timed.
     pub beside: bool,
+    /// The share of the processors that other programs took while it was timed.
+    pub other_load: Option<f64>,
     /// Wall seconds of the run.
     pub seconds: i64,
     pub run: String,
@@ -89,12 +91,20 @@ pub(super) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
             cpu: record.host.cpu.clone(),
             cores: record.host.cores,
             beside: record.conditions.as_ref().is_some_and(|conditions| conditions.beside_others),
+            other_load: other_load(record),
             seconds: seconds.unwrap_or(0),
             run: run.to_owned(),
             record: digest,
         }
     };
     record.variants.iter().map(row).collect()
+}
+
+fn other_load(record: &Record) -> Option<f64> {
+    let conditions = record.conditions.as_ref()?;
+    let all = conditions.seconds * record.host.cores as f64;
+    let others = conditions.busy_seconds? - conditions.own_seconds?;
+    (all > 0.0).then(|| others.max(0.0) / all)
 }
 
 fn figures(measured: &Measured) -> Figures {

@@ -38,7 +38,7 @@ const DECIDED: [&str; 27] = [
     "library",
     "kernels",
 ];
-const MEASURED: [&str; 16] = [
+const MEASURED: [&str; 17] = [
     "latency_ms",
     "latency_low",
     "latency_high",
@@ -48,6 +48,7 @@ const MEASURED: [&str; 16] = [
     "speedup_high",
     "batch",
     "timing",
+    "other_load",
     "peak_memory_bytes",
     "cpu",
     "cores",
@@ -116,6 +117,7 @@ fn with_run(point: &PointOutcome, row: &Row) -> Vec<String> {
     } else {
         "alone"
     }));
+    cells.push(row.other_load.map(number).unwrap_or_default());
     cells.push(measured.and_then(|m| m.memory).map(|bytes| bytes.to_string()).unwrap_or_default());
     cells.extend([row.cpu.clone(), row.cores.to_string(), row.seconds.to_string(), point.attempts.to_string()]);
     cells.extend([row.run.clone(), row.record.to_string()]);
