@@ -208,19 +208,23 @@ pub fn cancel(folder: &Folder, points: &[usize]) -> Result<usize, Failure> {
     if !launches.iter().any(live) {
         return Ok(0);
     }
-    // By what Slurm has, not by what was written down: a launcher that died may have written nothing.
-    let rows = queue(&job_names(folder)?).map_err(|why| {
+    let untold = |why: String| {
         let message = format!("Slurm could not be told to cancel: {why}");
         Failure::from(Diagnostic::error(Cause::Input, message).next("try again once its controller answers"))
-    })?;
-    let active = rows.iter().filter(|(_, row)| row.is_active());
-    let mut jobs: Vec<String> = if points.is_empty() {
-        let arrays: BTreeSet<u64> = active.map(|(_, row)| row.array).collect();
-        arrays.into_iter().map(|job| job.to_string()).collect()
-    } else {
-        let own = active.filter(|(point, _)| points.contains(point));
-        own.map(|(_, row)| format!("{}_{}", row.array, row.element)).collect()
     };
+    // What Slurm has, since a launcher that died may have written nothing down; and what was written down, since of
+    // two launches Slurm is heard about each point once.
+    let rows = queue(&job_names(folder)?).map_err(untold)?;
+    let heard = rows.iter().filter(|(_, row)| row.is_active()).map(|(point, row)| (*point, row.array, row.element));
+    let arrays = launches.iter().filter(|launch| live(launch)).flat_map(|launch| &launch.arrays);
+    let noted = arrays
+        .filter_map(|array| Some((array, array.job?)))
+        .flat_map(|(array, job)| array.numbers().into_iter().map(move |point| (point, job, point - array.offset)));
+    let name = |(point, array, element): (usize, u64, usize)| match points {
+        [] => Some(array.to_string()),
+        _ => points.contains(&point).then(|| format!("{array}_{element}")),
+    };
+    let mut jobs: BTreeSet<String> = heard.chain(noted).filter_map(name).collect();
     if points.is_empty() {
         for launch in launches.iter_mut().filter(|launch| live(launch)) {
             jobs.extend(launch.gather.map(|job| job.to_string()));
@@ -228,10 +232,7 @@ pub fn cancel(folder: &Folder, points: &[usize]) -> Result<usize, Failure> {
         }
     }
     for job in &jobs {
-        let output = asked(command("scancel").arg(job)).map_err(|why| {
-            let message = format!("Slurm could not be told to cancel: {why}");
-            Failure::from(Diagnostic::error(Cause::Input, message).next("try again once its controller answers"))
-        })?;
+        let output = asked(command("scancel").arg(job)).map_err(untold)?;
         let said = String::from_utf8_lossy(&output.stderr);
         // A job that has ended meanwhile is no failure.
         if !output.status.success() && !said.contains("Invalid job id") && !said.contains("already completing") {
