@@ -129,6 +129,22 @@ pub fn replace(path: &Path, content: &[u8]) -> Result<(), FileError> {
     put().map_err(|e| FileError::new("write", path, e))
 }
 
+/// Writes a file that nobody else has written: whole, and for whoever comes first; `false` for the others. Holds on a
+/// shared folder, too.
+pub fn claim(path: &Path, content: &[u8]) -> Result<bool, FileError> {
+    let fail = |error| FileError::new("write", path, error);
+    let home = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".claim-").tempfile_in(home).map_err(fail)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let written = file.write_all(content).and_then(|()| file.as_file().set_permissions(readable));
+    written.and_then(|()| file.as_file().sync_all()).map_err(fail)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(fail(error.error)),
+    }
+}
+
 /// The user's cache folder for this project, where one is set.
 #[must_use]
 pub fn cache() -> Option<PathBuf> {

@@ -4,7 +4,6 @@
 //! a shared folder either, and no lock is held by anyone who may die with it.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -198,14 +197,8 @@ impl Claim {
         let spare = tempfile::Builder::new().prefix(&prefix).tempfile_in(&home).map_err(fail)?;
         let taken = spare.as_file().write_all_at_start(&[b' '; ROOM]).and_then(|()| spare.as_file().sync_all());
         taken.map_err(fail)?;
-        let mut file = tempfile::Builder::new().prefix(".claim-").tempfile_in(&home).map_err(fail)?;
-        file.write_all(&text(&attempt)).and_then(|()| file.as_file().sync_all()).map_err(fail)?;
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(readable).map_err(fail)?;
-        match file.persist_noclobber(&path) {
-            Ok(_) => {}
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
-            Err(error) => return Err(fail(error.error)),
+        if !files::claim(&path, &text(&attempt))? {
+            return Ok(None);
         }
         let (file, temporary) = spare.keep().map_err(|error| fail(error.error))?;
         Ok(Some(Self { attempt, path, spare: Some((file, temporary)) }))

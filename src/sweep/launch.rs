@@ -1,6 +1,7 @@
 //! How points were started, written down before anything is.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -104,13 +105,20 @@ impl Launch {
     pub fn begin(folder: &Folder, how: How, arrays: Vec<Array>) -> Result<Self, Failure> {
         let number = launches(folder)?.last().map_or(1, |last| last.number + 1);
         let started = clock::stamp(clock::now());
-        let launch = Self { number, started, owner: owner::this(), how, arrays, gather: None, cancelled: None };
-        launch.save(folder)?;
+        let mut launch = Self { number, started, owner: owner::this(), how, arrays, gather: None, cancelled: None };
+        // Two that launch at once are two launches, and both must be found again.
+        while !files::claim(&launch.path(folder), &json(&launch))? {
+            launch.number += 1;
+        }
         Ok(launch)
     }
 
     pub fn save(&self, folder: &Folder) -> Result<(), FileError> {
-        files::replace(&folder.path.join(LAUNCHES).join(format!("{:04}.json", self.number)), &json(self))
+        files::replace(&self.path(folder), &json(self))
+    }
+
+    fn path(&self, folder: &Folder) -> PathBuf {
+        folder.path.join(LAUNCHES).join(format!("{:04}.json", self.number))
     }
 }
 

@@ -1,10 +1,11 @@
 use std::path::Path;
+use std::process::Stdio;
 
 use requant::base::files;
 
 use crate::cluster::{Cluster, wait_for};
 use crate::lab::{Bench, Ended};
-use crate::sweeps::{count, folder, kill_whole, prepared, runs, states, task};
+use crate::sweeps::{count, folder, kill_whole, prepared, put_sweep, runs, states, task};
 
 /// requant on this cluster.
 fn on(cluster: &Cluster, bench: &Bench, arguments: &[&str]) -> Ended {
@@ -142,6 +143,20 @@ fn what_slurm_refuses_is_passed_on() {
     let followed = on(&cluster, &bench, &["sweep", "retry", "grid", "--partition", "debug", "--wait"]);
     assert!(matches!(followed.code, Some(0 | 3)), "{followed:?}");
     assert!(followed.stderr.contains("point 2 (2): done") && followed.stdout.contains("2 done"), "{followed:?}");
+
+    // Two that launch at once may both submit: calling off reaches whatever they did.
+    put_sweep(&bench, "calibration.seed = \"3..=4\"");
+    let held = || {
+        let mut command = bench.command(&["sweep", "grid.toml", "--launcher", "slurm", "--sbatch=--hold"]);
+        command.envs(cluster.environment()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    for mut launcher in [held(), held()] {
+        assert!(launcher.wait().unwrap().success());
+    }
+    assert_eq!(on(&cluster, &bench, &["sweep", "cancel", "grid"]).code, Some(0));
+    let left = cluster.command("squeue").args(["-h", "-r"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+
     let ended = bench.run(&["sweep", "grid.toml", "--partition", "debug"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("is an option of `--launcher slurm`"), "{ended:?}");
     let mut nowhere = bench.command(&["sweep", "grid.toml", "--launcher", "slurm"]);

@@ -9,7 +9,7 @@ use requant::sweep::Plan;
 use crate::lab::{self, Bench};
 
 /// A sweep over the demo, small and quick; `axes` is what stands below `[sweep.cross]`.
-fn put_sweep(bench: &Bench, axes: &str) -> PathBuf {
+pub(crate) fn put_sweep(bench: &Bench, axes: &str) -> PathBuf {
     let text = format!(
         "schema = 1\nname = \"grid\"\n\n[sweep]\nbase = \"digits.toml\"\n\n[sweep.set]\n\
          calibration.strategy = \"stratified\"\ncalibration.samples = 40\nevaluation.strategy = \"first\"\n\
