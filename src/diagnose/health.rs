@@ -5,14 +5,13 @@ use super::Case;
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units::counted;
 use crate::manifest::Benchmark;
-use crate::measure::conditions::Conditions;
+use crate::measure::conditions::{Conditions, OTHER_LOAD};
 use crate::measure::summary::{FEWEST_ROUNDS, Latency};
 use crate::record::Record;
 use crate::record::format::VariantResult;
 use crate::stats::sample;
 
-/// Shares of the processors' time that other programs, or a hypervisor's other guests, may take.
-const OTHER_LOAD: f64 = 0.10;
+/// The share of the processors' time that a hypervisor's other guests may take.
 const STOLEN: f64 = 0.02;
 
 /// Change of a latency from the first third of the rounds to the last.
@@ -65,14 +64,11 @@ fn machine(record: &Record, case: &mut Case, bad: Verdict) {
 
 /// Who else had the processors.
 fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verdict) {
-    let all = conditions.seconds * record.host.cores as f64;
-    let share = |seconds: f64| seconds / all.max(f64::MIN_POSITIVE);
     if conditions.beside_others {
         let evidence = "other points of a sweep were allowed to compute at the same time".to_owned();
         case.against(bad, evidence, "time points alone: leave `--parallel-timing` out");
     }
-    if let (Some(busy), Some(own)) = (conditions.busy_seconds, conditions.own_seconds) {
-        let other = share((busy - own).max(0.0));
+    if let Some(other) = conditions.other_load(record.host.cores) {
         let evidence = format!("other programs took {:.1} % of the processors' time", other * 100.0);
         if other > OTHER_LOAD {
             case.against(bad, evidence, "measure on an idle machine, or raise `benchmark.rounds`");
@@ -80,7 +76,7 @@ fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verd
             case.note(evidence);
         }
     }
-    if let Some(stolen) = conditions.stolen_seconds.map(share) {
+    if let Some(stolen) = conditions.stolen_seconds.map(|seconds| conditions.share(seconds, record.host.cores)) {
         let evidence = format!("the hypervisor gave {:.1} % of it to other guests", stolen * 100.0);
         if stolen > STOLEN {
             let verdict = if stolen > OTHER_LOAD { bad } else { Verdict::Pass };

@@ -32,6 +32,23 @@ pub struct Conditions {
     pub beside_others: bool,
 }
 
+/// A share of the processors' time from which on other programs disturb a timing.
+pub const OTHER_LOAD: f64 = 0.10;
+
+impl Conditions {
+    /// The share of so many processors' time that other programs took.
+    #[must_use]
+    pub fn other_load(&self, cores: usize) -> Option<f64> {
+        Some(self.share((self.busy_seconds? - self.own_seconds?).max(0.0), cores))
+    }
+
+    /// Processor seconds as a share of what there was.
+    #[must_use]
+    pub fn share(&self, seconds: f64, cores: usize) -> f64 {
+        seconds / (self.seconds * cores as f64).max(f64::MIN_POSITIVE)
+    }
+}
+
 /// Watches a benchmark from its start.
 pub struct Watch {
     started: Instant,

@@ -13,6 +13,7 @@ use super::row::Row;
 use crate::base::explain::Failure;
 use crate::base::finding::Verdict;
 use crate::base::units::{self, counted};
+use crate::measure::conditions::OTHER_LOAD;
 use crate::report;
 use crate::stats::{Estimate, sample};
 
@@ -20,9 +21,6 @@ const TEMPLATE: &str = include_str!("../../templates/sweep.md.tera");
 
 /// More rows are for the table beside the page.
 const MOST_ROWS: usize = 200;
-
-/// The share of the processors from which on others disturb a timing, as the check of measuring conditions has it.
-const LOADED: f64 = 0.10;
 
 /// Losses of accuracy, in points, that a reader may allow.
 const DROPS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 5.0];
@@ -205,14 +203,14 @@ fn warnings(rows: &[Row]) -> Vec<String> {
     found.extend(several("kinds of kernels, whose results can differ", |row| &row.kernels));
     found.extend(several("kinds of CPU, whose speeds are not compared", |row| &row.cpu));
     let mut loaded: Vec<usize> =
-        rows.iter().filter(|row| row.other_load.is_some_and(|load| load > LOADED)).map(|row| row.point).collect();
+        rows.iter().filter(|row| row.other_load.is_some_and(|load| load > OTHER_LOAD)).map(|row| row.point).collect();
     loaded.dedup();
     if !loaded.is_empty() {
         found.push(format!(
             "{} timed while other programs took more than {:.0} % of the processors ({}): do not trust these speeds, nor \
              a front or a best that is made of them; run them again on an idle machine.",
             counted(loaded.len(), "point"),
-            LOADED * 100.0,
+            OTHER_LOAD * 100.0,
             ranges(&loaded)
         ));
     }

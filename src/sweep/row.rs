@@ -91,20 +91,13 @@ pub(super) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
             cpu: record.host.cpu.clone(),
             cores: record.host.cores,
             beside: record.conditions.as_ref().is_some_and(|conditions| conditions.beside_others),
-            other_load: other_load(record),
+            other_load: record.conditions.as_ref().and_then(|conditions| conditions.other_load(record.host.cores)),
             seconds: seconds.unwrap_or(0),
             run: run.to_owned(),
             record: digest,
         }
     };
     record.variants.iter().map(row).collect()
-}
-
-fn other_load(record: &Record) -> Option<f64> {
-    let conditions = record.conditions.as_ref()?;
-    let all = conditions.seconds * record.host.cores as f64;
-    let others = conditions.busy_seconds? - conditions.own_seconds?;
-    (all > 0.0).then(|| others.max(0.0) / all)
 }
 
 fn figures(measured: &Measured) -> Figures {
