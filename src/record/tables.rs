@@ -21,7 +21,9 @@ pub struct Predictions {
     pub predictions: Vec<Prediction>,
 }
 
-fn table<R: AsRef<[String]>>(header: &[&str], rows: impl IntoIterator<Item = R>) -> Vec<u8> {
+/// A csv file; every row is as long as the header.
+#[must_use]
+pub fn table<R: AsRef<[String]>>(header: &[&str], rows: impl IntoIterator<Item = R>) -> Vec<u8> {
     let mut writer = Writer::from_writer(Vec::new());
     let written = writer
         .write_record(header)
@@ -31,7 +33,9 @@ fn table<R: AsRef<[String]>>(header: &[&str], rows: impl IntoIterator<Item = R>)
         .expect("a Vec takes every row of equal length")
 }
 
-fn number(value: f64) -> String {
+/// A number in its shortest exact form; nothing where it is none.
+#[must_use]
+pub fn number(value: f64) -> String {
     if value.is_finite() { format!("{value}") } else { String::new() }
 }
 

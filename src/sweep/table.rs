@@ -1,11 +1,10 @@
 //! `sweep.csv`: a row per point and variant. What the settings decide comes first; from `latency_ms` on stands what
 //! was measured and may differ from one time to the next.
 
-use csv::Writer;
-
 use super::folder::SweepRecord;
 use super::gather::{Outcome, PointOutcome};
 use super::row::{Against, Figures, Row};
+use crate::record::tables::{self, number};
 use crate::stats::Estimate;
 
 const BEFORE: [&str; 2] = ["point", "id"];
@@ -58,28 +57,22 @@ const MEASURED: [&str; 17] = [
     "record",
 ];
 
-/// The table; points in order, variants in the order of their manifests.
+/// The table of rows by point; points in order, variants in the order of their manifests.
 pub(super) fn csv(sweep: &SweepRecord, outcome: &Outcome, rows: &[Row]) -> Vec<u8> {
-    let mut writer = Writer::from_writer(Vec::new());
     let axes = sweep.axes.iter().map(|axis| axis.key.as_str());
     let header: Vec<&str> = BEFORE.into_iter().chain(axes).chain(DECIDED).chain(MEASURED).collect();
-    let mut written = writer.write_record(&header);
-    for (facts, point) in sweep.points.iter().zip(&outcome.points) {
-        let start: Vec<String> =
-            [facts.number.to_string(), facts.id.to_string()].into_iter().chain(facts.values.clone()).collect();
-        let own: Vec<&Row> = rows.iter().filter(|row| row.point == facts.number).collect();
-        let lines = if own.is_empty() {
-            vec![without_run(point)]
-        } else {
-            own.into_iter().map(|row| with_run(point, row)).collect()
+    let lines = sweep.points.iter().zip(&outcome.points).flat_map(|(facts, point)| {
+        let first = rows.partition_point(|row| row.point < facts.number);
+        let own = &rows[first..rows.partition_point(|row| row.point <= facts.number)];
+        let cells = match own {
+            [] => vec![without_run(point)],
+            own => own.iter().map(|row| with_run(point, row)).collect(),
         };
-        for cells in lines {
-            written = written.and_then(|()| writer.write_record(start.iter().chain(&cells)));
-        }
-    }
-    written
-        .and_then(|()| writer.into_inner().map_err(|error| error.into_error().into()))
-        .expect("a Vec takes every row of equal length")
+        let start = [facts.number.to_string(), facts.id.to_string()].into_iter().chain(facts.values.clone());
+        let start: Vec<String> = start.collect();
+        cells.into_iter().map(move |cells| [start.as_slice(), &cells].concat())
+    });
+    tables::table(&header, lines)
 }
 
 fn without_run(point: &PointOutcome) -> Vec<String> {
@@ -144,8 +137,4 @@ fn times(figures: &Figures) -> Vec<String> {
 
 fn estimate(estimate: Option<Estimate>) -> [String; 3] {
     estimate.map_or_else(Default::default, |e| [e.value, e.low, e.high].map(number))
-}
-
-fn number(value: f64) -> String {
-    if value.is_finite() { format!("{value}") } else { String::new() }
 }
