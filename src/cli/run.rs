@@ -29,17 +29,20 @@ pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: O
 /// Runs a resolved manifest and prints what came of it.
 pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeated>) -> Result<Finished, Failure> {
     let own = own_path()?;
-    let worker = || {
-        let mut command = Command::new(&own);
-        command.arg("worker");
-        command
-    };
+    let worker = || worker_of(&own);
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     let around = Surroundings { results, events: &events, meter: &meter, worker: &worker, repeats, neighbours: None };
     let finished = pipeline::run(resolved, &around)?;
     print(&terminal::summary(&finished.record));
     print(&format!("report: {}\n", finished.folder.join("report.md").display()));
     Ok(finished)
+}
+
+/// A measuring process of the program at `own`.
+pub(super) fn worker_of(own: &Path) -> Command {
+    let mut command = Command::new(own);
+    command.arg("worker");
+    command
 }
 
 pub(super) fn own_path() -> Result<PathBuf, Failure> {

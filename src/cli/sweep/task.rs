@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::cli::gauge::Gauge;
 use crate::cli::progress::Progress;
-use crate::cli::run::own_path;
+use crate::cli::run::{own_path, worker_of};
 use crate::cli::{Exit, engine, eprint, worker};
 use crate::pipeline::{self, Surroundings};
 use crate::report::terminal;
@@ -87,11 +87,7 @@ pub(super) fn point(path: &Path, number: usize, share: Option<Share>, parallel_t
     let mut answers = worker::answers().map_err(|error| Failure::bug(format!("cannot set up the answer: {error}")))?;
     let machine = Machine::join(share, parallel_timing)?;
     let own = own_path()?;
-    let worker = || {
-        let mut command = Command::new(&own);
-        command.arg("worker");
-        command
-    };
+    let worker = || worker_of(&own);
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     let results = folder.results();
     let around = Surroundings {
