@@ -1,7 +1,6 @@
 //! From a sweep's file to its points: each a complete manifest with every pin, known by its digest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -126,12 +125,6 @@ impl Plan {
             }
         }
         found
-    }
-
-    /// The folder that the points' paths start from.
-    #[must_use]
-    pub fn home(&self) -> PathBuf {
-        self.sweep.base.parent().unwrap_or(std::path::Path::new("")).to_owned()
     }
 }
 

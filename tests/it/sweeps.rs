@@ -43,7 +43,7 @@ fn points_are_complete_pinned_and_known_by_their_digest() {
     files::write(&file, text.as_bytes()).unwrap();
     let plan = plan(&file);
     assert_eq!(plan.points.len(), 20);
-    let place = plan.home().join("any.toml");
+    let place = plan.sweep.base.with_file_name("any.toml");
     for point in &plan.points {
         let resolved = manifest::restore(&place, Path::new("point"), point.text.clone().into_bytes()).unwrap();
         assert_eq!(resolved.digest(), point.id, "what a run obeys is what the point is known by");
@@ -67,7 +67,7 @@ fn points_are_complete_pinned_and_known_by_their_digest() {
 
 fn reread(plan: &Plan, at: usize) -> requant::manifest::Manifest {
     let text = plan.points[at].text.clone().into_bytes();
-    manifest::restore(&plan.home().join("any.toml"), Path::new("point"), text).unwrap().manifest
+    manifest::restore(&plan.sweep.base.with_file_name("any.toml"), Path::new("point"), text).unwrap().manifest
 }
 
 #[test]
