@@ -1,9 +1,14 @@
 //! `sweep.md` and its figures: everything a number is text by the time the template sees it.
 
+mod effects;
+mod limits;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use self::effects::{SeedLine, Sensitivity, seeds, sensitivity};
+use self::limits::{Constraint, constraints};
 use super::analysis::{self, Compared, Dimension};
 use super::figure;
 use super::folder::SweepRecord;
@@ -15,17 +20,12 @@ use crate::base::finding::Verdict;
 use crate::base::units::{self, counted};
 use crate::measure::conditions::OTHER_LOAD;
 use crate::report;
-use crate::stats::{Estimate, sample};
+use crate::stats::Estimate;
 
 const TEMPLATE: &str = include_str!("../../templates/sweep.md.tera");
 
 /// More rows are for the table beside the page.
 const MOST_ROWS: usize = 200;
-
-/// Losses of accuracy, in points, that a reader may allow.
-const DROPS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 5.0];
-/// Speedups that a reader may need.
-const SPEEDUPS: [f64; 4] = [1.5, 2.0, 3.0, 4.0];
 
 #[derive(Serialize)]
 pub(super) struct Page {
@@ -76,38 +76,6 @@ struct Line {
     megabytes: String,
     verdict: &'static str,
     cpu: String,
-}
-
-#[derive(Serialize)]
-struct Constraint {
-    asked: String,
-    /// What is best under it, or why nothing is.
-    best: String,
-}
-
-#[derive(Serialize)]
-struct Sensitivity {
-    axis: String,
-    variant: String,
-    rows: Vec<SensitivityRow>,
-}
-
-#[derive(Serialize)]
-struct SensitivityRow {
-    value: String,
-    points: usize,
-    difference: String,
-    paired: String,
-    speedup: String,
-}
-
-#[derive(Serialize)]
-struct SeedLine {
-    axis: String,
-    variant: String,
-    deviation: String,
-    widest: String,
-    groups: String,
 }
 
 #[derive(Serialize)]
@@ -313,102 +281,6 @@ fn line(sweep: &SweepRecord, row: &Row) -> Line {
 fn points(e: Estimate) -> String {
     let [value, low, high] = [e.value, e.low, e.high].map(|x| units::signed(x * 100.0, 2));
     format!("{value} ({low} to {high})")
-}
-
-/// The best that surely holds each limit: the whole interval is on its right side.
-fn constraints(sweep: &SweepRecord, compared: &[Compared<'_>], machines: usize) -> Vec<Constraint> {
-    if machines > 1 {
-        return vec![Constraint {
-            asked: "any limit".to_owned(),
-            best: "not chosen: the points were timed on different machines".to_owned(),
-        }];
-    }
-    let timed: Vec<(&Compared<'_>, Estimate)> = compared.iter().filter_map(|c| Some((c, c.speedup?))).collect();
-    let named = |found: Option<&(&Compared<'_>, Estimate)>| match found {
-        Some((c, speedup)) => format!(
-            "point {}, `{}` ({}): {} points, {}",
-            c.row.point,
-            c.row.variant,
-            values(sweep, c.row.point),
-            points(c.difference),
-            units::times(speedup.value)
-        ),
-        None => "none surely".to_owned(),
-    };
-    let mut found = Vec::new();
-    for drop in DROPS {
-        let holds = timed.iter().filter(|(c, _)| c.difference.low * 100.0 >= -drop);
-        let better = |a: &(&Compared<'_>, Estimate), b: &(&Compared<'_>, Estimate)| {
-            a.1.value.total_cmp(&b.1.value).then(a.0.difference.value.total_cmp(&b.0.difference.value))
-        };
-        let best = holds.max_by(|a, b| better(a, b));
-        found.push(Constraint { asked: format!("fastest that loses at most {drop} points"), best: named(best) });
-    }
-    for wanted in SPEEDUPS {
-        let holds = timed.iter().filter(|(_, speedup)| speedup.low >= wanted);
-        let better = |a: &(&Compared<'_>, Estimate), b: &(&Compared<'_>, Estimate)| {
-            a.0.difference.value.total_cmp(&b.0.difference.value).then(a.1.value.total_cmp(&b.1.value))
-        };
-        let best = holds.max_by(|a, b| better(a, b));
-        found.push(Constraint {
-            asked: format!("most accurate that is at least {} as fast", units::times(wanted)),
-            best: named(best),
-        });
-    }
-    found
-}
-
-fn sensitivity(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: &[Dimension]) -> Vec<Sensitivity> {
-    let mut found = Vec::new();
-    for dimension in dimensions {
-        for variant in analysis::variants(compared) {
-            let effects = analysis::effects(sweep, compared, dimension, variant);
-            let row = |(at, effect): (usize, &analysis::Effect)| SensitivityRow {
-                value: cell(&effect.value),
-                points: effect.differences.len(),
-                difference: mean_and_range(&effect.differences),
-                paired: if at == 0 { "(the first)".to_owned() } else { paired(&effect.against_first) },
-                speedup: sample::mean(&effect.speedups).map_or_else(String::new, units::times),
-            };
-            let rows = effects.iter().enumerate().map(row).collect();
-            found.push(Sensitivity { axis: dimension.label.clone(), variant: variant.to_owned(), rows });
-        }
-    }
-    found
-}
-
-fn mean_and_range(differences: &[f64]) -> String {
-    let Some(mean) = sample::mean(differences) else { return "—".to_owned() };
-    let low = differences.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let [mean, low, high] = [mean, low, high].map(|x| units::signed(x * 100.0, 2));
-    if differences.len() == 1 { mean } else { format!("{mean} ({low} to {high})") }
-}
-
-fn paired(against_first: &[f64]) -> String {
-    let Some(mean) = sample::mean(against_first) else { return "no pair".to_owned() };
-    let mean = units::signed(mean * 100.0, 2);
-    match sample::std_dev(against_first) {
-        Some(deviation) => format!("{mean} ± {:.2}, {}", deviation * 100.0, counted(against_first.len(), "pair")),
-        None => format!("{mean}, one pair"),
-    }
-}
-
-fn seeds(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: &[Dimension]) -> Vec<SeedLine> {
-    let mut found = Vec::new();
-    for dimension in dimensions.iter().filter(|dimension| dimension.is_of_seeds()) {
-        for variant in analysis::variants(compared) {
-            let Some(spread) = analysis::spread(sweep, compared, dimension, variant) else { continue };
-            found.push(SeedLine {
-                axis: dimension.label.clone(),
-                variant: variant.to_owned(),
-                deviation: format!("{:.3}", spread.deviation * 100.0),
-                widest: format!("{:.3}", spread.widest * 100.0),
-                groups: format!("{} of {}", counted(spread.groups, "group"), counted(spread.points, "point")),
-            });
-        }
-    }
-    found
 }
 
 fn without_run(sweep: &SweepRecord, outcome: &Outcome) -> Vec<Failed> {
