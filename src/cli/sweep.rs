@@ -1,15 +1,18 @@
 //! `requant sweep`.
 
+pub(super) mod args;
 mod task;
+mod terms;
 mod watch;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::args::{Format, Launcher, Layers, Sweep as Arguments, SweepVerb, Terms};
+use self::args::{Launcher, Sweep as Arguments, SweepVerb, Terms};
+use super::args::{Format, Layers};
 use super::gauge::Gauge;
 use super::run::own_path;
 use super::{Exit, eprint, print, print_json};
@@ -23,7 +26,7 @@ use crate::sweep::estimate;
 use crate::sweep::launch::{How, Launch, launches};
 use crate::sweep::local::{self, Jobs};
 use crate::sweep::state::{self, Standing};
-use crate::sweep::{Folder, Plan, State, gather, launch as launched, slurm, task as tasks};
+use crate::sweep::{Folder, Plan, State, gather, slurm, task as tasks};
 
 pub(super) fn sweep(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { verb, file, layers, dry_run, results, terms } = arguments;
@@ -117,89 +120,6 @@ fn time(seconds: f64) -> String {
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
-impl Terms {
-    /// Options of the other launcher are a mistake.
-    fn fit(&self, here: bool) -> Result<(), Failure> {
-        let slurm = [
-            ("--array-throttle", self.array_throttle.is_some()),
-            ("--partition", self.partition.is_some()),
-            ("--time", self.time.is_some()),
-            ("--cpus", self.cpus.is_some()),
-            ("--gres", self.gres.is_some()),
-            ("--mem", self.mem.is_some()),
-            ("--sbatch", !self.sbatch.is_empty()),
-            ("--wait", self.wait),
-        ];
-        let own = [("--jobs", self.jobs.is_some())];
-        let strange = if here { slurm.iter().find(|(_, given)| *given) } else { own.iter().find(|(_, given)| *given) };
-        let Some((option, _)) = strange else { return self.leave_out() };
-        let (launcher, next) = if here {
-            ("slurm", "add `--launcher slurm`, or leave it out")
-        } else {
-            ("local", "use `--array-throttle`, or leave it out")
-        };
-        let message = format!("`{option}` is an option of `--launcher {launcher}`");
-        Err(Diagnostic::error(Cause::Input, message).next(next).into())
-    }
-
-    /// What requant itself says to Slurm cannot be said otherwise: jobs would not be found again.
-    fn leave_out(&self) -> Result<(), Failure> {
-        const OWN: [&str; 13] = [
-            "--array",
-            "-a",
-            "--job-name",
-            "-J",
-            "--dependency",
-            "-d",
-            "--output",
-            "-o",
-            "--chdir",
-            "-D",
-            "--wrap",
-            "--parsable",
-            "--wait",
-        ];
-        let is_own = |option: &&String| {
-            let name = option.split(['=', ' ']).next().unwrap_or_default();
-            let short = name.len() > 2 && !name.starts_with("--");
-            OWN.iter().any(|own| name == *own || (short && own.len() == 2 && name.starts_with(own)))
-        };
-        let Some(option) = self.sbatch.iter().find(is_own) else { return Ok(()) };
-        let message = format!("`--sbatch={option}` is requant's own to set");
-        Err(Diagnostic::error(Cause::Input, message).next("leave it out").into())
-    }
-
-    /// As asked, or else as the last launch was.
-    fn how(&self, last: Option<&How>) -> How {
-        let launcher = self.launcher.unwrap_or(match last {
-            Some(How::Slurm(_)) => Launcher::Slurm,
-            _ => Launcher::Local,
-        });
-        match launcher {
-            Launcher::Local => {
-                let before = if let Some(How::Local { jobs, .. }) = last { *jobs } else { 1 };
-                let parallel = matches!(last, Some(How::Local { parallel_timing: true, .. })) || self.parallel_timing;
-                How::Local { jobs: self.jobs.map_or(before, usize::from), parallel_timing: parallel }
-            }
-            Launcher::Slurm => {
-                let before =
-                    if let Some(How::Slurm(terms)) = last { terms.clone() } else { launched::Terms::default() };
-                let more = if self.sbatch.is_empty() { before.more } else { self.sbatch.clone() };
-                How::Slurm(launched::Terms {
-                    throttle: self.array_throttle.map(|n| n as usize).or(before.throttle),
-                    partition: self.partition.clone().or(before.partition),
-                    time: self.time.clone().or(before.time),
-                    cpus: self.cpus.map(|n| n as usize).or(before.cpus),
-                    gres: self.gres.clone().or(before.gres),
-                    mem: self.mem.clone().or(before.mem),
-                    more,
-                    parallel_timing: self.parallel_timing || before.parallel_timing,
-                })
-            }
-        }
     }
 }
 
@@ -404,16 +324,4 @@ fn cancel(folder: &Folder, points: &[usize]) -> Result<Exit, Failure> {
     };
     print(&format!("{what}\nnext: requant sweep status {}\n", folder.path.display()));
     Ok(Exit::Done)
-}
-
-/// The sweep that a name means, where it means one and not a run. One that cannot be read is an error: it must not be
-/// passed over for whatever else has the name.
-pub(super) fn named(results: &Path, name: &str) -> Result<Option<Folder>, Failure> {
-    let given = Path::new(name);
-    let is_folder =
-        given.is_dir() && given.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sweep-"));
-    let has_sweeps = |home: PathBuf| !crate::sweep::folder::sweeps_in(&home).is_empty();
-    let home = name.rsplit_once("/sweep-").map_or(name, |(home, _)| home);
-    let is_name = has_sweeps(results.join(home)) || has_sweeps(PathBuf::from(home));
-    (is_folder || is_name).then(|| Folder::find(results, name)).transpose()
 }

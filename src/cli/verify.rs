@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::gauge::Gauge;
-use super::{Exit, print, runs, sweep};
+use super::{Exit, print, runs};
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::sweep::Folder;
 use crate::verify::{self, Problem, Verified};
 
 pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {
-    if let Some(folder) = sweep::named(results, run).map_err(as_integrity)? {
+    if let Some(folder) = Folder::named(results, run).map_err(as_integrity)? {
         let next = "restore what changed; a run's folder that is removed is run again by `requant sweep retry`";
         return said(&crate::sweep::verify::verify(&folder)?, &folder.path, next);
     }

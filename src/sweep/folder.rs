@@ -96,16 +96,13 @@ impl Folder {
     /// The sweep that a name means: a folder, or the name of a sweep, with or without the beginning of its id.
     pub fn find(results: &Path, name: &str) -> Result<Self, Failure> {
         let given = Path::new(name);
-        if given.join("sweep.json").is_file() {
+        if is_one(given) {
             return Self::open(given);
         }
         let (home, wanted) = match name.rsplit_once('/') {
             Some((home, id)) if id.starts_with(PREFIX) => (home, id),
             _ => (name.trim_end_matches('/'), PREFIX),
         };
-        if given.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX)) && given.is_dir() {
-            return Self::open(given);
-        }
         let homes = [results.join(home), PathBuf::from(home)];
         let found: Vec<PathBuf> = homes.iter().map(|home| sweeps_in(home)).find(|f| !f.is_empty()).unwrap_or_default();
         let fits = |path: &&PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(wanted));
@@ -117,6 +114,15 @@ impl Folder {
             let next = "name the sweep as its file does, or its folder; `--results DIR` looks elsewhere";
             Diagnostic::error(Cause::Input, message).next(next).into()
         })
+    }
+
+    /// As [`Folder::find`], where the name means a sweep and not a run. One that cannot be read is an error: it must
+    /// not be passed over for whatever else has the name.
+    pub fn named(results: &Path, name: &str) -> Result<Option<Self>, Failure> {
+        let home = name.rsplit_once('/').filter(|(_, id)| id.starts_with(PREFIX)).map_or(name, |(home, _)| home);
+        let has_some = |home: &Path| !sweeps_in(home).is_empty();
+        let means_one = is_one(Path::new(name)) || has_some(&results.join(home)) || has_some(Path::new(home));
+        means_one.then(|| Self::find(results, name)).transpose()
     }
 
     /// Where the points' runs are: the folder of the sweep's name.
@@ -203,12 +209,21 @@ impl Folder {
     }
 }
 
+/// Whether a folder is a sweep's, whatever it has lost.
+fn is_one(path: &Path) -> bool {
+    let is_called_so = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+    path.join("sweep.json").is_file() || (is_called_so && path.is_dir())
+}
+
 /// Folders of sweeps below the folder of a name.
-#[must_use]
-pub fn sweeps_in(home: &Path) -> Vec<PathBuf> {
+fn sweeps_in(home: &Path) -> Vec<PathBuf> {
     let names = files::list(home).unwrap_or_default();
-    let found = names.into_iter().filter(|name| name.starts_with(PREFIX)).map(|name| home.join(name));
-    found.filter(|path| path.is_dir()).collect()
+    names
+        .into_iter()
+        .filter(|name| name.starts_with(PREFIX))
+        .map(|name| home.join(name))
+        .filter(|p| is_one(p))
+        .collect()
 }
 
 /// The digest of the settings that a run obeyed.
