@@ -61,14 +61,14 @@ impl Cluster {
             lab::skip("Slurm is not here (`cargo xtask slurm` fetches it)");
             return None;
         };
-        // munged asks that everybody may look into every folder above its socket, whose path must be short.
-        let folder = tempfile::Builder::new().prefix("sl").tempdir_in("/tmp").unwrap();
-        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let cluster = Self { folder, programs };
         if !name_is_loopback() {
             lab::skip("this machine's name does not lead to 127.0.0.1, where Slurm's daemons would listen");
             return None;
         }
+        // munged asks that everybody may look into every folder above its socket, whose path must be short.
+        let folder = tempfile::Builder::new().prefix("sl").tempdir_in("/tmp").unwrap();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let cluster = Self { folder, programs };
         cluster.configure();
         cluster.start_munge();
         cluster.start_controller(&["-c"]);
@@ -118,11 +118,14 @@ impl Cluster {
     }
 
     fn start_munge(&self) {
-        let file = |name: &str| format!("--{name}={}", self.path(&format!("munge{}", &name[..1])));
         let output = self
             .command("munged")
             .args([format!("--key-file={}", self.path("munge.key")), format!("--socket={}", self.path("munge.sock"))])
-            .args([format!("--pid-file={}", self.path("munged.pid")), file("log-file"), file("seed-file")])
+            .args([
+                format!("--pid-file={}", self.path("munged.pid")),
+                format!("--log-file={}", self.path("munged.log")),
+            ])
+            .arg(format!("--seed-file={}", self.path("munged.seed")))
             .arg("--num-threads=2")
             .output()
             .unwrap();
