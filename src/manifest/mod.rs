@@ -5,6 +5,7 @@ mod brackets;
 mod choice;
 mod layers;
 mod missing;
+mod origins;
 mod pinning;
 mod reference;
 mod resolved;

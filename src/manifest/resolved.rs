@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::layers::{Layers, Origins};
+use super::layers::Layers;
+use super::origins::Origins;
 use super::source::{Layer, Source};
 use super::{Manifest, Variant};
 use crate::base::digest::Digest;
