@@ -5,10 +5,9 @@ use std::ffi::CString;
 use std::path::PathBuf;
 
 use super::registry::missing;
-use super::{Availability, BackendError, Request};
+use super::{Availability, BackendError};
 use crate::base::digest::Digest;
 use crate::base::files;
-use crate::manifest::Device;
 
 /// The library of an engine that is loaded when it is asked for.
 pub(super) struct Library {
@@ -31,10 +30,18 @@ impl Library {
         if let Some(named) = std::env::var_os(self.variable).filter(|named| !named.is_empty()) {
             return Some((named.into(), format!("named by {}", self.variable)));
         }
-        let [folder, file] = self.cached;
-        let cached = files::cache().map(|cache| cache.join(folder).join(file)).filter(|cached| cached.is_file());
-        let fetched = cached.map(|cached| (cached, format!("version {}, fetched", self.version)));
+        let fetched = self.fetched().map(|cached| (cached, format!("version {}, fetched", self.version)));
         fetched.or_else(|| found(self.system).then(|| (self.system.into(), "the system's".to_owned())))
+    }
+
+    fn fetched(&self) -> Option<PathBuf> {
+        let [folder, file] = self.cached;
+        files::cache().map(|cache| cache.join(folder).join(file)).filter(|cached| cached.is_file())
+    }
+
+    /// Whether `cargo xtask` fetched it.
+    pub(super) fn is_cached(&self) -> bool {
+        self.fetched().is_some()
     }
 
     /// The same for one that was probed.
@@ -50,12 +57,9 @@ impl Library {
         Some(format!("{}, {how}{bytes}", self.engine))
     }
 
-    /// Whether a request can be served here.
-    pub(super) fn probe(&self, request: Request) -> Availability {
+    /// Whether it can be used here.
+    pub(super) fn probe(&self) -> Availability {
         let Self { engine, variable, system, .. } = self;
-        if request.device != Device::Cpu {
-            return missing(&format!("requant runs {engine} on the CPU alone"), "use `device = \"cpu\"`");
-        }
         match self.located() {
             None => {
                 let remedy = format!("run `cargo xtask runtimes`, or name it with `{variable}`");

@@ -85,6 +85,15 @@ pub trait Session {
         None
     }
 
+    /// The most bytes that tensors held at once on a device with memory of its own, since it was first used or
+    /// since [`Session::forget_device_peak`]; absent on the CPU, and where the engine does not say.
+    fn device_peak_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Lowers that mark to what tensors hold now.
+    fn forget_device_peak(&mut self) {}
+
     /// All three at once.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, BackendError> {
         self.load(input)?;

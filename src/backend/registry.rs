@@ -52,9 +52,8 @@ pub fn probe(request: Request) -> Availability {
     match (request.backend, TORCH.get()) {
         (Backend::Torch, Some(driver)) => driver.probe(request),
         (Backend::Torch, None) => torch_from_outside(request),
-        (Backend::Onnxruntime, _) => onnxruntime::LIBRARY.probe(request),
-        (Backend::Openvino, _) => openvino::LIBRARY.probe(request),
-        (Backend::Tensorrt, _) => tensorrt(),
+        (Backend::Onnxruntime | Backend::Tensorrt, _) => onnxruntime::probe(request),
+        (Backend::Openvino, _) => openvino::LIBRARY.probe(),
     }
 }
 
@@ -70,16 +69,6 @@ fn torch_from_outside(request: Request) -> Availability {
 
 pub(super) fn missing(why: &str, remedy: &str) -> Availability {
     Availability::Missing { why: why.to_owned(), remedy: remedy.to_owned() }
-}
-
-fn tensorrt() -> Availability {
-    let wanted = [
-        ("libcuda.so.1", "no NVIDIA driver (`libcuda.so.1`)"),
-        ("libnvinfer.so.10", "no TensorRT (`libnvinfer.so.10`)"),
-    ];
-    let absent: Vec<&str> = wanted.iter().filter(|(file, _)| !library::found(file)).map(|(_, what)| *what).collect();
-    let here = if absent.is_empty() { "its driver and library are here".to_owned() } else { absent.join(", ") };
-    missing(&format!("{here}; this version of requant does not run TensorRT"), "use `backend = \"torch\"`")
 }
 
 fn driver() -> Result<&'static dyn Driver, BackendError> {
@@ -103,12 +92,10 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
     }
     match request.backend {
         Backend::Torch => driver()?.open(request, artefact),
-        Backend::Onnxruntime => guarded(|| onnxruntime::open(artefact, THREADS.load(Ordering::Relaxed))),
+        Backend::Onnxruntime | Backend::Tensorrt => {
+            guarded(|| onnxruntime::open(request, artefact, THREADS.load(Ordering::Relaxed)))
+        }
         Backend::Openvino => guarded(|| openvino::open(artefact, THREADS.load(Ordering::Relaxed))),
-        Backend::Tensorrt => Err(BackendError::Engine {
-            doing: "opening an artefact",
-            message: format!("this requant does not drive `{}`", request.backend),
-        }),
     }
 }
 
@@ -116,9 +103,9 @@ pub fn open(request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, Backe
 #[must_use]
 pub fn library_of(backend: Backend) -> Option<String> {
     match backend {
-        Backend::Onnxruntime => onnxruntime::LIBRARY.described(),
+        Backend::Onnxruntime | Backend::Tensorrt => onnxruntime::library().described(),
         Backend::Openvino => openvino::LIBRARY.described(),
-        Backend::Torch | Backend::Tensorrt => None,
+        Backend::Torch => None,
     }
 }
 

@@ -3,23 +3,31 @@
 use super::Case;
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
-use crate::manifest::{Precision, Step};
+use crate::manifest::{Choice as _, Precision, Step};
 use crate::record::Record;
 use crate::record::format::{Agreement, Parting};
 
-/// Float engines order their sums differently, and no more: relative to the largest logit.
-const ROUNDING: f32 = 1e-3;
+/// Float engines order their sums differently, and no more: how far logits may lie apart for it, relative to the
+/// largest. In FP32 that is far more than sums come to, and far less than TensorFloat-32 or BF16 would.
+fn rounding(precision: Precision) -> Option<f32> {
+    let epsilon = precision.epsilon()?;
+    Some(if precision.is_short() { 16.0 * epsilon } else { 1e-3 })
+}
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("agreement", "Do engines agree on the same network?");
     for pair in &record.agreements {
         let evidence = told(pair);
-        match pair.precision {
-            Precision::Fp32 if pair.largest_difference > ROUNDING * pair.largest_logit.max(1.0) => {
-                let remedy = "compare both engines on this model: one of them does not compute it in FP32";
-                case.against(Verdict::Fail, evidence, remedy);
+        let allowed = rounding(pair.precision).map(|rounding| rounding * pair.largest_logit.max(1.0));
+        match allowed {
+            Some(allowed) if pair.largest_difference > allowed => {
+                let remedy = format!(
+                    "compare both engines on this model: one of them does not compute it in {}",
+                    pair.precision.word().to_uppercase()
+                );
+                case.against(Verdict::Fail, evidence, &remedy);
             }
-            Precision::Int8 if pair.difference.low > 0.0 || pair.difference.high < 0.0 => {
+            None if pair.difference.low > 0.0 || pair.difference.high < 0.0 => {
                 let remedy = if record.quantization.steps.contains(&Step::BoundWeights) {
                     "leave out the engine that lost, or look for the layer with `record.interventions`"
                 } else {

@@ -66,10 +66,33 @@ choice!(
     Precision {
         /// 32-bit floating point.
         Fp32 = "fp32",
+        /// Floating point of 16 bits with 11 of significand (IEEE 754 binary16), on the `torch` backend.
+        Fp16 = "fp16",
+        /// Floating point of 16 bits with 8 of significand and the range of `fp32`, on the `torch` backend.
+        Bf16 = "bf16",
         /// 8-bit integers where the recipe quantizes.
         Int8 = "int8",
     }
 );
+impl Precision {
+    /// From 1 to the next number, of a floating type.
+    #[must_use]
+    pub const fn epsilon(self) -> Option<f32> {
+        match self {
+            Self::Fp32 => Some(f32::EPSILON),
+            Self::Fp16 => Some(1.0 / 1024.0),
+            Self::Bf16 => Some(1.0 / 128.0),
+            Self::Int8 => None,
+        }
+    }
+
+    /// Whether its floating type has 16 bits.
+    #[must_use]
+    pub const fn is_short(self) -> bool {
+        matches!(self, Self::Fp16 | Self::Bf16)
+    }
+}
+
 choice!(
     /// Where a variant computes.
     #[derive(Default)]

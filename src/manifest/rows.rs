@@ -16,18 +16,16 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
             let message = format!("is `{}`, which an earlier variant is called", variant.name);
             found.push(problem(key("name"), message, "give each variant its own name"));
         }
-        if variant.engine.is_some()
-            && (backend != Backend::Torch || (precision, device) == (Precision::Fp32, Device::Cuda))
-        {
+        if variant.engine.is_some() && (backend, device) != (Backend::Torch, Device::Cpu) {
             found.push(problem(key("engine"), "only applies to the torch backend on the CPU", "remove it"));
+        } else if variant.engine.is_some() && precision.is_short() {
+            let message = format!("does not apply to {precision}, which has kernels of PyTorch's own alone");
+            found.push(problem(key("engine"), message, "remove it"));
         } else if precision == Precision::Fp32 && variant.engine.is_some_and(|engine| engine != Engine::Onednn) {
             let message = "is an engine of INT8, and this variant computes in FP32";
             found.push(problem(key("engine"), message, "remove it, or use `engine = \"onednn\"`"));
         }
-        if (backend, precision, device) == (Backend::Torch, Precision::Int8, Device::Cuda) {
-            let message = "is `cuda`, and libtorch has no INT8 kernels there";
-            found.push(problem(key("device"), message, "use `device = \"cpu\"`"));
-        }
+        found.extend(combination(variant, key));
         if variant.memory_format != MemoryFormat::Contiguous && backend != Backend::Torch {
             found.push(problem(key("memory_format"), "only applies to the torch backend", "remove it"));
         }
@@ -41,6 +39,32 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
         }
     }
     found
+}
+
+/// What no engine computes, or none that requant drives.
+fn combination(variant: &Variant, key: impl Fn(&str) -> String) -> Option<Problem> {
+    let Variant { backend, precision, device, .. } = *variant;
+    let on_cpu = "use `device = \"cpu\"`";
+    match (backend, precision, device) {
+        (Backend::Torch, Precision::Int8, Device::Cuda) => {
+            Some(problem(key("device"), "is `cuda`, and libtorch has no INT8 kernels there", on_cpu))
+        }
+        (Backend::Onnxruntime, Precision::Int8, Device::Cuda) => {
+            let message = "is `cuda`, where ONNX Runtime would round to integers and compute in float";
+            Some(problem(key("device"), message, "use `backend = \"tensorrt\"`, or `device = \"cpu\"`"))
+        }
+        (Backend::Openvino, _, Device::Cuda) => {
+            Some(problem(key("device"), "is `cuda`, which OpenVINO does not use", on_cpu))
+        }
+        (Backend::Tensorrt, _, Device::Cpu) => {
+            Some(problem(key("device"), "is `cpu`, and TensorRT needs a GPU", "use `device = \"cuda\"`"))
+        }
+        (other, short, _) if short.is_short() && other != Backend::Torch => {
+            let message = format!("is `{short}`, which requant runs on the torch backend alone");
+            Some(problem(key("precision"), message, "use `backend = \"torch\"`, or `fp32`"))
+        }
+        _ => None,
+    }
 }
 
 /// Rows about one size of batches name one that is timed, of the baseline too; and rows whose answers depend on the

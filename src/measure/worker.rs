@@ -39,12 +39,18 @@ pub enum Answer {
     Opened {
         runtime_bytes: Option<u64>,
         loaded_bytes: Option<u64>,
+        /// Of tensors on a device with memory of its own, until the model was loaded.
+        #[serde(default)]
+        device_bytes: Option<u64>,
     },
     Timed(Timed),
     Probed(Probed),
     /// The largest resident set since loading.
     Finished {
         peak_bytes: Option<u64>,
+        /// The most that tensors held since loading on a device with memory of its own.
+        #[serde(default)]
+        device_bytes: Option<u64>,
     },
     Failed {
         message: String,
@@ -257,7 +263,7 @@ mod tests {
     #[test]
     fn a_child_that_answers_is_heard() {
         let mut fine = shell(r#"read x; echo '{"finished":{"peak_bytes":7}}'"#, 60, None);
-        assert_eq!(fine.ask(&Ask::<()>::Finish).unwrap(), Answer::Finished { peak_bytes: Some(7) });
+        assert_eq!(fine.ask(&Ask::<()>::Finish).unwrap(), Answer::Finished { peak_bytes: Some(7), device_bytes: None });
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) struct Outputs {
     pub identical: usize,
 }
 
-/// Largest resident sets of one measuring process, in bytes.
+/// Largest resident sets of one measuring process, and what its tensors held on a device, in bytes.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Footprint {
     /// With the runtime alone.
@@ -63,6 +63,9 @@ pub(super) struct Footprint {
     pub loaded: Option<u64>,
     /// From then on.
     pub inference: Option<u64>,
+    /// The same two of tensors on a device with memory of its own.
+    pub device_loaded: Option<u64>,
+    pub device_inference: Option<u64>,
 }
 
 /// The samples for the measuring processes, kept only while they run.
@@ -225,9 +228,9 @@ impl Bench {
     fn open(&mut self) {
         let open = self.open.clone();
         match self.ask(&open) {
-            Some(Answer::Opened { runtime_bytes, loaded_bytes }) => {
-                let footprint = Footprint { runtime: runtime_bytes, loaded: loaded_bytes, inference: None };
-                self.measurement.memory.push(footprint);
+            Some(Answer::Opened { runtime_bytes, loaded_bytes, device_bytes }) => {
+                let (runtime, loaded, device_loaded) = (runtime_bytes, loaded_bytes, device_bytes);
+                self.measurement.memory.push(Footprint { runtime, loaded, device_loaded, ..Footprint::default() });
             }
             other => self.expected_another(other.as_ref()),
         }
@@ -303,10 +306,10 @@ impl Bench {
     }
 
     fn finish(&mut self) {
-        if let Some(Answer::Finished { peak_bytes }) = self.ask(&Ask::Finish)
+        if let Some(Answer::Finished { peak_bytes, device_bytes }) = self.ask(&Ask::Finish)
             && let Some(footprint) = self.measurement.memory.last_mut()
         {
-            footprint.inference = peak_bytes;
+            (footprint.inference, footprint.device_inference) = (peak_bytes, device_bytes);
         }
         self.worker = None;
     }

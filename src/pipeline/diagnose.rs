@@ -187,6 +187,8 @@ fn memory(footprints: &[Footprint], name: &str) -> Memory {
         runtime: estimate("runtime", |footprint| footprint.runtime),
         loaded: estimate("loaded", |footprint| footprint.loaded),
         inference: estimate("inference", |footprint| footprint.inference),
+        device_loaded: estimate("device loaded", |footprint| footprint.device_loaded),
+        device_inference: estimate("device inference", |footprint| footprint.device_inference),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::backend::{self, BackendError, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
-use crate::manifest::{Backend, Engine, FEW_IMAGES, Precision};
+use crate::manifest::{Backend, Engine, FEW_IMAGES, Precision, Variant};
 use crate::record::format::Parting;
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
@@ -54,15 +54,36 @@ pub(super) enum Answers {
     },
 }
 
+/// Which network a variant runs: answers are compared between engines on the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Network {
+    Float(Precision),
+    Int8,
+    /// That for batches of few images.
+    Few,
+    /// That with ranges around zero.
+    Symmetric,
+}
+
+impl Network {
+    fn of(variant: &Variant, two_ways: bool) -> Self {
+        let few = two_ways && variant.batch_size.is_some_and(|size| size < FEW_IMAGES);
+        match (variant.precision, variant.backend) {
+            (Precision::Int8, Backend::Torch) if few => Self::Few,
+            (Precision::Int8, Backend::Tensorrt) => Self::Symmetric,
+            (Precision::Int8, _) => Self::Int8,
+            (precision, _) => Self::Float(precision),
+        }
+    }
+}
+
 /// A variant while it is answering.
 struct Respondent {
     session: Option<Box<dyn Session>>,
     answers: Answers,
-    precision: Precision,
+    network: Network,
     /// How many images it is given at once, where that is not as many as there are.
     batch_size: Option<usize>,
-    /// Whether it answers by the network for batches of few images, which is another than that of the other rows.
-    by_few: bool,
     /// To the last batch.
     last: Option<Tensor>,
 }
@@ -90,11 +111,9 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
 fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
     let prepared = &quantized.calibrated.prepared;
     let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
-        let (precision, batch_size) = (variant.precision, variant.batch_size);
-        let two_ways = quantized.calibrated.attempt.few.is_some();
-        let torch_int8 = (variant.backend, precision) == (Backend::Torch, Precision::Int8);
-        let by_few = two_ways && torch_int8 && batch_size.is_some_and(|size| size < FEW_IMAGES);
-        let respondent = |session, answers| Respondent { session, answers, precision, batch_size, by_few, last: None };
+        let network = Network::of(variant, quantized.calibrated.attempt.few.is_some());
+        let batch_size = variant.batch_size;
+        let respondent = |session, answers| Respondent { session, answers, network, batch_size, last: None };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
             return Ok(respondent(None, Answers::Missing));
         };
@@ -146,8 +165,8 @@ fn distance(a: f32, b: f32) -> f32 {
 /// How far the answers to the last batch lie apart, for each pair of one precision on one network.
 fn compare(respondents: &[Respondent], apart: &mut BTreeMap<(usize, usize), Apart>) {
     for (first, a) in respondents.iter().enumerate() {
-        let same = |b: &Respondent| (a.precision, a.by_few) == (b.precision, b.by_few);
-        for (second, b) in respondents.iter().enumerate().skip(first + 1).filter(|(_, b)| same(b)) {
+        let later = respondents.iter().enumerate().skip(first + 1);
+        for (second, b) in later.filter(|(_, b)| b.network == a.network) {
             let (Some(a), Some(b)) = (&a.last, &b.last) else { continue };
             let (a, b) = (a.as_f32().unwrap_or(&[]), b.as_f32().unwrap_or(&[]));
             let known = apart.entry((first, second)).or_default();
@@ -201,8 +220,16 @@ fn in_batches(session: &mut dyn Session, input: &Tensor, size: Option<usize>) ->
     Ok(Tensor::stacked(parts).ok())
 }
 
-/// A class may depend on the batch size only where the lead is within rounding.
-const ROUNDING: f32 = 1e-3;
+/// A class may depend on the batch size only where the lead is within rounding, which grows with the logits where
+/// numbers are short.
+fn rounding(network: Network, logits: &[f32]) -> f32 {
+    let Network::Float(precision) = network else { return LEAD };
+    let largest = logits.iter().filter(|logit| logit.is_finite()).fold(0.0_f32, |most, logit| most.max(logit.abs()));
+    let short = precision.epsilon().filter(|_| precision.is_short());
+    short.map_or(LEAD, |epsilon| (8.0 * epsilon * largest).max(LEAD))
+}
+
+const LEAD: f32 = 1e-3;
 
 impl Respondent {
     /// Runs the first samples again at a benchmark's batch size and holds the answers to those
@@ -215,14 +242,17 @@ impl Respondent {
         let given = &predictions.predictions;
         let again = session.run(&samples.rows(0, batch)).and_then(|outputs| {
             expected.insert(batch, output_digest(&**session)?);
-            Ok(outputs.first().map(|output| output.f32_rows().map(predict).collect::<Vec<_>>()).unwrap_or_default())
+            Ok(outputs.into_iter().next())
         });
         let again = match again {
-            Ok(again) => again,
+            Ok(Some(again)) => again,
+            Ok(None) => return,
             Err(error) => return self.fail(error.to_string()),
         };
+        let lead = rounding(self.network, again.as_f32().unwrap_or(&[]));
+        let again: Vec<Prediction> = again.f32_rows().map(predict).collect();
         // Few samples are repeated from the first.
-        let differs = |(a, b): (&Prediction, &Prediction)| a.class != b.class && a.margin.max(b.margin) > ROUNDING;
+        let differs = |(a, b): (&Prediction, &Prediction)| a.class != b.class && a.margin.max(b.margin) > lead;
         let changed = again.iter().zip(given.iter().cycle()).filter(|pair| differs(*pair)).count();
         if changed > 0 {
             self.fail(format!("at batch {batch} it classifies {changed} of the first samples otherwise"));

@@ -7,6 +7,7 @@ use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::codec::{onnx, torchscript};
+use crate::graph::Graph;
 use crate::inspect::PinState;
 use crate::manifest::{Backend, FEW_IMAGES, Precision, Resolved, Variant};
 use crate::record::format::ArtefactFacts;
@@ -50,11 +51,17 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
 
 /// The network of a variant in the form that its backend takes, and how such files' names end.
 fn encoded(calibrated: &Calibrated, variant: &Variant) -> Result<(&'static str, Vec<u8>), Failure> {
-    let Attempt { graph: int8, quantization, .. } = &calibrated.attempt;
+    let Attempt { graph: int8, quantization, plan, .. } = &calibrated.attempt;
     let quantization = quantization.as_ref().filter(|_| variant.precision == Precision::Int8);
     let graph = if quantization.is_some() { int8 } else { &calibrated.prepared.inputs.model.graph };
     if variant.backend != Backend::Torch {
-        return Ok(("onnx", onnx::write(graph, quantization.map_or(onnx::Form::Float, onnx::Form::Qdq))));
+        let levels: Vec<usize> = graph.ids().map(|id| plan.levels_of(id)).collect();
+        let form = match quantization {
+            None => onnx::Form::Float,
+            Some(int) if variant.backend == Backend::Tensorrt => onnx::Form::Symmetric(int, &levels),
+            Some(int) => onnx::Form::Qdq(int),
+        };
+        return Ok(("onnx", onnx::write(graph, form)));
     }
     let few = calibrated.attempt.few.as_deref().and_then(program);
     let written = match (quantization, few) {
@@ -62,10 +69,16 @@ fn encoded(calibrated: &Calibrated, variant: &Variant) -> Result<(&'static str, 
             torchscript::write_by_batch(few, torchscript::Program { graph, quantization }, FEW_IMAGES)
         }
         (Some(quantization), None) => torchscript::write(graph, torchscript::Variant::Int8(quantization)),
+        (None, _) if variant.precision == Precision::Fp16 => write_short(graph, torchscript::Short::Fp16),
+        (None, _) if variant.precision == Precision::Bf16 => write_short(graph, torchscript::Short::Bf16),
         (None, _) if variant.engine.is_some() => torchscript::write(graph, torchscript::Variant::FusedFloat),
         (None, _) => torchscript::write(graph, torchscript::Variant::Float),
     };
     Ok(("pt", written.map_err(|error| archive_bug(&error))?))
+}
+
+fn write_short(graph: &Graph, short: torchscript::Short) -> Result<Vec<u8>, torchscript::ArchiveError> {
+    torchscript::write(graph, torchscript::Variant::Short(short))
 }
 
 fn program(attempt: &Attempt) -> Option<torchscript::Program<'_>> {

@@ -83,17 +83,21 @@ impl Server {
         if let Ask::Open { variant, artefact, input, shape } = ask {
             backend::start(&variant.compute)?;
             let runtime_bytes = memory::peak_resident_bytes();
-            let session = wrap(backend::open(Request::from(&variant.variant), &files::read(&artefact)?)?);
-            let loaded_bytes = memory::peak_resident_bytes();
+            let mut session = wrap(backend::open(Request::from(&variant.variant), &files::read(&artefact)?)?);
+            let (loaded_bytes, device_bytes) = (memory::peak_resident_bytes(), session.device_peak_bytes());
+            session.forget_device_peak();
             self.open = Some(Open { session, samples: Samples { path: input, shape } });
             memory::forget_peak();
-            return Ok(Answer::Opened { runtime_bytes, loaded_bytes });
+            return Ok(Answer::Opened { runtime_bytes, loaded_bytes, device_bytes });
         }
         let Some(Open { session, samples }) = &mut self.open else {
             return Err(Failure::bug("nothing was opened"));
         };
         Ok(match ask {
-            Ask::Open { .. } | Ask::Finish => Answer::Finished { peak_bytes: memory::peak_resident_bytes() },
+            Ask::Open { .. } | Ask::Finish => Answer::Finished {
+                peak_bytes: memory::peak_resident_bytes(),
+                device_bytes: session.device_peak_bytes(),
+            },
             Ask::Time { batch, length } => {
                 session.load(&samples.rows(0, batch)?)?;
                 Answer::Timed(turn::take(&length, session, |s| s.forward(), |s| output_digest(&**s))?)

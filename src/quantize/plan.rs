@@ -116,6 +116,13 @@ impl Plan {
         taps
     }
 
+    /// How many integers the observed range of a node's output is spread over.
+    #[must_use]
+    pub fn levels_of(&self, id: NodeId) -> usize {
+        let slot = self.observer_of[id.0].map(|slot| &self.observers[slot]);
+        slot.filter(|slot| slot.kind != ObserverKind::Fixed).map_or(256, |slot| slot.levels)
+    }
+
     fn watch(&mut self, id: NodeId, observer: impl FnOnce() -> ObserverKind) -> usize {
         if let Some(slot) = self.observer_of[id.0] {
             return slot;

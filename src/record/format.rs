@@ -3,7 +3,7 @@
 //! Changelog of [`FORMAT`]:
 //! - `2.2`: `attribution`; of conditions `beside_others`; `agreements` and where they part; `files`; of a layer `usage`, `bend_levels` and `evidence`; of a subset
 //!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
-//!   `engine` and `library`; of a quantization observer, steps, trials, rounding and `exchange`.
+//!   `engine` and `library`, and memory of a device; of a quantization observer, steps, trials, rounding and `exchange`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -254,6 +254,12 @@ pub struct Memory {
     pub loaded: Option<Estimate>,
     /// From then on.
     pub inference: Option<Estimate>,
+    /// The most that tensors held at once on a device with memory of its own, until the model was loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_loaded: Option<Estimate>,
+    /// The same from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_inference: Option<Estimate>,
 }
 
 /// Whether the timed passes are what they seem, at one batch size.
@@ -334,11 +340,22 @@ impl Record {
 impl Measured {
     /// Bytes of the largest resident set in all, the median over processes.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes that were counted")]
     pub fn peak_memory_bytes(&self) -> Option<u64> {
         let Memory { loaded, inference, .. } = &self.memory;
-        loaded.iter().chain(inference).map(|estimate| estimate.value as u64).max()
+        most(loaded.iter().chain(inference))
     }
+
+    /// The most bytes that tensors held at once on a device with memory of its own, the median over processes.
+    #[must_use]
+    pub fn peak_device_bytes(&self) -> Option<u64> {
+        let Memory { device_loaded, device_inference, .. } = &self.memory;
+        most(device_loaded.iter().chain(device_inference))
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes that were counted")]
+fn most<'a>(estimates: impl Iterator<Item = &'a Estimate>) -> Option<u64> {
+    estimates.map(|estimate| estimate.value as u64).max()
 }
 
 impl VariantResult {

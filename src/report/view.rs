@@ -2,6 +2,7 @@
 
 mod attribution;
 mod layers;
+mod matrix;
 pub(super) mod text;
 
 use serde::Serialize;
@@ -14,6 +15,7 @@ use crate::record::Record;
 use crate::record::format::{Agreement, Measured, Outcome, VariantResult};
 use attribution::AttributionView;
 use layers::{LayerSummary, TrialRow};
+use matrix::Matrix;
 use text::interval;
 
 /// The whole report, ready to be placed.
@@ -73,6 +75,9 @@ struct VariantRow<'a> {
     inference_memory: String,
     loaded_memory: String,
     runtime_memory: String,
+    /// Of tensors on a device with memory of its own; empty where there is none.
+    device_loaded_memory: String,
+    device_memory: String,
     size: String,
     artefact: &'a str,
     sha256: String,
@@ -124,19 +129,6 @@ impl<'a> AgreementRow<'a> {
 
 /// One quantity, precisions down and devices across.
 #[derive(Debug, Serialize)]
-struct Matrix {
-    title: &'static str,
-    devices: Vec<&'static str>,
-    rows: Vec<MatrixRow>,
-}
-
-#[derive(Debug, Serialize)]
-struct MatrixRow {
-    label: String,
-    cells: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
 struct LatencyRow<'a> {
     variant: &'a str,
     batch: usize,
@@ -186,7 +178,7 @@ impl<'a> View<'a> {
             goals: record.goals.iter().map(GoalRow::of).collect(),
             variants: record.variants.iter().map(|variant| VariantRow::of(record, variant)).collect(),
             compared: record.variants.iter().filter_map(|variant| ComparedRow::of(record, variant)).collect(),
-            matrices: matrices(record),
+            matrices: matrix::matrices(record),
             latency: record.variants.iter().flat_map(|variant| latency_rows(record, variant)).collect(),
             findings: record.findings.iter().map(FindingRow::of).collect(),
             ranked: finding::ranked(&record.findings).into_iter().map(FindingRow::of).collect(),
@@ -244,6 +236,8 @@ impl<'a> VariantRow<'a> {
             inference_memory: or_dash(measured.and_then(|m| m.memory.inference).map(text::memory)),
             loaded_memory: or_dash(measured.and_then(|m| m.memory.loaded).map(text::memory)),
             runtime_memory: or_dash(measured.and_then(|m| m.memory.runtime).map(text::memory)),
+            device_loaded_memory: measured.and_then(|m| m.memory.device_loaded).map(text::memory).unwrap_or_default(),
+            device_memory: measured.and_then(|m| m.memory.device_inference).map(text::memory).unwrap_or_default(),
             size: or_dash(measured.map(|m| units::megabytes(m.artefact.bytes))),
             artefact: measured.map_or("", |m| m.artefact.path.as_str()),
             sha256: measured.map(|m| m.artefact.sha256.to_string()).unwrap_or_default(),
@@ -255,6 +249,8 @@ impl<'a> VariantRow<'a> {
 fn precision(variant: &VariantResult) -> String {
     let precision = match variant.precision {
         Precision::Fp32 => "FP32",
+        Precision::Fp16 => "FP16",
+        Precision::Bf16 => "BF16",
         Precision::Int8 => "INT8",
     };
     match variant.memory_format {
@@ -312,54 +308,6 @@ impl<'a> ComparedRow<'a> {
             },
         })
     }
-}
-
-/// Accuracy, time, memory and throughput by precision and device.
-fn matrices(record: &Record) -> Vec<Matrix> {
-    type Cell = fn(&Measured) -> Option<String>;
-    let quantities: [(&'static str, Cell); 4] = [
-        ("Accuracy", |m| Some(units::percent(m.accuracy.value))),
-        ("Time per batch", |m| m.latency.first().map(time_cell)),
-        ("Peak memory of the process", |m| m.peak_memory_bytes().map(units::megabytes)),
-        ("Throughput", |m| best_throughput(Some(m))),
-    ];
-    quantities.into_iter().map(|(title, cell)| matrix(record, title, cell)).collect()
-}
-
-fn time_cell(latency: &Latency) -> String {
-    format!("{} at batch {}", units::milliseconds(latency.milliseconds.value), latency.batch)
-}
-
-fn matrix(record: &Record, title: &'static str, cell: fn(&Measured) -> Option<String>) -> Matrix {
-    let mut devices: Vec<&'static str> =
-        record.variants.iter().map(|v| crate::manifest::Choice::word(v.device)).collect();
-    devices.sort_unstable();
-    devices.dedup();
-    let label = |v: &VariantResult| {
-        let engine = v.engine.map_or_else(|| v.backend.clone(), |engine| engine.to_string());
-        format!("{} ({engine}){}", precision(v), own_batch(record, v))
-    };
-    let mut labels: Vec<String> = Vec::new();
-    for variant in &record.variants {
-        if !labels.contains(&label(variant)) {
-            labels.push(label(variant));
-        }
-    }
-    let content = |row: &str, device: &str| {
-        let found =
-            record.variants.iter().find(|v| label(v) == row && crate::manifest::Choice::word(v.device) == device);
-        match found.map(|variant| &variant.outcome) {
-            None => "not in the manifest".to_owned(),
-            Some(Outcome::Measured(measured)) => cell(measured).unwrap_or_else(|| "not available".into()),
-            Some(Outcome::Missing { .. }) => "missing".to_owned(),
-            Some(Outcome::Failed { .. }) => "failed".to_owned(),
-        }
-    };
-    let rows = labels.iter().map(|row| MatrixRow {
-        label: row.clone(),
-        cells: devices.iter().map(|device| content(row, device)).collect(),
-    });
-    Matrix { title, rows: rows.collect(), devices }
 }
 
 fn latency_rows<'a>(record: &Record, variant: &'a VariantResult) -> Vec<LatencyRow<'a>> {

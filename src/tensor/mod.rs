@@ -3,11 +3,15 @@
 
 use std::fmt;
 
+use half::{bf16, f16};
+
 /// The buffer of a [`Tensor`], in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Data {
     F32(Vec<f32>),
     F64(Vec<f64>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
     I8(Vec<i8>),
     U8(Vec<u8>),
     I64(Vec<i64>),
@@ -19,6 +23,8 @@ impl Data {
         match self {
             Self::F32(v) => v.len(),
             Self::F64(v) => v.len(),
+            Self::F16(v) => v.len(),
+            Self::BF16(v) => v.len(),
             Self::I8(v) => v.len(),
             Self::U8(v) => v.len(),
             Self::I64(v) => v.len(),
@@ -36,6 +42,8 @@ impl Data {
         match self {
             Self::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::F16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Self::BF16(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
             Self::I8(v) => v.iter().map(|x| x.cast_unsigned()).collect(),
             Self::U8(v) => v.clone(),
             Self::I64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
@@ -134,6 +142,8 @@ impl fmt::Debug for Tensor {
         let kind = match &self.data {
             Data::F32(_) => "f32",
             Data::F64(_) => "f64",
+            Data::F16(_) => "f16",
+            Data::BF16(_) => "bf16",
             Data::I8(_) => "i8",
             Data::U8(_) => "u8",
             Data::I64(_) => "i64",

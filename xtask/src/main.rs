@@ -14,6 +14,8 @@ usage: cargo xtask <command>
 
   setup     find or fetch libtorch, so that plain cargo commands work in this checkout
   runtimes  fetch ONNX Runtime and OpenVINO, for variants that name them as their backend
+  runtimes gpu
+            fetch ONNX Runtime's build for NVIDIA GPUs, which runs the variants on the CPU as well
   node-tests
             fetch what ONNX records for single operators, for the test that holds requant to it
   slurm     fetch Slurm, for the tests that run sweeps on it
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["setup"] => libtorch::set_up(root()),
         ["runtimes"] => runtimes::fetch(),
+        ["runtimes", "gpu"] => runtimes::fetch_for_gpu(),
         ["node-tests"] => runtimes::fetch_operator_tests(),
         ["slurm"] => slurm::fetch(),
         ["demo"] => demo(),

@@ -33,6 +33,17 @@ const OPERATOR_TESTS: Runtime = Runtime {
     library: "test_relu/model.onnx",
 };
 
+/// For CUDA 13 and cuDNN 9, which the loader has to find.
+const GPU: Runtime = Runtime {
+    name: "ONNX Runtime for GPUs",
+    folder: "onnxruntime-gpu-1.27.0",
+    megabytes: 220,
+    wheel: "onnxruntime-gpu==1.27.0 --hash=sha256:404fb845dc06a04a28df5a2c6d5967bcf3f534e7df0b98507ff81686a1b49594\n",
+    home: "onnxruntime/capi",
+    kept: &["libonnxruntime.so", "libonnxruntime_providers_"],
+    library: "libonnxruntime.so.1.27.0",
+};
+
 const RUNTIMES: [Runtime; 2] = [
     Runtime {
         name: "ONNX Runtime",
@@ -65,6 +76,11 @@ const RUNTIMES: [Runtime; 2] = [
 pub(crate) fn fetch() -> Result<(), String> {
     let failures: Vec<String> = RUNTIMES.iter().filter_map(|runtime| one(runtime).err()).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
+}
+
+/// Puts the build with execution providers for GPUs where requant looks for it.
+pub(crate) fn fetch_for_gpu() -> Result<(), String> {
+    one(&GPU)
 }
 
 /// Puts the tests of single operators where requant's own tests look for them.

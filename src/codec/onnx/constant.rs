@@ -12,7 +12,9 @@ pub(super) mod kind {
     pub(in crate::codec::onnx) const INT32: i32 = 6;
     pub(in crate::codec::onnx) const INT64: i32 = 7;
     pub(in crate::codec::onnx) const BOOL: i32 = 9;
+    pub(in crate::codec::onnx) const FLOAT16: i32 = 10;
     pub(in crate::codec::onnx) const DOUBLE: i32 = 11;
+    pub(in crate::codec::onnx) const BFLOAT16: i32 = 16;
 }
 
 /// Reads a stored tensor: floats as `f32`, bytes as they are, other integers as `i64`.

@@ -173,7 +173,7 @@ pub(super) fn constant_operand(name: &str, tensor: Tensor) -> Result<Operand, Im
     match tensor.data() {
         Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
         Data::I8(_) | Data::U8(_) | Data::I64(_) => Ok(Operand::Quantized(Arc::new(tensor))),
-        Data::F64(_) => Err(ImportError::Tensor {
+        Data::F64(_) | Data::F16(_) | Data::BF16(_) => Err(ImportError::Tensor {
             name: name.to_owned(),
             reason: "an integer tensor of this size or type cannot be read".into(),
         }),

@@ -34,6 +34,9 @@ pub enum Form<'a> {
     Float,
     /// With explicit quantization, 8-bit weights and 32-bit biases.
     Qdq(&'a Quantization),
+    /// As TensorRT takes it: activations of the same ranges made symmetric around zero, so that they have no zero
+    /// point, and biases in float. By node, how many levels the range is spread over.
+    Symmetric(&'a Quantization, &'a [usize]),
 }
 
 /// The bytes of an ONNX file; they depend on the graph and its quantization alone.
@@ -104,7 +107,7 @@ impl<'a> Writer<'a> {
     const fn quantization(&self) -> Option<&'a Quantization> {
         match self.form {
             Form::Float => None,
-            Form::Qdq(quantization) => Some(quantization),
+            Form::Qdq(quantization) | Form::Symmetric(quantization, _) => Some(quantization),
         }
     }
 
@@ -138,6 +141,8 @@ impl<'a> Writer<'a> {
         let data_type = match tensor.data() {
             Data::F32(_) => kind::FLOAT,
             Data::F64(_) => kind::DOUBLE,
+            Data::F16(_) => kind::FLOAT16,
+            Data::BF16(_) => kind::BFLOAT16,
             Data::I8(_) => kind::INT8,
             Data::U8(_) => kind::UINT8,
             Data::I64(_) => kind::INT64,

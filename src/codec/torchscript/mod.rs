@@ -25,6 +25,9 @@ pub enum Variant<'a> {
     /// The float network up to the last of the named nodes, handing out their outputs in the given order:
     /// `forward(x: Tensor) -> List[Tensor]`.
     Taps(&'a [NodeId]),
+    /// The float network with weights and arithmetic of 16 bits; what goes in and comes out has 32:
+    /// `forward(x: Tensor) -> Tensor`.
+    Short(Short),
     /// The quantized network: `forward(x: Tensor) -> Tensor`.
     Int8(&'a Quantization),
     /// The quantized network up to the last of the named nodes, handing out their outputs as its integers have
@@ -45,6 +48,15 @@ pub enum Variant<'a> {
         /// What the integer nodes are given.
         inputs: Inputs,
     },
+}
+
+/// Floating point of 16 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Short {
+    /// IEEE 754 binary16: 11 bits of significand, nothing beyond 65 504.
+    Fp16,
+    /// The upper half of an FP32 number: 8 bits of significand, FP32's range.
+    Bf16,
 }
 
 /// What a node that is compared computes from.

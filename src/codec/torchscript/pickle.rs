@@ -53,6 +53,8 @@ const fn storage_class(data: &Data) -> &'static str {
     match data {
         Data::F32(_) => "FloatStorage",
         Data::F64(_) => "DoubleStorage",
+        Data::F16(_) => "HalfStorage",
+        Data::BF16(_) => "BFloat16Storage",
         Data::I8(_) => "CharStorage",
         Data::U8(_) => "ByteStorage",
         Data::I64(_) => "LongStorage",

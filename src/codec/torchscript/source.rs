@@ -5,6 +5,7 @@
 
 mod call;
 mod fused;
+mod short;
 mod state;
 
 use std::fmt::Write as _;
@@ -95,7 +96,7 @@ impl<'a> Emitter<'a> {
         }
         for (id, node) in self.graph.iter().take_while(|(id, _)| *id <= last) {
             match &node.op {
-                Op::Input => self.has_float[id.0] = true,
+                Op::Input => self.input(id),
                 _ if matches!(self.variant, Variant::Rounded(_)) => self.float_node(id),
                 // Written together with the convolution before it.
                 _ if self.has_float[id.0] => {}
@@ -103,6 +104,14 @@ impl<'a> Emitter<'a> {
                 _ => self.float_node(id),
             }
             self.round(id);
+        }
+    }
+
+    /// What the network is given, in the arithmetic that it computes in.
+    fn input(&mut self, id: NodeId) {
+        self.has_float[id.0] = true;
+        if let Variant::Short(short) = self.variant {
+            let _ = writeln!(self.forward, "    x = {}", short::to("x", short.number()));
         }
     }
 
@@ -132,7 +141,7 @@ impl<'a> Emitter<'a> {
             Variant::Int8(quantization) | Variant::Int8Taps(quantization, _) | Variant::Beside { quantization, .. } => {
                 Some(quantization)
             }
-            Variant::Float | Variant::FusedFloat | Variant::Taps(_) | Variant::Rounded(_) => None,
+            Variant::Float | Variant::FusedFloat | Variant::Short(_) | Variant::Taps(_) | Variant::Rounded(_) => None,
         }
     }
 
@@ -156,7 +165,10 @@ impl<'a> Emitter<'a> {
 
     /// Adds a tensor attribute; returns the expression that reads it.
     fn tensor(&mut self, name: &str, tensor: Tensor) -> String {
-        self.state.tensor(name, tensor)
+        match self.variant {
+            Variant::Short(short) => self.state.tensor(name, short.rounded(tensor)),
+            _ => self.state.tensor(name, tensor),
+        }
     }
 
     fn attribute_name(&self, id: NodeId, part: &str) -> String {
@@ -338,7 +350,10 @@ impl<'a> Emitter<'a> {
                 });
                 call::standardize(own, &node.shape, &inputs[0], &weight, &bias)
             }
-            op => call::plain(op, &node.shape, inputs),
+            op => match self.variant {
+                Variant::Short(short) => call::plain(&short.within(op), &node.shape, inputs),
+                _ => call::plain(op, &node.shape, inputs),
+            },
         }
     }
 
@@ -389,6 +404,7 @@ impl<'a> Emitter<'a> {
             Variant::Float | Variant::FusedFloat | Variant::Rounded(_) | Variant::Int8(_) => {
                 (self.float(self.graph.output), "Tensor")
             }
+            Variant::Short(_) => (short::to(&self.float(self.graph.output), call::FLOAT32), "Tensor"),
         };
         let forward = self.forward;
         let method =

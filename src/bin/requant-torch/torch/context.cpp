@@ -4,9 +4,11 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <torch/version.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -16,6 +18,16 @@ size_t copy_out(const std::string& text, char* buffer, size_t capacity) {
   const size_t length = std::min(text.size(), capacity);
   std::memcpy(buffer, text.data(), length);
   return length;
+}
+
+// The allocator of CUDA devices; none where this libtorch or machine has none.
+c10::DeviceAllocator* gpu_allocator() {
+  try {
+    auto* allocator = dynamic_cast<c10::DeviceAllocator*>(c10::GetAllocator(c10::DeviceType::CUDA));
+    return allocator != nullptr && allocator->initialized() ? allocator : nullptr;
+  } catch (const std::exception&) {
+    return nullptr;
+  }
 }
 
 }  // namespace
@@ -50,10 +62,34 @@ int requant_set_engine(int id) {
 
 int requant_engine() { return static_cast<int>(at::globalContext().qEngine()); }
 
-// TensorFloat-32 rounds FP32 convolutions and products to 10 bits of mantissa on recent GPUs.
-void requant_forbid_tf32() {
+// On GPUs: TensorFloat-32 rounds FP32 convolutions and products to 10 bits of mantissa; cuDNN's search
+// for the fastest kernel makes what is computed depend on a timing, and some of its kernels add in any order.
+void requant_settle_gpu() {
   at::globalContext().setAllowTF32CuDNN(false);
   at::globalContext().setAllowTF32CuBLAS(false);
+  at::globalContext().setBenchmarkCuDNN(false);
+  at::globalContext().setDeterministicCuDNN(true);
+}
+
+// The most bytes that tensors held on the first GPU at once; -1 where nobody counts them.
+int64_t requant_gpu_peak() {
+  auto* allocator = gpu_allocator();
+  if (allocator == nullptr) return -1;
+  try {
+    return allocator->getDeviceStats(0).allocated_bytes[0].peak;
+  } catch (const std::exception&) {
+    return -1;
+  }
+}
+
+// Lowers that mark to what they hold now.
+void requant_forget_gpu_peak() {
+  auto* allocator = gpu_allocator();
+  if (allocator == nullptr) return;
+  try {
+    allocator->resetPeakStats(0);
+  } catch (const std::exception&) {
+  }
 }
 
 size_t requant_cpu_capability(char* buffer, size_t capacity) {

@@ -11,7 +11,9 @@ unsafe extern "C" {
     fn requant_supports_engine(id: c_int) -> c_int;
     fn requant_set_engine(id: c_int) -> c_int;
     fn requant_engine() -> c_int;
-    fn requant_forbid_tf32();
+    fn requant_settle_gpu();
+    fn requant_gpu_peak() -> i64;
+    fn requant_forget_gpu_peak();
     fn requant_cpu_capability(buffer: *mut u8, capacity: usize) -> usize;
     fn requant_build(buffer: *mut u8, capacity: usize) -> usize;
     fn requant_version(buffer: *mut u8, capacity: usize) -> usize;
@@ -51,9 +53,22 @@ pub(super) fn current() -> Option<Engine> {
     Engine::ALL.iter().copied().find(|engine| id(*engine) == now)
 }
 
-pub(super) fn forbid_tf32() {
-    // SAFETY: sets two flags.
-    unsafe { requant_forbid_tf32() }
+/// Makes GPUs compute FP32 in FP32, and the same twice.
+pub(super) fn settle_gpu() {
+    // SAFETY: sets flags.
+    unsafe { requant_settle_gpu() }
+}
+
+/// The most bytes that tensors held on the first GPU at once, where somebody counts them.
+pub(super) fn gpu_peak() -> Option<u64> {
+    // SAFETY: returns a plain integer; C++ exceptions are caught on the other side.
+    u64::try_from(unsafe { requant_gpu_peak() }).ok()
+}
+
+/// Lowers that mark to what they hold now.
+pub(super) fn forget_gpu_peak() {
+    // SAFETY: takes and returns nothing; C++ exceptions are caught on the other side.
+    unsafe { requant_forget_gpu_peak() }
 }
 
 fn text(fill: unsafe extern "C" fn(*mut u8, usize) -> usize) -> String {

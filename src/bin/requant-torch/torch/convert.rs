@@ -21,6 +21,8 @@ pub(super) fn to_torch(tensor: &Tensor) -> Result<TorchTensor, TchError> {
     let (data, kind) = match tensor.data() {
         Data::F32(v) => (bytes(v), Kind::Float),
         Data::F64(v) => (bytes(v), Kind::Double),
+        Data::F16(v) => (bytes(v), Kind::Half),
+        Data::BF16(v) => (bytes(v), Kind::BFloat16),
         Data::I8(v) => (bytes(v), Kind::Int8),
         Data::U8(v) => (bytes(v), Kind::Uint8),
         Data::I64(v) => (bytes(v), Kind::Int64),

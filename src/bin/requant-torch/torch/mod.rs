@@ -26,7 +26,9 @@ impl Driver for Libtorch {
         if request.device == Device::Cuda && !Cuda::is_available() {
             return Availability::Missing {
                 why: "libtorch finds no CUDA device".into(),
-                remedy: "run on a machine with an NVIDIA GPU and a CUDA libtorch".into(),
+                remedy: "run on a machine with an NVIDIA GPU, with a requant that is built on a CUDA libtorch (`cargo \
+                         xtask setup` with LIBTORCH naming it)"
+                    .into(),
             };
         }
         match request.engine.filter(|engine| !context::supports(*engine)) {
@@ -43,8 +45,7 @@ impl Driver for Libtorch {
         // The plain interpreter: no profiling runs, no fusion, so the first call computes what the last does.
         tch::jit::f_set_profiling_mode(false).map_err(engine_error("configuring the interpreter"))?;
         tch::jit::f_set_tensor_expr_fuser_enabled(false).map_err(engine_error("configuring the interpreter"))?;
-        // FP32 must mean FP32 on a GPU too.
-        context::forbid_tf32();
+        context::settle_gpu();
         let found = context::cpu_capability();
         match compute.isa {
             Isa::Avx2 if found != "AVX2" => Err(BackendError::Isa { wanted: "AVX2", found }),

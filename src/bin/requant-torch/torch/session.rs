@@ -28,6 +28,15 @@ impl TorchSession {
     }
 }
 
+impl TorchSession {
+    /// A GPU is asked and goes on by itself.
+    fn wait(&self) {
+        if let Device::Cuda(index) = self.device {
+            Cuda::synchronize(index as i64);
+        }
+    }
+}
+
 fn select(engine: Option<Engine>) -> Result<(), BackendError> {
     match engine.filter(|engine| !context::select(*engine)) {
         Some(engine) => {
@@ -50,6 +59,7 @@ impl Session for TorchSession {
     fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
         let copy = || laid_out(&to_torch(input)?, self.request.memory_format)?.f_to_device(self.device);
         self.input = Some(copy().map_err(engine_error("copying the input"))?);
+        self.wait();
         Ok(())
     }
 
@@ -59,9 +69,7 @@ impl Session for TorchSession {
         let input = self.input.as_ref().map(TorchTensor::shallow_clone);
         let input = input.ok_or(BackendError::Engine { doing: "running the network", message: "no input".into() })?;
         let result = self.module.forward_is(&[IValue::Tensor(input)]).map_err(engine_error("running the network"))?;
-        if let Device::Cuda(index) = self.device {
-            Cuda::synchronize(index as i64);
-        }
+        self.wait();
         self.outputs = match result {
             IValue::Tensor(output) => vec![output],
             IValue::TensorList(outputs) => outputs,
@@ -75,6 +83,14 @@ impl Session for TorchSession {
 
     fn engine(&self) -> Option<Engine> {
         context::current()
+    }
+
+    fn device_peak_bytes(&self) -> Option<u64> {
+        matches!(self.device, Device::Cuda(_)).then(context::gpu_peak).flatten()
+    }
+
+    fn forget_device_peak(&mut self) {
+        context::forget_gpu_peak();
     }
 
     fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {

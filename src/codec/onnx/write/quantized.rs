@@ -1,6 +1,6 @@
 //! Quantization written out: what is rounded where, and integer weights.
 
-use super::{Writer, value};
+use super::{Form, Writer, value};
 use crate::codec::onnx::constant::kind;
 use crate::graph::NodeId;
 use crate::graph::op::Weights;
@@ -31,10 +31,13 @@ impl Writer<'_> {
         let wanted = self.gives_integers(id) || self.users[id.0].iter().any(|&user| quantization.is_int8(user));
         if let Some(QParams { scale, zero_point }) = quantization.activations[id.0].filter(|_| wanted) {
             let name = value(self.graph, id);
+            let (scale, kind, zero_point) = match self.form {
+                Form::Symmetric(_, levels) => (symmetric(QParams { scale, zero_point }, levels[id.0]), kind::INT8, 0),
+                _ => (scale, kind::UINT8, u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0)),
+            };
             #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
             let scale = self.scalar(format!("{name}::scale"), scale as f32);
-            let zero_point = u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0);
-            let zero_point = self.raw(format!("{name}::zero_point"), &[], kind::UINT8, vec![zero_point]);
+            let zero_point = self.raw(format!("{name}::zero_point"), &[], kind, vec![zero_point]);
             let integers = format!("{name}::quantized");
             let parameters = |tensor: &str| vec![tensor.to_owned(), scale.clone(), zero_point.clone()];
             self.push("QuantizeLinear", parameters(&name), integers.clone(), Vec::new());
@@ -53,12 +56,20 @@ impl Writer<'_> {
             let bias = weights.bias.as_ref().map(|bias| self.initializer(format!("{name}::bias"), bias));
             return std::iter::once(weight).chain(bias).collect();
         };
-        let int = with_room(weights, int, input);
+        let float_bias = matches!(self.form, Form::Symmetric(..));
+        let int = if float_bias { int.clone() } else { with_room(weights, int, input) };
         let scales = narrow(&int.scales);
         let integers = self.initializer(format!("{name}::weight::quantized"), &int.values);
         let weight = self.per_channel(format!("{name}::weight"), integers, kind::INT8, &scales);
-        let bias = weights.bias.as_ref().and_then(|bias| bias.as_f32());
-        let bias = bias.map(|bias| self.integer_bias(format!("{name}::bias"), bias, &int.scales, input.scale));
+        let name = format!("{name}::bias");
+        let bias = weights.bias.as_ref().and_then(|bias| Some((bias, bias.as_f32()?)));
+        let bias = bias.map(|(tensor, bias)| {
+            if float_bias {
+                self.initializer(name, tensor)
+            } else {
+                self.integer_bias(name, bias, &int.scales, input.scale)
+            }
+        });
         std::iter::once(weight).chain(bias).collect()
     }
 
@@ -80,6 +91,13 @@ impl Writer<'_> {
         self.push("DequantizeLinear", vec![integers, scale, zeros], name.clone(), vec![axis]);
         name
     }
+}
+
+/// The scale of 8 bits without a zero point that cover the same range: its far end is the 127th level.
+fn symmetric(QParams { scale, zero_point }: QParams, levels: usize) -> f64 {
+    let highest = i64::try_from(levels).unwrap_or(256) - 1;
+    let zero = i64::from(zero_point).clamp(0, highest);
+    scale * zero.max(highest - zero) as f64 / 127.0
 }
 
 /// A channel of next to no weight leaves its bias no room in 32 bits: its scale is raised until there is.
@@ -109,4 +127,18 @@ fn narrow(scales: &[f64]) -> Vec<f32> {
 /// The name of a value after it was rounded.
 fn rounded(name: &str) -> String {
     format!("{name}::rounded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symmetric_scale_reaches_the_far_end_of_the_range() {
+        let scale = |zero_point, levels| symmetric(QParams { scale: 0.5, zero_point }, levels);
+        assert_eq!(scale(0, 256), 0.5 * 255.0 / 127.0);
+        assert_eq!(scale(0, 128), 0.5);
+        assert_eq!(scale(127, 128), 0.5);
+        assert_eq!(scale(100, 256), 0.5 * 155.0 / 127.0);
+    }
 }

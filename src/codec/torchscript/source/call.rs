@@ -8,7 +8,7 @@ use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Op, Shape};
 
 /// `torch.float32` as TorchScript's number for it.
-const FLOAT32: u32 = 6;
+pub(super) const FLOAT32: u32 = 6;
 
 fn list(values: &[usize]) -> String {
     format!("{values:?}")

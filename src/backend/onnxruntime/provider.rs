@@ -1,0 +1,85 @@
+//! ONNX Runtime's execution providers: what each needs, and how it is asked to compute.
+
+use std::path::PathBuf;
+
+use ort::execution_providers::cuda::CuDNNConvAlgorithmSearch;
+use ort::execution_providers::{CUDAExecutionProvider, ExecutionProviderDispatch, TensorRTExecutionProvider};
+use ort::session::builder::SessionBuilder;
+
+use super::library;
+use crate::backend::library::found;
+use crate::backend::registry::missing;
+use crate::backend::{Availability, Request};
+use crate::manifest::{Backend, Device};
+
+const FETCH: &str = "run `cargo xtask runtimes gpu`, or name such a build with `ORT_DYLIB_PATH`";
+
+/// What a request needs of the machine beside ONNX Runtime itself: what it is, and what brings it.
+fn needs(request: Request) -> Vec<(String, &'static str)> {
+    if request.device == Device::Cpu && request.backend != Backend::Tensorrt {
+        return Vec::new();
+    }
+    let mut needs = Vec::new();
+    let mut need = |here: bool, what: String, remedy| {
+        if !here {
+            needs.push((what, remedy));
+        }
+    };
+    need(found("libcuda.so.1"), "no NVIDIA driver (`libcuda.so.1`)".into(), "run on a machine with an NVIDIA GPU");
+    if request.backend == Backend::Tensorrt {
+        let remedy = "install TensorRT 10 where the loader finds it";
+        need(found("libnvinfer.so.10"), "no TensorRT (`libnvinfer.so.10`)".into(), remedy);
+    }
+    let beside = library().located().map(|(path, _)| path);
+    for file in providers(request) {
+        need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with `{file}`"), FETCH);
+    }
+    needs
+}
+
+const fn providers(request: Request) -> &'static [&'static str] {
+    match request.backend {
+        Backend::Tensorrt => &["libonnxruntime_providers_tensorrt.so", "libonnxruntime_providers_cuda.so"],
+        _ => &["libonnxruntime_providers_cuda.so"],
+    }
+}
+
+fn lies_beside(library: Option<&PathBuf>, file: &str) -> bool {
+    library.is_some_and(|library| library.with_file_name(file).is_file()) || found(file)
+}
+
+/// What is missing here for a request that needs more than ONNX Runtime itself.
+pub(super) fn lacking(request: Request) -> Option<Availability> {
+    let needs = needs(request);
+    let whats: Vec<String> = needs.iter().map(|(what, _)| what.clone()).collect();
+    let mut remedies: Vec<&str> = needs.iter().map(|(_, remedy)| *remedy).collect();
+    remedies.dedup();
+    (!needs.is_empty()).then(|| missing(&whats.join(", "), &remedies.join("; ")))
+}
+
+/// Makes a session compute where it is asked to. What a provider cannot compute is refused instead of being left to
+/// the CPU.
+pub(super) fn added(session: SessionBuilder, request: Request) -> ort::Result<SessionBuilder> {
+    let providers = match (request.backend, request.device) {
+        (Backend::Tensorrt, _) => vec![tensorrt(), cuda()],
+        (_, Device::Cuda) => vec![cuda()],
+        (_, Device::Cpu) => return Ok(session),
+    };
+    let session = session.with_execution_providers(providers)?.with_deterministic_compute(true)?;
+    session.with_config_entry("session.disable_cpu_ep_fallback", "1")
+}
+
+/// FP32 means FP32; and no kernel is chosen by how fast it happened to be.
+fn cuda() -> ExecutionProviderDispatch {
+    CUDAExecutionProvider::default()
+        .with_device_id(0)
+        .with_tf32(false)
+        .with_conv_algorithm_search(CuDNNConvAlgorithmSearch::Heuristic)
+        .build()
+        .error_on_failure()
+}
+
+/// INT8 where the network says what is rounded, FP32 elsewhere.
+fn tensorrt() -> ExecutionProviderDispatch {
+    TensorRTExecutionProvider::default().with_device_id(0).with_int8(true).build().error_on_failure()
+}

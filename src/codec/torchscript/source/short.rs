@@ -1,0 +1,75 @@
+//! Floating point of 16 bits: how tensors are rounded to it, and what of an operator's own numbers it can hold.
+
+use half::{bf16, f16};
+
+use crate::codec::torchscript::Short;
+use crate::graph::Op;
+use crate::tensor::{Data, Tensor};
+
+impl Short {
+    /// TorchScript's number for the type.
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::Fp16 => 5,
+            Self::Bf16 => 15,
+        }
+    }
+
+    /// FP32 rounded to the nearest, ties to even; other tensors as they are.
+    pub(super) fn rounded(self, tensor: Tensor) -> Tensor {
+        let Some(values) = tensor.as_f32() else { return tensor };
+        let data = match self {
+            Self::Fp16 => Data::F16(values.iter().map(|&value| f16::from_f32(value)).collect()),
+            Self::Bf16 => Data::BF16(values.iter().map(|&value| bf16::from_f32(value)).collect()),
+        };
+        Tensor::new(tensor.shape().to_vec(), data).unwrap_or(tensor)
+    }
+
+    /// The operator with its bounds and paddings brought to the largest number that there is: PyTorch refuses what
+    /// the type cannot hold, infinity for a bound included.
+    pub(super) fn within(self, op: &Op) -> Op {
+        let most = match self {
+            Self::Fp16 => f16::MAX.to_f32(),
+            Self::Bf16 => bf16::MAX.to_f32(),
+        };
+        let held = |value: f32| if value.is_finite() { value.clamp(-most, most) } else { value };
+        match op {
+            Op::Clip { min, max } => Op::Clip { min: held(*min), max: held(*max) },
+            // A padding that is infinite is written as the largest FP32 number, which is too large as well.
+            Op::Pad { amounts, value } => Op::Pad { amounts: *amounts, value: value.clamp(-most, most) },
+            other => other.clone(),
+        }
+    }
+}
+
+/// A tensor in the type of this number.
+pub(super) fn to(x: &str, number: u32) -> String {
+    format!("torch.to({x}, {number}, False, False, None)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_rounded_to_the_nearest() {
+        let tensor = || Tensor::vector(vec![1.0 + f32::EPSILON, 70_000.0, 0.1]);
+        let bits = |data: &Data| match data {
+            Data::F16(values) => values.iter().map(|value| value.to_bits()).collect(),
+            Data::BF16(values) => values.iter().map(|value| value.to_bits()).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(bits(Short::Fp16.rounded(tensor()).data()), [0x3C00, 0x7C00, 0x2E66]);
+        assert_eq!(bits(Short::Bf16.rounded(tensor()).data()), [0x3F80, 0x4789, 0x3DCD]);
+        let whole = Tensor::new(vec![1], Data::I64(vec![3])).unwrap();
+        assert_eq!(Short::Fp16.rounded(whole.clone()), whole);
+    }
+
+    #[test]
+    fn bounds_stay_within_what_the_type_holds() {
+        let clip = Op::Clip { min: f32::NEG_INFINITY, max: 1e9 };
+        assert_eq!(Short::Fp16.within(&clip), Op::Clip { min: f32::NEG_INFINITY, max: 65_504.0 });
+        let pad = |value| Op::Pad { amounts: [0, 0, 1, 1], value };
+        assert_eq!(Short::Fp16.within(&pad(f32::NEG_INFINITY)), pad(-65_504.0));
+    }
+}
