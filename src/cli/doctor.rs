@@ -21,6 +21,10 @@ pub(super) fn doctor() -> Exit {
     }
     let Diagnosis { host, lines } = doctor::examine();
     print(&format!("{}, {} cores, {}\n", host.cpu, host.cores, host.isa_flags.join(" ")));
+    if !host.gpus.is_empty() {
+        let driver = host.gpu_driver.map_or_else(String::new, |driver| format!(", driver {driver}"));
+        print(&format!("{}{driver}\n", host.gpus.join(", ")));
+    }
     let width = lines.iter().map(|line| line.name.len()).max().unwrap_or(0);
     for line in lines {
         let state = match line.availability {

@@ -3,10 +3,15 @@
 use super::{Case, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::graph::quantization::FloatReason;
+use crate::manifest::Precision;
 use crate::record::Record;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("modules", "Were the modules found and quantized?");
+    if record.variants.iter().all(|variant| variant.precision != Precision::Int8) {
+        case.note("no variant asks for INT8".into());
+        return case.close();
+    }
     let network = &record.network;
     let total = |counts: &std::collections::BTreeMap<String, usize>| counts.values().sum::<usize>();
     case.note(format!(

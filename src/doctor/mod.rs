@@ -26,13 +26,17 @@ pub fn examine() -> Diagnosis {
     let mut requests = vec![
         request(Backend::Torch, Precision::Fp32, Device::Cpu, None),
         request(Backend::Torch, Precision::Fp32, Device::Cuda, None),
+        request(Backend::Torch, Precision::Fp16, Device::Cuda, None),
+        request(Backend::Torch, Precision::Bf16, Device::Cuda, None),
     ];
     let engines = Engine::ALL.iter().map(|&engine| request(Backend::Torch, Precision::Int8, Device::Cpu, Some(engine)));
     requests.extend(engines);
-    requests.extend(
-        [Backend::Onnxruntime, Backend::Openvino, Backend::Tensorrt]
-            .map(|backend| request(backend, Precision::Int8, Device::Cpu, None)),
-    );
+    requests.extend([
+        request(Backend::Onnxruntime, Precision::Int8, Device::Cpu, None),
+        request(Backend::Onnxruntime, Precision::Fp32, Device::Cuda, None),
+        request(Backend::Openvino, Precision::Int8, Device::Cpu, None),
+        request(Backend::Tensorrt, Precision::Int8, Device::Cuda, None),
+    ]);
     let line = |request: Request| {
         let engine = request.engine.map_or_else(String::new, |engine| format!(" {engine}"));
         let name = format!("{} {} {}{engine}", request.backend, request.precision, request.device);

@@ -49,6 +49,9 @@ mod faults;
 /// requant's numbers against PyTorch's own.
 #[cfg(feature = "torch")]
 mod golden;
+/// What only an NVIDIA GPU can show.
+#[cfg(feature = "torch")]
+mod gpu;
 /// Ctrl-C in every stage.
 #[cfg(feature = "torch")]
 mod interrupts;

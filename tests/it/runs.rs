@@ -73,6 +73,34 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
 }
 
 #[test]
+fn sixteen_bits_are_rows_with_archives_of_half_the_size() {
+    let bench = Bench::new();
+    let int8 = "precision = \"int8\"\nengine = \"fbgemm\"\n";
+    let bf16 = "precision = \"bf16\"\n\n[[variant]]\nname = \"fp16\"\nbackend = \"torch\"\nprecision = \"fp16\"\n";
+    bench.digits(&[(int8, bf16), ("name = \"int8_fbgemm_cpu\"", "name = \"bf16\""), (TENSORRT, "")]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
+    let run = bench.only_run("digits");
+    let record = store::read(&run).unwrap();
+    let [float, bf16, fp16] = record.variants.as_slice() else { panic!("{:?}", record.variants) };
+    for (short, name) in [(bf16, "BF16"), (fp16, "FP16")] {
+        let (measured, float) = (short.measured().unwrap(), float.measured().unwrap());
+        assert!(measured.correct.abs_diff(float.correct) <= 2, "{short:?}");
+        assert!(measured.artefact.bytes * 100 < float.artefact.bytes * 55, "{short:?}");
+        assert!(measured.timing_checks.iter().all(|check| check.passes == check.identical), "{short:?}");
+        assert!(measured.peak_device_bytes().is_none());
+        assert!(text(&run, "report.md").contains(name));
+    }
+    // Nothing was to be quantized, which is no fault.
+    let modules = record.findings.iter().find(|finding| finding.code == "modules").unwrap();
+    assert_eq!(modules.verdict, Verdict::Pass, "{modules:?}");
+}
+
+/// The row of `digits.toml` that is missing wherever there is no GPU.
+const TENSORRT: &str = "[[variant]]\nname = \"int8_tensorrt\"\nbackend = \"tensorrt\"\nprecision = \"int8\"\ndevice = \
+                        \"cuda\"\nrequired = false                                    # a row with its reason where it is missing\n";
+
+#[test]
 fn a_run_that_is_held_to_nothing_passes_nothing() {
     let bench = Bench::new();
     bench.digits(&[("max_accuracy_drop = 1.0", "")]);

@@ -31,16 +31,18 @@ fn needs(request: Request) -> Vec<(String, &'static str)> {
         need(found("libnvinfer.so.10"), "no TensorRT (`libnvinfer.so.10`)".into(), remedy);
     }
     let beside = library().located().map(|(path, _)| path);
-    for file in providers(request) {
-        need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with `{file}`"), FETCH);
+    for (provider, file) in providers(request) {
+        need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with {provider} (`{file}`)"), FETCH);
     }
     needs
 }
 
-const fn providers(request: Request) -> &'static [&'static str] {
+/// What computes, and the file that it comes in. TensorRT leaves to CUDA what it cannot compute.
+const fn providers(request: Request) -> &'static [(&'static str, &'static str)] {
+    const CUDA: (&str, &str) = ("CUDA", "libonnxruntime_providers_cuda.so");
     match request.backend {
-        Backend::Tensorrt => &["libonnxruntime_providers_tensorrt.so", "libonnxruntime_providers_cuda.so"],
-        _ => &["libonnxruntime_providers_cuda.so"],
+        Backend::Tensorrt => &[("TensorRT", "libonnxruntime_providers_tensorrt.so"), CUDA],
+        _ => &[CUDA],
     }
 }
 
