@@ -16,7 +16,9 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
             let message = format!("is `{}`, which an earlier variant is called", variant.name);
             found.push(problem(key("name"), message, "give each variant its own name"));
         }
-        if variant.engine.is_some() && (backend, device) != (Backend::Torch, Device::Cpu) {
+        // INT8 on a GPU is refused below, whatever its engine.
+        let on_gpu = (device == Device::Cuda) && precision != Precision::Int8;
+        if variant.engine.is_some() && (backend != Backend::Torch || on_gpu) {
             found.push(problem(key("engine"), "only applies to the torch backend on the CPU", "remove it"));
         } else if variant.engine.is_some() && precision.is_short() {
             let message = format!("does not apply to {precision}, which has kernels of PyTorch's own alone");
