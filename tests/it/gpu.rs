@@ -85,9 +85,9 @@ fn a_gpu_tells_how_much_its_tensors_held() {
     let Some((_, graph, input)) = models().pop() else { return };
     let float = torchscript::write(&graph, torchscript::Variant::Float).unwrap();
     let mut session = backend::open(ON_GPU, &float).unwrap();
+    session.forget_device_peak();
     let loaded = session.device_peak_bytes().unwrap();
     assert!(loaded > float.len() as u64 / 2, "{loaded} bytes of an archive of {}", float.len());
-    session.forget_device_peak();
     session.run(&input).unwrap();
     let one = session.device_peak_bytes().unwrap();
     let many = Tensor::stacked(vec![input; 16]).unwrap();

@@ -57,6 +57,8 @@ fn laid_out(input: &TorchTensor, format: MemoryFormat) -> Result<TorchTensor, Tc
 
 impl Session for TorchSession {
     fn load(&mut self, input: &Tensor) -> Result<(), BackendError> {
+        // Beside the next input the last one would count as the network's memory.
+        (self.input, self.outputs) = (None, Vec::new());
         let copy = || laid_out(&to_torch(input)?, self.request.memory_format)?.f_to_device(self.device);
         self.input = Some(copy().map_err(engine_error("copying the input"))?);
         self.wait();
