@@ -63,6 +63,17 @@ pub enum Kernel {
     Bytes,
 }
 
+impl Kernel {
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Fused => "fused",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
 /// The activation that alone reads a convolution, where one call can compute both.
 #[must_use]
 pub fn lone_activation(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> Option<NodeId> {

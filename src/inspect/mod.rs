@@ -12,6 +12,7 @@ mod pins;
 
 pub use concerns::concerns;
 pub use data::DataInputs;
+pub(crate) use model::rules;
 pub use model::{ModelInputs, read as read_model};
 pub use pinner::Pinner;
 pub use pins::PinState;

@@ -12,7 +12,7 @@ use crate::base::files;
 use crate::codec::onnx;
 use crate::graph::pass::{self, AppliedPatch};
 use crate::graph::{Graph, census};
-use crate::manifest::{LayerOverride, LayerPrecision, nearest};
+use crate::manifest::{LayerOverride, nearest};
 use crate::quantize::LayerRule;
 use crate::record::format::ModelFacts;
 
@@ -93,7 +93,7 @@ impl Look<'_> {
 }
 
 /// The rule of each node; later entries win over earlier ones. An error names the entry.
-pub(super) fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<LayerRule>, (usize, Diagnostic)> {
+pub(crate) fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<LayerRule>, (usize, Diagnostic)> {
     let mut rules = vec![LayerRule::default(); graph.nodes.len()];
     for (position, layer) in overrides.iter().enumerate() {
         let trouble = |message: String, next: String| {
@@ -106,8 +106,9 @@ pub(super) fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<La
         let mut matched = false;
         for (rule, _) in rules.iter_mut().zip(&graph.nodes).filter(|(_, node)| matcher.is_match(&node.name)) {
             matched = true;
-            rule.float = layer.precision.map_or(rule.float, |precision| precision == LayerPrecision::Fp32);
+            rule.precision = layer.precision.or(rule.precision);
             rule.observer = layer.observer.map(Into::into).or(rule.observer);
+            rule.kernel = layer.kernel.or(rule.kernel);
         }
         if !matched {
             let names = || graph.nodes.iter().map(|node| node.name.as_str());

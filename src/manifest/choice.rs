@@ -201,6 +201,17 @@ choice!(
     LayerPrecision {
         /// 32-bit floating point.
         Fp32 = "fp32",
+        /// 8-bit integers, where the recipe keeps in float what has an INT8 form.
+        Int8 = "int8",
+    }
+);
+choice!(
+    /// What computes a layer's integers.
+    LayerKernel {
+        /// The variant's engine.
+        Engine = "engine",
+        /// oneDNN, a convolution and the activation after it in one call that gives float, as the step `fuse` has it; where what comes out is needed as integers, the engine all the same.
+        Fused = "fused",
     }
 );
 choice!(

@@ -18,8 +18,8 @@ mod sweep;
 mod tuned;
 
 pub use choice::{
-    Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerObserver,
-    LayerPrecision, MemoryFormat, Precision, Recipe, Step, Strategy,
+    Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
+    LayerObserver, LayerPrecision, MemoryFormat, Precision, Recipe, Step, Strategy,
 };
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
@@ -231,6 +231,10 @@ pub struct LayerOverride {
     pub precision: Option<LayerPrecision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observer: Option<LayerObserver>,
+    /// For convolutions of the `torch` backend; what the steps say unless it is named. Batches of few images that have a
+    /// way of their own (`small-batches`) go by the engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<LayerKernel>,
 }
 
 /// One row of the comparison.

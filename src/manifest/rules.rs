@@ -14,8 +14,8 @@ use super::missing::is_within;
 use super::rows;
 use super::structure::is_file_name;
 use super::{
-    Benchmark, Compute, Dataset, DatasetFormat, Goals, Manifest, Model, Quantize, Recipe, RecordOptions, ReportOptions,
-    Step, Strategy, Subset, Variant,
+    Benchmark, Compute, Dataset, DatasetFormat, Goals, LayerPrecision, Manifest, Model, Quantize, Recipe,
+    RecordOptions, ReportOptions, Step, Strategy, Subset, Variant,
 };
 use crate::base::explain::{Cause, Diagnostic};
 
@@ -287,9 +287,13 @@ fn exceptions(quantize: &Quantize) -> Vec<Problem> {
             let message = format!("is not a glob: {}", error.kind());
             found.push(problem(key("match"), message, "write layer names with `*`, such as `features.1.*`"));
         }
-        if layer.precision.is_none() && layer.observer.is_none() {
+        if (layer.precision, layer.observer, layer.kernel) == (None, None, None) {
             let key = format!("quantize.layer.{position}");
-            found.push(problem(key, "changes nothing", "add `precision` or `observer`, or remove the table"));
+            found.push(problem(key, "changes nothing", "add `precision`, `observer` or `kernel`, or remove the table"));
+        }
+        if layer.kernel.is_some() && layer.precision == Some(LayerPrecision::Fp32) {
+            let message = "is of integers, and the table keeps its layers in FP32";
+            found.push(problem(key("kernel"), message, "remove it, or `precision`"));
         }
     }
     found

@@ -3,15 +3,15 @@
 use toml_edit::{Array, ArrayOfTables, Item, Table, Value, value};
 
 use super::pinning::edited;
-use super::{Choice as _, Recipe, Step};
+use super::{Choice, LayerOverride, Recipe, Step};
 
 /// What replaces `[quantize]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choices<'a> {
     pub recipe: Recipe,
     pub steps: &'a [Step],
-    /// Globs of layers that stay in float.
-    pub float: &'a [String],
+    /// Exceptions for layers, after the manifest's own.
+    pub layers: &'a [LayerOverride],
     pub max_accuracy_drop: f64,
     /// Lines above the table, without the sign of a comment.
     pub comment: &'a [String],
@@ -34,12 +34,7 @@ pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
         let steps: Array = choices.steps.iter().map(|step| Value::from(step.word())).collect();
         quantize["steps"] = value(steps);
         let mut layers = old.as_ref().map(exceptions).unwrap_or_default();
-        layers.extend(choices.float.iter().map(|pattern| {
-            let mut layer = Table::new();
-            layer["match"] = value(pattern);
-            layer["precision"] = value("fp32");
-            layer
-        }));
+        layers.extend(choices.layers.iter().map(written));
         if !layers.is_empty() {
             quantize["layer"] = Item::ArrayOfTables(layers.into_iter().collect::<ArrayOfTables>());
         }
@@ -49,6 +44,21 @@ pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
         goals.insert("max_accuracy_drop", value(choices.max_accuracy_drop));
         Ok(())
     })
+}
+
+fn written(layer: &LayerOverride) -> Table {
+    let LayerOverride { r#match, precision, observer, kernel } = layer;
+    let mut table = Table::new();
+    table["match"] = value(r#match);
+    let words = [
+        ("precision", precision.map(Choice::word)),
+        ("observer", observer.map(Choice::word)),
+        ("kernel", kernel.map(Choice::word)),
+    ];
+    for (key, word) in words.into_iter().filter_map(|(key, word)| Some((key, word?))) {
+        table[key] = value(word);
+    }
+    table
 }
 
 /// `layer` of a `[quantize]` table, however it is written.
@@ -71,16 +81,21 @@ fn placed_anew(mut table: Table) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::LayerPrecision;
+
+    fn in_float(layer: &str) -> LayerOverride {
+        LayerOverride { r#match: layer.into(), precision: Some(LayerPrecision::Fp32), observer: None, kernel: None }
+    }
 
     #[test]
     fn only_quantize_the_name_and_the_goal_change() {
         let text = "schema = 1\nname = \"a\"    # mine\n\n[model]\npath = \"m.onnx\"\n\n[quantize]\nrecipe = \"robust\"\n\n\
                     [[variant]]\nname = \"fp32\"\n\n[goals]\nmax_accuracy_drop = 1.0    # points\n";
-        let float = ["features.0.*".to_owned()];
+        let layers = [in_float("features.0.*")];
         let comment = ["Found by tuning.".to_owned()];
         let steps = [Step::Equalize];
         let choices =
-            Choices { recipe: Recipe::Mse, steps: &steps, float: &float, max_accuracy_drop: 0.5, comment: &comment };
+            Choices { recipe: Recipe::Mse, steps: &steps, layers: &layers, max_accuracy_drop: 0.5, comment: &comment };
         let written = tuned_text(text, &choices).unwrap();
         assert!(
             written.contains("\n# Found by tuning.\n[quantize]\nrecipe = \"mse\"\nsteps = [\"equalize\"]\n"),
@@ -94,8 +109,8 @@ mod tests {
 
     #[test]
     fn exceptions_stay_and_whatever_form_the_tables_have_will_do() {
-        let float = ["features.0".to_owned()];
-        let choices = Choices { recipe: Recipe::Kl, steps: &[], float: &float, max_accuracy_drop: 1.0, comment: &[] };
+        let layers = [in_float("features.0")];
+        let choices = Choices { recipe: Recipe::Kl, steps: &[], layers: &layers, max_accuracy_drop: 1.0, comment: &[] };
         let layers = "[quantize]\nrecipe = \"fx-default\"\n\n[[quantize.layer]]\nmatch = \"fc\"\nobserver = \"mse\"\n";
         let inline = "quantize = { recipe = \"fx-default\", layer = [{ match = \"fc\", observer = \"mse\" }] }\n";
         for text in [layers, inline] {

@@ -49,7 +49,7 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
         _ => (bench.carry_out(&scheme)?, Vec::new()),
     };
     if attempt.scheme.has(Step::SmallBatches) {
-        attempt.few = Some(Box::new(bench.carry_out(&attempt.scheme.for_few_images())?));
+        attempt.few = Some(Box::new(bench.carry_out_for_few(&attempt.scheme)?));
     }
     let wanted = prepared.resolved.manifest.record.evidence;
     let (evidence, spaces, parts) = match judge(&prepared).filter(|_| wanted) {

@@ -2,16 +2,19 @@
 //! nor judge.
 
 mod held_out;
+mod kernels;
 mod page;
+mod race;
 mod trial;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use kernels::{Form, Raced};
 pub use trial::{Candidate, Outcome, Trial};
 
 use held_out::HeldOut;
+use race::race;
 use trial::Ledger;
 
 use super::attribute::{block_of, units};
@@ -26,10 +29,10 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::interrupt;
 use crate::codec::torchscript;
-use crate::graph::NodeId;
-use crate::manifest::{Resolved, Step, Variant};
-use crate::quantize::Scheme;
+use crate::inspect;
+use crate::manifest::{LayerOverride, Resolved, Step, Variant};
 use crate::quantize::observer::ObserverKind;
+use crate::quantize::{LayerRule, Scheme};
 
 /// What is asked of the result.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +55,8 @@ pub struct Tuned {
     /// The float network on the held-out samples.
     pub float: Outcome,
     pub trials: Vec<Trial>,
+    /// What convolutions took in each form, where that was measured.
+    pub raced: Vec<Raced>,
     /// Place in `trials`; absent where no candidate is as asked.
     pub chosen: Option<usize>,
     /// Held-out samples, and their digest.
@@ -67,7 +72,8 @@ pub struct Tuned {
 /// Candidates this close to the fastest, a fraction, count as equally fast: the closest to the float network wins.
 const AS_FAST: f64 = 0.05;
 
-/// Tries candidates in an order that depends on accuracy alone, never on a timing.
+/// Tries candidates in an order that depends on accuracy alone, never on a timing; but for the one whose kernels are
+/// the fastest of each layer.
 pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Result<Tuned, Failure> {
     let folder = folder_of(&resolved.path);
     let prepared = stage(around, Stage::Prepare, || prepare::prepare(resolved, around))?;
@@ -107,13 +113,14 @@ pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Resul
         batch,
         began: clock::tick(),
         trials: Vec::new(),
+        raced: Vec::new(),
         around,
     };
     stage(around, Stage::Calibrate, || search.run())?;
-    let Search { trials, .. } = search;
+    let Search { trials, raced, .. } = search;
     let chosen = choose(&trials, &of_float, wish);
     let (samples, digest) = (held_out.count(), held_out.digest);
-    Ok(Tuned { float: of_float, trials, chosen, samples, digest, batch, wish: wish.clone(), folder })
+    Ok(Tuned { float: of_float, trials, raced, chosen, samples, digest, batch, wish: wish.clone(), folder })
 }
 
 /// `NAME.tuning` beside `NAME.toml`.
@@ -144,8 +151,12 @@ struct Search<'a, 'b> {
     batch: usize,
     began: Instant,
     trials: Vec<Trial>,
+    raced: Vec<Raced>,
     around: &'a Surroundings<'a>,
 }
+
+/// Seconds for a candidate and fused FP32 together.
+const SECONDS: f64 = 0.4;
 
 /// Step sets from the fastest to the most exact.
 const LADDER: [&[Step]; 6] = [
@@ -163,10 +174,10 @@ impl Search<'_, '_> {
     fn run(&mut self) -> Result<(), Failure> {
         for steps in LADDER {
             for observer in OBSERVERS {
-                let scheme = Scheme { observer, steps: steps.to_vec(), ..Scheme::fx() };
-                self.attempt(Candidate { scheme: scheme.in_order(), float: Vec::new() })?;
+                self.attempt(Candidate::of(Scheme { observer, steps: steps.to_vec(), ..Scheme::fx() }))?;
             }
         }
+        self.kernels()?;
         // From the closest scheme that keeps depthwise convolutions in integers: blocks in float, alone and then
         // together, those that help most first.
         let Some(base) = self.closest(|candidate| !candidate.scheme.has(Step::ProductsOnly)) else { return Ok(()) };
@@ -187,13 +198,35 @@ impl Search<'_, '_> {
         Ok(())
     }
 
+    /// The closest scheme whose convolutions are calls of their own amid floats, with the fastest kernel of each.
+    fn kernels(&mut self) -> Result<(), Failure> {
+        let alone = |candidate: &Candidate| candidate.scheme.has(Step::ProductsOnly);
+        let Some(base) = self.closest(alone).filter(|_| self.may_go_on()) else { return Ok(()) };
+        let base = self.trials[base].candidate.clone();
+        let raced = if let Some(known) = self.ledger.raced() {
+            known
+        } else {
+            self.bench.except(self.rules(&base)?);
+            let attempt = self.bench.carry_out(&base.scheme)?;
+            let raced = kernels::race_all(&attempt, self.judge, &self.held_out.first(self.batch)?)?;
+            self.ledger.keep_raced(&raced)?;
+            raced
+        };
+        let forms: Vec<_> = raced.iter().filter_map(Raced::exception).collect();
+        self.raced = raced;
+        if !forms.is_empty() {
+            self.attempt(Candidate { forms, ..base })?;
+        }
+        Ok(())
+    }
+
     fn closest(&self, which: fn(&Candidate) -> bool) -> Option<usize> {
         let fit = (0..self.trials.len()).filter(|&at| which(&self.trials[at].candidate));
         fit.min_by(|&a, &b| self.trials[a].outcome.divergence.total_cmp(&self.trials[b].outcome.divergence))
     }
 
     fn blocks(&mut self, base: &Candidate) -> Result<Vec<String>, Failure> {
-        self.bench.keep_in_float(&BTreeSet::new());
+        self.bench.except(self.rules(base)?);
         let attempt = self.bench.carry_out(&base.scheme)?;
         let Some(quantization) = &attempt.quantization else { return Ok(Vec::new()) };
         Ok(units(&attempt.graph, quantization, block_of).into_iter().map(|(name, _)| name).collect())
@@ -210,8 +243,7 @@ impl Search<'_, '_> {
     /// Tries a candidate, or looks up what came of it; its place, unless the budget is spent.
     fn attempt(&mut self, candidate: Candidate) -> Result<Option<usize>, Failure> {
         interrupt::check()?;
-        let late = self.wish.budget.is_some_and(|budget| self.began.elapsed() > budget);
-        if self.trials.len() >= self.wish.trials || late {
+        if !self.may_go_on() {
             return Ok(None);
         }
         let outcome = if let Some(known) = self.ledger.known(&candidate) {
@@ -227,11 +259,21 @@ impl Search<'_, '_> {
         Ok(Some(self.trials.len() - 1))
     }
 
+    fn may_go_on(&self) -> bool {
+        let late = self.wish.budget.is_some_and(|budget| self.began.elapsed() > budget);
+        self.trials.len() < self.wish.trials && !late
+    }
+
+    /// The manifest's exceptions and then a candidate's own, by node.
+    fn rules(&self, candidate: &Candidate) -> Result<Vec<LayerRule>, Failure> {
+        let prepared = self.bench.prepared();
+        let own = prepared.resolved.manifest.quantize.layer.iter().cloned();
+        let all: Vec<LayerOverride> = own.chain(candidate.layers()).collect();
+        inspect::rules(&prepared.inputs.model.graph, &all).map_err(|(_, problem)| problem.into())
+    }
+
     fn measure(&mut self, candidate: &Candidate) -> Result<Outcome, Failure> {
-        let graph = &self.bench.prepared().inputs.model.graph;
-        let in_float = |name: &str| candidate.float.iter().any(|pattern| matches(pattern, name));
-        let float: BTreeSet<NodeId> = graph.iter().filter(|(_, node)| in_float(&node.name)).map(|(id, _)| id).collect();
-        self.bench.keep_in_float(&float);
+        self.bench.except(self.rules(candidate)?);
         let attempt = self.bench.carry_out(&candidate.scheme)?;
         let Some(quantization) = &attempt.quantization else {
             return Err(Failure::bug("nothing was quantized, and nothing can be judged"));
@@ -239,7 +281,8 @@ impl Search<'_, '_> {
         let int8 = torchscript::Variant::Int8(quantization);
         let mut session = open(Request::from(self.judge), &attempt.graph, int8)?;
         let judged = self.held_out.judge(&mut *session)?;
-        let [milliseconds, float_milliseconds] = self.held_out.race(&mut *session, &mut *self.float, self.batch)?;
+        let runners = [&mut session, &mut self.float];
+        let [milliseconds, float_milliseconds] = race(runners, &self.held_out.first(self.batch)?, SECONDS)?;
         Ok(Outcome { milliseconds, float_milliseconds, ..judged })
     }
 }
@@ -254,7 +297,7 @@ mod tests {
 
     fn trial(right: usize, divergence: f64, milliseconds: f64) -> Trial {
         let outcome = Outcome { right, samples: 1000, divergence, milliseconds, float_milliseconds: 10.0, agreeing: 0 };
-        Trial { candidate: Candidate { scheme: Scheme::fx(), float: Vec::new() }, outcome }
+        Trial { candidate: Candidate::of(Scheme::fx()), outcome }
     }
 
     #[test]

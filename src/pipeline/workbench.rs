@@ -5,7 +5,7 @@ mod correct;
 
 pub(super) use compare::kullback_leibler;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::calibrate::archive_bug;
 use super::prepare::Prepared;
@@ -92,11 +92,19 @@ impl<'a> Workbench<'a> {
         self.prepared
     }
 
-    /// From here on, attempts keep these nodes in float, besides those of the manifest.
-    pub(super) fn keep_in_float(&mut self, nodes: &BTreeSet<NodeId>) {
+    /// From here on, attempts make these exceptions for layers, by node, instead of the manifest's.
+    pub(super) fn except(&mut self, rules: Vec<LayerRule>) {
         self.learned = None;
-        self.rules.clone_from(&self.prepared.inputs.rules);
-        nodes.iter().for_each(|id| self.rules[id.0].float = true);
+        self.rules = rules;
+    }
+
+    /// The network for batches of few images, beside that of a scheme: without what is about kernels.
+    pub(super) fn carry_out_for_few(&mut self, scheme: &Scheme) -> Result<Attempt, Failure> {
+        let without_kernels = self.rules.iter().map(|rule| LayerRule { kernel: None, ..*rule }).collect();
+        let rules = std::mem::replace(&mut self.rules, without_kernels);
+        let attempt = self.carry_out(&scheme.for_few_images());
+        self.rules = rules;
+        attempt
     }
 
     /// From here on, attempts are calibrated on these samples, or on the manifest's again.

@@ -7,13 +7,14 @@ use super::observer::ObserverKind;
 use super::scheme::Scheme;
 use crate::graph::quantization::{FloatReason, Kernel, Placement, lone_activation};
 use crate::graph::{Dim, Graph, NodeId, Op};
-use crate::manifest::Step;
+use crate::manifest::{LayerKernel, LayerPrecision, Step};
 
 /// What the manifest says about one node, after its patterns were matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LayerRule {
-    pub float: bool,
+    pub precision: Option<LayerPrecision>,
     pub observer: Option<ObserverKind>,
+    pub kernel: Option<LayerKernel>,
 }
 
 /// One observer and the tensors it watches, in execution order.
@@ -85,7 +86,7 @@ impl Plan {
     #[must_use]
     pub fn new(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Self {
         let placement = place(graph, scheme, rules);
-        let kernels = kernels(graph, scheme, &placement);
+        let kernels = kernels(graph, scheme, rules, &placement);
         let observer_of = vec![None; graph.nodes.len()];
         let levels = scheme.levels();
         let mut plan = Self { placement, kernels, observers: Vec::new(), levels, observer_of };
@@ -189,7 +190,7 @@ fn is_product(op: &Op) -> bool {
 
 /// Where convolutions are fused, those with an activation whose outcome is only needed in float, and those that only
 /// such convolutions read. Any other stays with the engine, which takes integers as they are.
-fn kernels(graph: &Graph, scheme: &Scheme, placement: &[Placement]) -> Vec<Kernel> {
+fn kernels(graph: &Graph, scheme: &Scheme, rules: &[LayerRule], placement: &[Placement]) -> Vec<Kernel> {
     let users = graph.users();
     let in_float = |id: NodeId| placement[id.0] != Placement::Int8;
     let activated = |id: NodeId| match graph.node(id).op {
@@ -197,15 +198,17 @@ fn kernels(graph: &Graph, scheme: &Scheme, placement: &[Placement]) -> Vec<Kerne
         Op::Conv { relu: false, .. } => lone_activation(graph, &users, id).is_some(),
         _ => false,
     };
-    let fused = |id: NodeId| !in_float(id) && activated(id) && users[id.0].iter().all(|&user| in_float(user));
+    let may_fuse =
+        |id: NodeId| rules[id.0].kernel.map_or(scheme.has(Step::Fuse), |kernel| kernel == LayerKernel::Fused);
+    let fused =
+        |id: NodeId| may_fuse(id) && !in_float(id) && activated(id) && users[id.0].iter().all(|&user| in_float(user));
     let is_read_by_fused = |id: NodeId| {
         let dense = matches!(graph.node(id).op, Op::Conv { relu: false, .. }) && is_product(&graph.node(id).op);
         dense && id != graph.output && !users[id.0].is_empty() && users[id.0].iter().all(|&user| fused(user))
     };
     let kernel = |id| match () {
-        () if !scheme.has(Step::Fuse) => Kernel::Engine,
         () if fused(id) => Kernel::Fused,
-        () if !in_float(id) && is_read_by_fused(id) => Kernel::Bytes,
+        () if may_fuse(id) && !in_float(id) && is_read_by_fused(id) => Kernel::Bytes,
         () => Kernel::Engine,
     };
     graph.ids().map(kernel).collect()
@@ -262,17 +265,19 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
     for (id, node) in graph.iter() {
         let on_integers = |input: &NodeId| placement[input.0] == Placement::Int8;
         let constant_operand = node.inputs.iter().any(|input| constant[input.0]);
+        let rule = rules[id.0].precision;
         placement.push(match kind(&node.op) {
             Kind::Float(reason) => Placement::Float(reason),
-            _ if rules[id.0].float => Placement::Float(FloatReason::Manifest),
+            _ if rule == Some(LayerPrecision::Fp32) => Placement::Float(FloatReason::Manifest),
             Kind::Compute | Kind::FixedRange
                 if products_only
+                    && rule.is_none()
                     && !is_product(&node.op)
                     && !(adds_integers(&node.op) && node.inputs.iter().all(on_integers)) =>
             {
                 Placement::Float(FloatReason::Recipe)
             }
-            _ if kept.contains(&id) => Placement::Float(FloatReason::Recipe),
+            _ if rule.is_none() && kept.contains(&id) => Placement::Float(FloatReason::Recipe),
             _ if constant_operand => Placement::Float(FloatReason::NoKernel),
             Kind::Compute => Placement::Int8,
             Kind::FixedRange | Kind::SharesInput | Kind::SharesAll => {

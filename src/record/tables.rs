@@ -131,7 +131,7 @@ pub fn scales<'a>(layers: impl IntoIterator<Item = (&'a str, &'a [f64])>) -> Vec
 /// `layers.csv`: every node of the quantized network.
 #[must_use]
 pub fn layers(record: &Record) -> Vec<u8> {
-    const HEADER: [&str; 19] = [
+    const HEADER: [&str; 20] = [
         "layer",
         "operator",
         "quantized",
@@ -151,6 +151,7 @@ pub fn layers(record: &Record) -> Vec<u8> {
         "levels",
         "clipped_in_evaluation",
         "levels_in_evaluation",
+        "kernel",
     ];
     let rows = record.network.layers.iter().map(|layer| {
         let seen = layer.observed.as_ref();
@@ -179,6 +180,7 @@ pub fn layers(record: &Record) -> Vec<u8> {
             used(|usage| usage.levels.to_string()),
             used(|usage| format!("{:.6}", usage.clipped_in_evaluation)),
             used(|usage| usage.levels_in_evaluation.to_string()),
+            layer.kernel.map(|kernel| kernel.word().to_owned()).unwrap_or_default(),
         ]
     });
     table(&HEADER, rows)

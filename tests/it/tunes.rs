@@ -2,6 +2,7 @@
 
 use requant::base::files;
 use requant::base::finding::Verdict;
+use requant::graph::quantization::Kernel;
 use requant::record::store;
 
 use crate::lab::{Bench, root};
@@ -67,4 +68,45 @@ fn tuning_sees_neither_evaluation_nor_a_way_out() {
     assert!(ended.stderr.contains("10 samples of `train` neither calibrate nor judge"), "{ended:?}");
     assert_eq!(bench.run(&["tune", "digits.toml"]).code, Some(2));
     assert_eq!(bench.run(&["tune", "digits.toml", "--max-drop", "-1"]).code, Some(2));
+}
+
+/// After the ladder each convolution's kernels are raced once, and what is fastest is a candidate like any other.
+#[test]
+fn tuning_races_the_kernels_of_each_layer_once() {
+    let bench = skewed();
+    let tune = ["tune", "digits.toml", "--max-drop", "5", "--trials", "19", "--samples", "60"];
+    let ended = bench.run(&tune);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let page = files::read_text(&bench.path("digits.tuning/tuning.md")).unwrap();
+    let rows: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("| layer |")).skip(2).collect();
+    assert!(rows.len() > 25 && rows[0].starts_with("| `features.0.0` |"), "{page}");
+    let ledger = files::read_text(&bench.path("digits.tuning/trials.jsonl")).unwrap();
+    assert_eq!(ledger.matches("\"kernels\":[").count(), 1, "{ledger}");
+
+    assert_eq!(bench.run(&tune).code, Some(0));
+    assert_eq!(files::read_text(&bench.path("digits.tuning/tuning.md")).unwrap(), page);
+    assert_eq!(files::read_text(&bench.path("digits.tuning/trials.jsonl")).unwrap(), ledger);
+}
+
+/// What computes a layer is what its exception says, and the record tells it.
+#[test]
+fn a_layer_is_computed_as_its_exception_says() {
+    let bench = Bench::new();
+    let exceptions = "recipe = \"fx-default\"\nsteps = [\"products-only\", \"fuse\"]\n\n\
+                      [[quantize.layer]]\nmatch = \"features.12.0\"\nkernel = \"engine\"\n\n\
+                      [[quantize.layer]]\nmatch = \"features.4.block.1.0\"\nprecision = \"int8\"\nkernel = \"fused\"\n\n\
+                      [[quantize.layer]]\nmatch = \"features.2.block.0.0\"\nprecision = \"fp32\"\n";
+    bench.digits(&[("recipe = \"fx-default\"\n", exceptions)]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    let of = |name: &str| record.network.layers.iter().find(|layer| layer.name == name).unwrap().kernel;
+    assert_eq!(of("features.12.0"), Some(Kernel::Engine));
+    // Depthwise, which the steps leave in float.
+    assert_eq!(of("features.4.block.1.0"), Some(Kernel::Fused));
+    assert_eq!(of("features.5.block.1.0"), None);
+    assert_eq!(of("features.2.block.0.0"), None);
+    assert_eq!(of("features.4.block.0.0"), Some(Kernel::Fused));
+    let int8 = record.variants.iter().find(|variant| variant.name == "int8_fbgemm_cpu").unwrap().measured().unwrap();
+    assert!(int8.correct > 700, "{int8:?}");
 }

@@ -67,6 +67,7 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
         output: quantization.as_ref().and_then(|q| q.activations[id.0]),
         evidence: evidence.get(id.0).cloned().flatten(),
         usage: looks.usage.get(id.0).cloned().flatten(),
+        kernel: quantization.as_ref().filter(|q| q.is_int8(id)).map(|q| q.kernels[id.0]),
         bend_levels: quantization.as_ref().and_then(|q| bend_levels(graph, q, id)),
         observed,
         weight,

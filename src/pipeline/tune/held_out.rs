@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use super::trial::Outcome;
 use crate::backend::Session;
-use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::dataset;
@@ -21,13 +20,6 @@ const FEWEST: usize = 50;
 
 /// Samples per forward pass while answers are compared.
 const BATCH: usize = 32;
-
-/// Passes before a latency is measured, passes and seconds at least while it is, and the quantile that it is: what
-/// else runs on the machine makes passes slower, never faster.
-const WARM_UP: usize = 5;
-const TIMED: usize = 15;
-const SECONDS: f64 = 0.4;
-const QUANTILE: f64 = 0.25;
 
 pub(super) struct HeldOut {
     batches: Vec<Tensor>,
@@ -79,8 +71,8 @@ impl HeldOut {
         self.labels.len()
     }
 
-    /// So many of the samples.
-    fn first(&self, count: usize) -> Result<Tensor, Failure> {
+    /// So many of the samples, from the first on.
+    pub(super) fn first(&self, count: usize) -> Result<Tensor, Failure> {
         let enough = self.batches[..count.div_ceil(BATCH).min(self.batches.len())].to_vec();
         let stacked = Tensor::stacked(enough).map_err(|error| Failure::bug(error.to_string()))?;
         Ok(stacked.rows(0, count))
@@ -105,37 +97,5 @@ impl HeldOut {
             outcome.divergence += kullback_leibler(should, is) / self.count() as f64;
         }
         Ok(outcome)
-    }
-
-    /// How long passes of two networks take at a batch size, in milliseconds, taken in turns: what slows the machine
-    /// slows both.
-    pub(super) fn race<'s>(
-        &self,
-        own: &'s mut dyn Session,
-        other: &'s mut dyn Session,
-        batch: usize,
-    ) -> Result<[f64; 2], Failure> {
-        let input = self.first(batch)?;
-        let mut runners = [own, other];
-        for runner in &mut runners {
-            runner.load(&input)?;
-            for _ in 0..WARM_UP {
-                runner.forward()?;
-            }
-        }
-        let (mut times, began) = ([Vec::new(), Vec::new()], clock::tick());
-        while times[0].len() < TIMED || began.elapsed().as_secs_f64() < SECONDS {
-            for (runner, times) in runners.iter_mut().zip(&mut times) {
-                let start = clock::tick();
-                runner.forward()?;
-                times.push(start.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-        Ok(times.map(|mut times| {
-            times.sort_by(f64::total_cmp);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the list")]
-            let place = (times.len() as f64 * QUANTILE) as usize;
-            times[place]
-        }))
     }
 }

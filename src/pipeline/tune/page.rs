@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Candidate, Outcome, Trial, Tuned};
+use super::{Candidate, Outcome, Raced, Trial, Tuned};
 use crate::base::explain::Failure;
 use crate::base::units;
 use crate::manifest::{Choice as _, Choices, Recipe, Resolved, tuned_text};
@@ -35,7 +35,7 @@ impl Tuned {
         let choices = Choices {
             recipe: Recipe::of(candidate.scheme.observer),
             steps: &candidate.scheme.steps,
-            float: &candidate.float,
+            layers: &candidate.layers(),
             max_accuracy_drop: self.wish.max_drop,
             comment: &comment,
         };
@@ -54,6 +54,7 @@ impl Tuned {
             chosen: self.chosen.map(|at| described(&self.trials[at].candidate)),
             float: self.row("FP32, fused".into(), &self.float, ""),
             trials: (0..self.trials.len()).map(|at| self.row_of(at)).collect(),
+            kernels: self.raced.iter().map(KernelRow::of).collect(),
         };
         report::fill(PAGE, &page).map_err(|error| Failure::bug(error.to_string()))
     }
@@ -136,6 +137,26 @@ struct Page<'a> {
     chosen: Option<String>,
     float: Row,
     trials: Vec<Row>,
+    kernels: Vec<KernelRow>,
+}
+
+/// What a convolution took, in milliseconds.
+#[derive(Serialize)]
+struct KernelRow {
+    layer: String,
+    float: String,
+    fused: String,
+    engine: String,
+    usual: &'static str,
+    taken: &'static str,
+}
+
+impl KernelRow {
+    fn of(raced: &Raced) -> Self {
+        let [float, fused, engine] = raced.milliseconds.map(|ms| format!("{ms:.3}"));
+        let (usual, taken) = (raced.usual.word(), raced.taken().word());
+        Self { layer: raced.layer.clone(), float, fused, engine, usual, taken }
+    }
 }
 
 #[derive(Serialize)]
@@ -189,9 +210,10 @@ fn ratio(value: f64) -> String {
 }
 
 fn described(candidate: &Candidate) -> String {
-    let Candidate { scheme, float } = candidate;
+    let Candidate { scheme, float, forms } = candidate;
     let steps: Vec<&str> = scheme.steps.iter().map(|step| step.word()).collect();
     let steps = if steps.is_empty() { "no steps".to_owned() } else { steps.join(", ") };
     let float = if float.is_empty() { String::new() } else { format!("; in float: {}", float.join(", ")) };
-    format!("{}; {steps}{float}", scheme.observer.word())
+    let forms = if forms.is_empty() { "" } else { "; the fastest kernel of each layer" };
+    format!("{}; {steps}{float}{forms}", scheme.observer.word())
 }

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::kernels::{Form, Raced};
 use crate::base::digest::Digest;
 use crate::base::files::{self, FileError};
+use crate::manifest::LayerOverride;
 use crate::quantize::Scheme;
 
 /// A way to quantize the network.
@@ -16,6 +18,21 @@ pub struct Candidate {
     pub scheme: Scheme,
     /// Globs of the layers that stay in float besides.
     pub float: Vec<String>,
+    /// How convolutions are computed, where that is not as the scheme has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forms: Vec<(String, Form)>,
+}
+
+impl Candidate {
+    pub(super) fn of(scheme: Scheme) -> Self {
+        Self { scheme: scheme.in_order(), float: Vec::new(), forms: Vec::new() }
+    }
+
+    /// The same as a manifest says it, beside its recipe and steps.
+    pub(super) fn layers(&self) -> Vec<LayerOverride> {
+        let float = self.float.iter().map(|pattern| Form::Float.exception(pattern));
+        float.chain(self.forms.iter().map(|(layer, form)| form.exception(layer))).collect()
+    }
 }
 
 /// What a network does on the held-out samples.
@@ -72,13 +89,26 @@ pub(super) struct Ledger {
     file: File,
     path: std::path::PathBuf,
     known: Vec<Trial>,
+    raced: Option<Vec<Raced>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct Line<T> {
     about: Digest,
     #[serde(flatten)]
-    trial: Trial,
+    told: T,
+}
+
+/// What each convolution takes in each form: measured once, so that who goes on tries the same candidates.
+#[derive(Serialize, Deserialize)]
+struct Kernels {
+    kernels: Vec<Raced>,
+}
+
+/// The lines of a file about the same samples, model and conditions that are of one kind.
+fn lines<'a, T: for<'d> Deserialize<'d>>(text: &'a str, about: &'a Digest) -> impl Iterator<Item = T> + 'a {
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line<T>>(line).ok());
+    lines.filter(|line| line.about == *about).map(|line| line.told)
 }
 
 impl Ledger {
@@ -86,15 +116,15 @@ impl Ledger {
         files::create_dir_all(folder)?;
         let path = folder.join("trials.jsonl");
         let text = if path.exists() { files::read_text(&path)? } else { String::new() };
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
-        let known = lines.filter(|line| line.about == *about).map(|line| line.trial).collect();
+        let known = lines(&text, about).collect();
+        let raced = lines(&text, about).map(|Kernels { kernels }| kernels).next();
         let file = File::options().create(true).append(true).open(&path);
         let mut file = file.map_err(|error| FileError::new("write", &path, error))?;
         if !text.is_empty() && !text.ends_with('\n') {
             // A line that a killed process left unfinished.
             writeln!(file).map_err(|error| FileError::new("write", &path, error))?;
         }
-        Ok(Self { about: *about, file, path, known })
+        Ok(Self { about: *about, file, path, known, raced })
     }
 
     pub(super) fn known(&self, candidate: &Candidate) -> Option<Outcome> {
@@ -102,8 +132,20 @@ impl Ledger {
     }
 
     pub(super) fn keep(&mut self, candidate: &Candidate, outcome: &Outcome) -> Result<(), FileError> {
-        let trial = Trial { candidate: candidate.clone(), outcome: *outcome };
-        let line = Line { about: self.about, trial };
+        self.write(Trial { candidate: candidate.clone(), outcome: *outcome })
+    }
+
+    /// What convolutions took, where it was measured before.
+    pub(super) fn raced(&self) -> Option<Vec<Raced>> {
+        self.raced.clone()
+    }
+
+    pub(super) fn keep_raced(&mut self, kernels: &[Raced]) -> Result<(), FileError> {
+        self.write(Kernels { kernels: kernels.to_vec() })
+    }
+
+    fn write<T: Serialize>(&mut self, told: T) -> Result<(), FileError> {
+        let line = Line { about: self.about, told };
         let text = serde_json::to_string(&line).map_err(|error| FileError::new("write", &self.path, error.into()))?;
         writeln!(self.file, "{text}").map_err(|error| FileError::new("write", &self.path, error))
     }

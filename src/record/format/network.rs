@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ArtefactFacts;
 use crate::graph::pass::AppliedPatch;
-use crate::graph::quantization::{FloatReason, QParams};
+use crate::graph::quantization::{FloatReason, Kernel, QParams};
 use crate::manifest::Step;
 use crate::stats::Estimate;
 
@@ -45,6 +45,9 @@ pub struct Layer {
     /// and in float.
     #[serde(default)]
     pub bend_levels: Option<f64>,
+    /// What computes its integers on the torch backend; absent in float.
+    #[serde(default)]
+    pub kernel: Option<Kernel>,
 }
 
 /// How a tensor uses its integers, on samples spread over each subset.
