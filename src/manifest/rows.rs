@@ -1,9 +1,62 @@
-//! Rules about the rows of the comparison.
+//! The rows of the comparison, and rules about them.
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::rules::{Problem, problem};
-use super::{Backend, Benchmark, Device, Engine, FEW_IMAGES, MemoryFormat, Precision, Quantize, Step, Variant};
+use super::{Backend, Benchmark, Device, Engine, FEW_IMAGES, MemoryFormat, Precision, Quantize, Step};
+use crate::base::digest::Digest;
+
+/// One row of the comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Names the artefact.
+    #[schemars(regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+    pub name: String,
+    pub backend: Backend,
+    pub precision: Precision,
+    #[serde(default)]
+    pub device: Device,
+    /// Kernels of the `torch` backend on the CPU. INT8: `fbgemm` unless said otherwise. FP32: PyTorch's own
+    /// operators unless `onednn` is said, which computes a convolution and its activation in one call
+    /// with weights ordered at loading, as an inference compiler would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// The layout of the images that this variant is given. An FP32 baseline in the layout that suits
+    /// it least makes every INT8 speedup look larger.
+    #[serde(default)]
+    pub memory_format: MemoryFormat,
+    /// Images per batch in which this variant alone is judged and timed, one of `benchmark.batch_sizes`; otherwise it
+    /// answers in batches of `evaluation.batch_size` and is timed at all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub batch_size: Option<usize>,
+    /// Whether the run stops where this variant cannot run.
+    #[serde(default = "yes")]
+    pub required: bool,
+    /// Whether the others are compared with this one; the first variant unless one says so.
+    #[serde(default)]
+    pub baseline: bool,
+    /// Pin of the artefact that this variant must produce; `requant pin --from RUN` fills it in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+}
+
+impl Variant {
+    /// The batch sizes at which it is timed.
+    #[must_use]
+    pub fn timed_at(&self, benchmark: &Benchmark) -> Vec<usize> {
+        let own = |batch: &&usize| self.batch_size.is_none_or(|own| own == **batch);
+        benchmark.batch_sizes.iter().filter(own).copied().collect()
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
 
 pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
     let mut found = Vec::new();

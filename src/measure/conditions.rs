@@ -57,9 +57,15 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// `running` are children that work already: what they used before counts for nothing, and would otherwise come in
+    /// when they end.
     #[must_use]
-    pub fn start() -> Self {
-        Self { started: clock::tick(), first: Counters::now(), clocks: clocks() }
+    pub fn start(running: &[u32]) -> Self {
+        let mut first = Counters::now();
+        let stat = |child: &u32| files::read_text(Path::new(&format!("/proc/{child}/stat"))).ok();
+        let before: f64 = running.iter().filter_map(|child| own(&stat(child)?)).sum();
+        first.own = first.own.map(|own| own + before);
+        Self { started: clock::tick(), first, clocks: clocks() }
     }
 
     /// Looks at the clocks between two rounds.
@@ -187,7 +193,7 @@ mod tests {
 
     #[test]
     fn our_own_work_is_seen_as_ours() {
-        let watch = Watch::start();
+        let watch = Watch::start(&[]);
         let until = clock::tick() + Duration::from_millis(300);
         while clock::tick() < until {
             std::hint::spin_loop();

@@ -109,6 +109,12 @@ impl Worker {
         }
     }
 
+    /// The child's process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn limit_memory(&self) -> rustix::io::Result<()> {
         let Some(bytes) = self.limits.memory_bytes else { return Ok(()) };
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };

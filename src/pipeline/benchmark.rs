@@ -1,12 +1,12 @@
 //! Times every variant in fresh processes of its own, round by round in shuffled order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::evaluate::{Answers, Evaluated};
+use super::quantize::Quantized;
 use super::serve::Task;
 use super::{Event, Surroundings};
 use crate::base::digest::Digest;
@@ -72,13 +72,57 @@ pub(super) struct Footprint {
 const SAMPLES: &str = ".benchmark-input";
 
 /// How many inputs are tried twice in search of answers kept from earlier passes.
-pub(super) const PROBES: usize = 5;
+const PROBES: usize = 5;
 
-pub(super) fn benchmark(evaluated: Evaluated, around: &Surroundings<'_>) -> Result<Benchmarked, Failure> {
+/// How many samples the measuring processes need: every probe's input starts one sample further on.
+pub(super) fn samples(settings: &Benchmark) -> usize {
+    settings.batch_sizes.iter().copied().max().unwrap_or(1) + PROBES
+}
+
+/// The processes of the first rounds: they start and load while answers are judged, and wait until it is their turn.
+pub(super) struct Ahead(Vec<Option<JoinHandle<Bench>>>);
+
+impl Ahead {
+    pub(super) fn start(quantized: &Quantized, around: &Surroundings<'_>) -> Self {
+        let limits = limits(&quantized.calibrated.prepared.resolved.manifest.benchmark);
+        let start = |index: usize| {
+            let mut bench = Bench::new(quantized, index)?;
+            bench.start((around.worker)(), limits);
+            Some(thread::spawn(move || {
+                bench.open();
+                bench
+            }))
+        };
+        Self((0..quantized.artefacts.len()).map(start).collect())
+    }
+
+    /// Those of the variants that gave answers.
+    pub(super) fn benches(mut self, evaluated: &Evaluated) -> Vec<Option<Bench>> {
+        let open = |process: Option<JoinHandle<Bench>>| process.and_then(|process| process.join().ok());
+        let benches = std::mem::take(&mut self.0).into_iter().map(open).zip(&evaluated.answers);
+        let judged = |(bench, answers): (Option<Bench>, &Answers)| match answers {
+            Answers::Given { expected, .. } => Some(Bench { expected: expected.clone(), ..bench? }),
+            Answers::Missing | Answers::Failed(_) => None,
+        };
+        benches.map(judged).collect()
+    }
+}
+
+impl Drop for Ahead {
+    /// Where nobody wants them any more, they end before the run does.
+    fn drop(&mut self) {
+        self.0.drain(..).flatten().for_each(|process| drop(process.join()));
+    }
+}
+
+pub(super) fn benchmark(
+    evaluated: Evaluated,
+    mut benches: Vec<Option<Bench>>,
+    around: &Surroundings<'_>,
+) -> Result<Benchmarked, Failure> {
     let prepared = &evaluated.quantized.calibrated.prepared;
     let path = prepared.draft.path().join(SAMPLES);
     prepared.draft.put(SAMPLES, &evaluated.samples.data().to_le_bytes())?;
-    let mut benches = benches(&evaluated, &path);
     let mut conditions = all_rounds(&mut benches, &prepared.resolved.manifest, around)?;
     conditions.beside_others = around.neighbours.is_some_and(super::Neighbours::compute_meanwhile);
     let measurements = benches.into_iter().map(|bench| bench.map(|bench| bench.measurement)).collect();
@@ -94,10 +138,12 @@ fn all_rounds(
 ) -> Result<Conditions, Failure> {
     let settings = &manifest.benchmark;
     let mut schedule = Schedule::new(benches.len(), settings.rounds, settings.processes, settings.seed);
-    let mut watch = Watch::start();
+    let running: Vec<u32> = benches.iter().flatten().filter_map(|bench| Some(bench.worker.as_ref()?.id())).collect();
+    let mut watch = Watch::start(&running);
     let mut longest = Duration::ZERO;
     let mut begun = 0;
-    let mut process = None;
+    // The first processes run already.
+    let mut process = Some(0);
     'all: loop {
         let block = schedule.block();
         let total = begun + block.len();
@@ -158,7 +204,7 @@ fn take_round(benches: &mut [Option<Bench>], round: &Round, settings: &Benchmark
 }
 
 /// One variant and its process of the moment; there is none once one has failed.
-struct Bench {
+pub(super) struct Bench {
     open: Ask<Task>,
     /// The batch sizes that are timed.
     batches: Vec<usize>,
@@ -170,38 +216,9 @@ struct Bench {
     measurement: Measurement,
 }
 
-fn benches(evaluated: &Evaluated, samples: &Path) -> Vec<Option<Bench>> {
-    let count = evaluated.answers.len();
-    (0..count).map(|index| bench(evaluated, index, samples)).collect()
-}
-
-fn bench(evaluated: &Evaluated, index: usize, samples: &Path) -> Option<Bench> {
-    let prepared = &evaluated.quantized.calibrated.prepared;
-    let manifest = &prepared.resolved.manifest;
-    let artefact = evaluated.quantized.artefacts[index].as_ref()?;
-    let Answers::Given { expected, .. } = &evaluated.answers[index] else { return None };
-    let open = Ask::Open {
-        variant: Task { variant: manifest.variant[index].clone(), compute: manifest.compute.clone() },
-        artefact: prepared.draft.path().join(&artefact.path),
-        input: PathBuf::from(samples),
-        shape: evaluated.samples.shape().to_vec(),
-    };
-    Some(Bench {
-        open,
-        batches: manifest.variant[index].timed_at(&manifest.benchmark),
-        expected: expected.clone(),
-        worker: None,
-        warm: BTreeSet::new(),
-        measurement: Measurement::default(),
-    })
-}
-
 /// Starts the next process of every variant that has not failed, all at once.
 fn start_all(benches: &mut [Option<Bench>], settings: &Benchmark, around: &Surroundings<'_>) {
-    let limits = Limits {
-        timeout: Duration::from_secs(settings.timeout_seconds),
-        memory_bytes: settings.memory_limit_mb.map(|megabytes| megabytes.saturating_mul(1_000_000)),
-    };
+    let limits = limits(settings);
     let mut healthy: Vec<&mut Bench> =
         benches.iter_mut().flatten().filter(|bench| bench.measurement.failed.is_none()).collect();
     healthy.iter_mut().for_each(|bench| bench.start((around.worker)(), limits));
@@ -212,11 +229,40 @@ fn start_all(benches: &mut [Option<Bench>], settings: &Benchmark, around: &Surro
     });
 }
 
+fn limits(settings: &Benchmark) -> Limits {
+    Limits {
+        timeout: Duration::from_secs(settings.timeout_seconds),
+        memory_bytes: settings.memory_limit_mb.map(|megabytes| megabytes.saturating_mul(1_000_000)),
+    }
+}
+
 fn finish_all(benches: &mut [Option<Bench>]) {
     benches.iter_mut().flatten().for_each(Bench::finish);
 }
 
 impl Bench {
+    /// Of a variant that has an artefact.
+    fn new(quantized: &Quantized, index: usize) -> Option<Self> {
+        let prepared = &quantized.calibrated.prepared;
+        let (manifest, folder) = (&prepared.resolved.manifest, prepared.draft.path());
+        let artefact = quantized.artefacts[index].as_ref()?;
+        let images = std::iter::once(samples(&manifest.benchmark));
+        let open = Ask::Open {
+            variant: Task { variant: manifest.variant[index].clone(), compute: manifest.compute.clone() },
+            artefact: folder.join(&artefact.path),
+            input: folder.join(SAMPLES),
+            shape: images.chain(prepared.inputs.model.facts.input.iter().copied()).collect(),
+        };
+        Some(Self {
+            open,
+            batches: manifest.variant[index].timed_at(&manifest.benchmark),
+            expected: BTreeMap::new(),
+            worker: None,
+            warm: BTreeSet::new(),
+            measurement: Measurement::default(),
+        })
+    }
+
     fn start(&mut self, mut command: Command, limits: Limits) {
         self.warm.clear();
         match Worker::start(&mut command, limits) {

@@ -4,7 +4,7 @@ mod parting;
 
 use std::collections::BTreeMap;
 
-use super::benchmark::PROBES;
+use super::benchmark;
 use super::prepare::Prepared;
 use super::quantize::Quantized;
 use super::serve::output_digest;
@@ -138,9 +138,7 @@ fn ask_all(
     around: &Surroundings<'_>,
 ) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
-    // The probe for kept answers takes as many inputs, each one sample further on.
-    let wanted = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1) + PROBES;
-    let mut kept = Kept::new(wanted, &prepared.inputs.model.facts.input);
+    let mut kept = Kept::new(benchmark::samples(&manifest.benchmark), &prepared.inputs.model.facts.input);
     stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
         compare(respondents, apart);

@@ -66,8 +66,13 @@ pub fn run(resolved: Resolved, around: &Surroundings<'_>) -> Result<Finished, Fa
     let prepared = stage(around, Stage::Prepare, || prepare::prepare(resolved, around))?;
     let calibrated = stage(around, Stage::Calibrate, || calibrate::calibrate(prepared, around))?;
     let quantized = stage(around, Stage::Quantize, || quantize::quantize(calibrated))?;
-    let evaluated = stage(around, Stage::Evaluate, || evaluate::evaluate(quantized, around))?;
-    let benchmarked = stage(around, Stage::Benchmark, || benchmark::benchmark(evaluated, around))?;
+    let (evaluated, benches) = stage(around, Stage::Evaluate, || {
+        let ahead = benchmark::Ahead::start(&quantized, around);
+        let evaluated = evaluate::evaluate(quantized, around)?;
+        let benches = ahead.benches(&evaluated);
+        Ok((evaluated, benches))
+    })?;
+    let benchmarked = stage(around, Stage::Benchmark, || benchmark::benchmark(evaluated, benches, around))?;
     let attributed = stage(around, Stage::Attribute, || attribute::attribute(benchmarked, around))?;
     let diagnosed = stage(around, Stage::Diagnose, || Ok(diagnose::diagnose(attributed)))?;
     let recorded = stage(around, Stage::Record, || record::record(diagnosed))?;
