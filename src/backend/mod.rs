@@ -160,10 +160,13 @@ const AVX2: [(&str, &str); 3] =
 const STEADY: [(&str, &str); 3] =
     [("GOMP_SPINCOUNT", "10000"), ("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
 
+/// On a machine with a GPU: TensorFloat-32, which NVIDIA's libraries would take for FP32, is off in all of them.
+const FULL_FLOATS: (&str, &str) = ("NVIDIA_TF32_OVERRIDE", "0");
+
 /// What the variables that bear on kernels and their times are set to in this process.
 #[must_use]
 pub fn kernel_environment() -> std::collections::BTreeMap<String, String> {
-    let names = AVX2.into_iter().chain(STEADY);
+    let names = AVX2.into_iter().chain(STEADY).chain([FULL_FLOATS]);
     names.filter_map(|(name, _)| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
 }
 
@@ -176,5 +179,7 @@ pub fn environment(compute: &Compute) -> Vec<(&'static str, &'static str)> {
         crate::manifest::Isa::Native => [].iter(),
         crate::manifest::Isa::Avx2 => AVX2.iter(),
     };
-    isa.chain(STEADY.iter().filter(|(name, _)| std::env::var_os(name).is_none())).copied().collect()
+    let has_gpu = std::path::Path::new("/proc/driver/nvidia/version").exists();
+    let steady = STEADY.iter().filter(|(name, _)| std::env::var_os(name).is_none());
+    isa.chain(steady).chain(has_gpu.then_some(&FULL_FLOATS)).copied().collect()
 }

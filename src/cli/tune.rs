@@ -6,7 +6,7 @@ use std::process::Command;
 use super::gauge::Gauge;
 use super::progress::Progress;
 use super::{Exit, engine, print};
-use crate::base::explain::Failure;
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::manifest::{self, Overrides};
 use crate::pipeline::Surroundings;
@@ -29,7 +29,13 @@ pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Ex
     };
     let tuned = tune::tune(resolved.clone(), wish, &around);
     let _ = files::remove_dir_all(&scratch);
-    let tuned = tuned?;
+    let tuned = tuned.map_err(|failure| match failure.cause() {
+        Cause::Interrupted => {
+            let kept = "what was tried is kept; run the same command again to go on";
+            Diagnostic::error(Cause::Interrupted, "interrupted".to_owned()).next(kept).into()
+        }
+        _ => failure,
+    })?;
     let page = tuned.folder.join("tuning.md");
     files::replace(&page, tuned.page(&resolved.manifest.name)?.as_bytes())?;
     files::replace(&tuned.folder.join("pareto.svg"), tuned.figure()?.as_bytes())?;

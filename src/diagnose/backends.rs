@@ -1,6 +1,6 @@
 //! Did each variant run on the backend and engine that the manifest asks for?
 
-use super::Case;
+use super::{Case, undefined_remedy};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::Outcome;
@@ -15,6 +15,13 @@ pub(super) fn check(record: &Record) -> Finding {
                 let engine = used.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
                 let library = measured.library.as_ref().map_or_else(String::new, |library| format!(" ({library})"));
                 let evidence = format!("`{name}` ran on {} {}{engine}{library}", variant.backend, variant.device);
+                if measured.undefined > 0 {
+                    let evidence = format!(
+                        "`{name}`: {} of {} answers are no numbers, and count as the first class",
+                        measured.undefined, measured.accuracy.n
+                    );
+                    case.against(Verdict::Fail, evidence, undefined_remedy(variant.precision));
+                }
                 match variant.engine.filter(|asked| used != Some(*asked)) {
                     None => case.note(evidence),
                     Some(asked) => {
@@ -47,7 +54,7 @@ pub(super) fn check(record: &Record) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Engine;
+    use crate::manifest::{Engine, Precision};
 
     #[test]
     fn another_engine_than_asked_for_is_a_failure() {
@@ -61,5 +68,19 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Fail);
         let evidence = finding.evidence.join("; ");
         assert!(evidence.contains("engine `onednn`, and `fbgemm` was asked for"), "{evidence}");
+    }
+
+    #[test]
+    fn answers_that_are_no_numbers_are_a_failure_of_the_row_and_of_a_baseline() {
+        let text = include_str!("../../results/digits/reference/record.json");
+        let mut record: Record = serde_json::from_str(text).unwrap();
+        record.variants[0].precision = Precision::Fp16;
+        let Outcome::Measured(measured) = &mut record.variants[0].outcome else { panic!("it ran") };
+        measured.undefined = 7;
+        for finding in [check(&record), crate::diagnose::baseline::check(&record)] {
+            assert_eq!(finding.verdict, Verdict::Fail);
+            assert!(finding.evidence.join("; ").contains("7 of 797 answers are no numbers"), "{finding:?}");
+            assert!(finding.remedy.contains("use `bf16` or `fp32`"), "{finding:?}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Is the float network right on this data? What it gets wrong is not quantization's to answer for.
 
-use super::Case;
+use super::{Case, undefined_remedy};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
@@ -18,13 +18,19 @@ const FAR_MEAN: f64 = 3.0;
 const SPREADS: std::ops::Range<f64> = 0.15..4.0;
 
 pub(super) fn check(record: &Record) -> Finding {
-    let mut case = Case::open("baseline", "Is the FP32 model right on this data?");
-    let Some((name, measured)) = record.baseline().and_then(|b| Some((&b.name, b.measured()?))) else {
+    let mut case = Case::open("baseline", "Is the baseline right on this data?");
+    let Some((variant, measured)) = record.baseline().and_then(|b| Some((b, b.measured()?))) else {
         case.note("the baseline was not measured".into());
         return case.close();
     };
+    let name = &variant.name;
     let accuracy = measured.accuracy;
     case.note(format!("`{name}`: {} of {} right", units::percent(accuracy.value), accuracy.n));
+    if measured.undefined > 0 {
+        let evidence = format!("{} of {} answers are no numbers", measured.undefined, accuracy.n);
+        case.against(Verdict::Fail, evidence, undefined_remedy(variant.precision));
+        return case.close();
+    }
     let gained = measured.correct_if_relabelled.saturating_sub(measured.correct) as f64 / accuracy.n.max(1) as f64;
     if gained > RELABELLED {
         let right = units::percent(measured.correct_if_relabelled as f64 / accuracy.n.max(1) as f64);

@@ -1,7 +1,7 @@
 //! Are the channels that share one scale of like width? A tensor has one scale; a channel that reaches a
 //! hundredth of its neighbours is left with a hundredth of the levels.
 
-use super::{Case, lost, some};
+use super::{Case, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::{Change, SpaceFacts};
@@ -17,7 +17,7 @@ pub(super) fn check(record: &Record) -> Finding {
         let why =
             if record.settings.record.evidence { "there are none to compare" } else { "`record.evidence` is off" };
         let evidence = format!("not looked at: {why}");
-        if record.variants.iter().any(lost) && !record.settings.record.evidence {
+        if integers_lost(record) && !record.settings.record.evidence {
             // Accuracy was lost, and this may be why.
             case.against(Verdict::Inconclusive, evidence, "set `record.evidence = true`");
         } else {
@@ -39,7 +39,7 @@ pub(super) fn check(record: &Record) -> Finding {
         some(&names)
     );
     // Unequal channels are a fault where accuracy was lost; elsewhere they are worth knowing.
-    let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+    let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
     case.against(verdict, evidence, "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`");
     case.weigh(record, &[Change::Equalize]);
     case.close()

@@ -1,7 +1,7 @@
 //! Do gates and hard-swish have levels where they bend? Both are straight below −3 and above 3; one value far away
 //! takes the levels from all that lies between.
 
-use super::{Case, lost, some};
+use super::{Case, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::{Change, Layer};
@@ -34,7 +34,7 @@ pub(super) fn check(record: &Record) -> Finding {
         }
         let evidence =
             format!("{name}: fewer than {FEW:.0} levels for the curve in {}: {}", coarse.len(), some(&coarse));
-        if record.variants.iter().any(lost) {
+        if integers_lost(record) {
             let remedy = "set `precision = \"fp32\"` for these and the layers before them in `quantize.layer`";
             case.against(Verdict::Fail, evidence, remedy);
             undone.push(change);

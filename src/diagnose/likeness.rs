@@ -1,6 +1,6 @@
 //! Do calibration samples look like evaluation samples, as numbers and inside the network?
 
-use super::{Case, lost, some};
+use super::{Case, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
@@ -46,7 +46,7 @@ fn numbers(case: &mut Case, record: &Record, own: &ValueFacts, other: &ValueFact
     let (shift, ratio) = apart.fold((0.0_f64, 1.0_f64), |(s, r), (shift, ratio)| (s.max(shift), r.max(ratio)));
     let evidence = format!("inputs: means {shift:.2} spreads apart, spreads {ratio:.2} times as wide, at most");
     if shift > MEANS || ratio > SPREADS {
-        let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Inconclusive };
+        let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Inconclusive };
         case.against(verdict, evidence, REMEDY);
     } else {
         case.note(evidence);
@@ -64,7 +64,7 @@ fn ranges(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
     };
     let (clipping, idling) = (named(&clips), named(&idle));
     let many = |names: &[String]| names.len() as f64 > MANY * used.len() as f64;
-    let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Inconclusive };
+    let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Inconclusive };
     if many(&clipping) {
         let most = used.iter().map(|(_, usage)| usage.clipped_in_evaluation).fold(0.0, f64::max);
         let evidence = format!(

@@ -21,7 +21,7 @@ mod weights;
 
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
-use crate::manifest::Step;
+use crate::manifest::{Precision, Step};
 use crate::record::Record;
 use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
@@ -154,6 +154,23 @@ const LOSS: f64 = 0.01;
 fn lost(variant: &VariantResult) -> bool {
     let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
     comparison.is_some_and(|comparison| comparison.difference.high < -LOSS)
+}
+
+/// Whether a loss may be the integers' doing.
+fn integers_lost(record: &Record) -> bool {
+    record.variants.iter().any(|variant| variant.precision == Precision::Int8 && lost(variant))
+}
+
+fn has_integers(record: &Record) -> bool {
+    record.variants.iter().any(|variant| variant.precision == Precision::Int8)
+}
+
+/// What to do about answers that are no numbers.
+fn undefined_remedy(precision: Precision) -> &'static str {
+    match precision {
+        Precision::Fp16 => "use `bf16` or `fp32`: FP16 holds nothing beyond 65 504",
+        _ => "check the model and `dataset.preprocess`: a healthy network computes finite numbers",
+    }
 }
 
 /// `` `a`, `b` and 3 more ``

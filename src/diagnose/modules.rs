@@ -1,14 +1,13 @@
 //! Which modules compute in integers, and which were left in float?
 
-use super::{Case, some};
+use super::{Case, has_integers, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::graph::quantization::FloatReason;
-use crate::manifest::Precision;
 use crate::record::Record;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("modules", "Were the modules found and quantized?");
-    if record.variants.iter().all(|variant| variant.precision != Precision::Int8) {
+    if !has_integers(record) {
         case.note("no variant asks for INT8".into());
         return case.close();
     }

@@ -1,11 +1,15 @@
 //! Was every tensor that needs a range observed, and did it show one?
 
-use super::{Case, some};
+use super::{Case, has_integers, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("observers", "Did every observer see its tensor?");
+    if !has_integers(record) {
+        case.note("no variant asks for INT8".into());
+        return case.close();
+    }
     let facts = &record.quantization;
     let observed = record.network.layers.iter().filter(|layer| layer.observed.is_some()).count();
     case.note(format!(
@@ -13,10 +17,7 @@ pub(super) fn check(record: &Record) -> Finding {
         facts.observers, facts.calibration_batches
     ));
     let all_in_float = record.network.int8_modules.is_empty();
-    if facts.observers == 0
-        && !all_in_float
-        && record.variants.iter().any(|v| v.precision == crate::manifest::Precision::Int8)
-    {
+    if facts.observers == 0 && !all_in_float {
         case.against(
             Verdict::Fail,
             "no tensor was observed".into(),

@@ -1,6 +1,6 @@
 //! Do a few outliers stretch a range, so that most values share few levels?
 
-use super::{Case, lost, some};
+use super::{Case, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::{Change, Layer, Usage};
@@ -30,7 +30,7 @@ pub(super) fn check(record: &Record) -> Finding {
     let stretched: Vec<String> =
         used.iter().filter(|(_, usage)| usage.levels < FEW).map(|(layer, _)| layer.name.clone()).collect();
     if stretched.len() as f64 > MANY * used.len() as f64 {
-        let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+        let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
         let evidence = format!("fewer than {FEW} levels in {} tensors: {}", stretched.len(), some(&stretched));
         let remedy = "set `quantize.recipe = \"percentile\"`, or leave the outlying samples out of calibration";
         case.against(verdict, evidence, remedy);

@@ -1,6 +1,6 @@
 //! Do the kernels compute what the integers say? On CPUs without VNNI pairs of products are added in 16 bits.
 
-use super::{Case, lost};
+use super::{Case, integers_lost};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::{Change, Followed, Parts};
@@ -24,7 +24,7 @@ pub(super) fn check(record: &Record) -> Finding {
         case.note(evidence);
         return case.close();
     }
-    let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+    let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
     let remedy = if record.settings.quantize.reduce_range == Some(false) {
         "remove `quantize.reduce_range = false`, or add \"bound-weights\" to `quantize.steps`"
     } else {

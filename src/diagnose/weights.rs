@@ -1,6 +1,6 @@
 //! Do integers hold the weights?
 
-use super::{Case, lost, some};
+use super::{Case, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::manifest::Granularity;
 use crate::record::Record;
@@ -29,7 +29,7 @@ pub(super) fn check(record: &Record) -> Finding {
         known.iter().filter(|(_, db)| *db < COARSE).map(|(layer, _)| layer.name.clone()).collect();
     let per_tensor = record.settings.quantize.weights == Some(Granularity::PerTensor);
     if !coarse.is_empty() {
-        let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+        let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
         let remedy = if per_tensor {
             "remove `quantize.weights = \"per-tensor\"`: channels then have a scale each"
         } else {
@@ -41,7 +41,7 @@ pub(super) fn check(record: &Record) -> Finding {
         case.weigh(record, &[if per_tensor { Change::PerChannel } else { Change::FloatWeights }]);
     }
     if let Some(parts) = record.quantization.parts.as_ref().filter(|parts| parts.weights.divergence > APART) {
-        let verdict = if record.variants.iter().any(lost) { Verdict::Fail } else { Verdict::Pass };
+        let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
         let evidence =
             format!("integer weights alone bring the network {:.3} nats from the float one", parts.weights.divergence);
         case.against(verdict, evidence, "add \"equalize\" to `quantize.steps`");

@@ -204,6 +204,9 @@ fn quantities(a: &Measured, b: &Measured, pairs: Option<&Pairs>, times: Times) -
     if let (Some(x), Some(y)) = (a.memory.inference, b.memory.inference) {
         all.push(ratio_of("memory of inference".to_owned(), x, y, Times { shared: false, ..times }));
     }
+    if let (Some(x), Some(y)) = (a.memory.device_inference, b.memory.device_inference) {
+        all.push(ratio_of("memory on the GPU".to_owned(), x, y, Times { shared: false, ..times }));
+    }
     let bytes = |measured: &Measured| {
         let value = measured.artefact.bytes as f64;
         Estimate { value, low: value, high: value, n: 1 }

@@ -29,6 +29,8 @@ pub enum FloatReason {
     FloatInput,
     /// Inputs and constants are not computed.
     NotComputed,
+    /// No variant computes in INT8.
+    NotAsked,
 }
 
 impl FloatReason {
@@ -40,6 +42,7 @@ impl FloatReason {
             Self::NoKernel => "no-kernel",
             Self::FloatInput => "float-input",
             Self::NotComputed => "not-computed",
+            Self::NotAsked => "not-asked",
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::base::explain::{Cause, Diagnostic, Explain as _};
 use crate::base::files;
 use crate::codec::onnx;
 use crate::graph::pass::{self, AppliedPatch};
-use crate::graph::{Graph, census};
+use crate::graph::{Graph, Node, Op, census};
 use crate::manifest::{LayerOverride, nearest};
 use crate::quantize::LayerRule;
 use crate::record::format::ModelFacts;
@@ -109,6 +109,11 @@ pub(crate) fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<La
             rule.precision = layer.precision.or(rule.precision);
             rule.observer = layer.observer.map(Into::into).or(rule.observer);
             rule.kernel = layer.kernel.or(rule.kernel);
+        }
+        let is_kernel = |node: &Node| matcher.is_match(&node.name) && matches!(node.op, Op::Conv { .. });
+        if matched && layer.kernel.is_some() && !graph.nodes.iter().any(is_kernel) {
+            let next = "remove `kernel`, which is of convolutions, or match one".into();
+            return Err(trouble("names a kernel, and matches no convolution".into(), next));
         }
         if !matched {
             let names = || graph.nodes.iter().map(|node| node.name.as_str());

@@ -33,7 +33,7 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
     let in_turn = [Step::AdaRound, Step::SequentialBiasCorrection].into_iter().any(|step| scheme.has(step));
     let mut bench = Workbench::new(&prepared, around, in_turn || settings.recipe == Recipe::Robust);
     if !wants_int8 {
-        let attempt = bench.plan_alone(&scheme);
+        let attempt = bench.all_in_float(&scheme);
         return Ok(Calibrated {
             attempt,
             trials: Vec::new(),

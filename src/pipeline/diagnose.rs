@@ -160,9 +160,9 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
     let name = &manifest.variant[index].name;
     let timed = manifest.variant[index].timed_at(&manifest.benchmark);
     let latency = |&batch: &usize| summary::latency(&measurement.timings, theirs, batch, name);
-    let engine = match &evaluated.answers[index] {
-        Answers::Given { engine, .. } => *engine,
-        Answers::Missing | Answers::Failed(_) => None,
+    let (engine, undefined) = match &evaluated.answers[index] {
+        Answers::Given { engine, undefined, .. } => (*engine, *undefined),
+        Answers::Missing | Answers::Failed(_) => (None, 0),
     };
     Outcome::Measured(Box::new(Measured {
         artefact: artefact.clone(),
@@ -170,6 +170,7 @@ fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
         engine,
         correct,
         correct_if_relabelled: relabelled(evaluated, index),
+        undefined,
         accuracy,
         against_baseline: compared.and_then(|_| compare(evaluated, baseline, index)),
         latency: timed.iter().filter_map(latency).collect(),

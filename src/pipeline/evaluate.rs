@@ -47,6 +47,8 @@ pub(super) enum Answers {
         predictions: Predictions,
         logits: Vec<f32>,
         classes: usize,
+        /// Samples whose logits hold what is no number, or no finite one.
+        undefined: usize,
         /// The engine in use at the end of the last pass.
         engine: Option<Engine>,
         /// By benchmark batch size, the digest of what the same session computes of the first samples.
@@ -122,7 +124,7 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
         let (logits, expected) = (Vec::new(), BTreeMap::new());
         Ok(match backend::open(Request::from(variant), &bytes) {
             Ok(session) => {
-                let given = Answers::Given { predictions, logits, classes: 0, engine: None, expected };
+                let given = Answers::Given { predictions, logits, classes: 0, undefined: 0, engine: None, expected };
                 respondent(Some(session), given)
             }
             Err(error) => respondent(None, Answers::Failed(error.to_string())),
@@ -176,7 +178,7 @@ fn compare(respondents: &[Respondent], apart: &mut BTreeMap<(usize, usize), Apar
 
 impl Respondent {
     fn answer(&mut self, input: &Tensor, keep_logits: bool) {
-        let (Some(session), Answers::Given { predictions, logits, classes, engine, .. }) =
+        let (Some(session), Answers::Given { predictions, logits, classes, undefined, engine, .. }) =
             (&mut self.session, &mut self.answers)
         else {
             return;
@@ -186,6 +188,7 @@ impl Respondent {
                 *engine = session.engine();
                 *classes = output.shape().last().copied().unwrap_or(0);
                 predictions.predictions.extend(output.f32_rows().map(predict));
+                *undefined += output.f32_rows().filter(|row| is_undefined(row)).count();
                 if keep_logits {
                     logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
                 }
@@ -263,6 +266,10 @@ impl Respondent {
     }
 }
 
+fn is_undefined(logits: &[f32]) -> bool {
+    logits.iter().any(|logit| logit.is_nan()) || !logits.iter().any(|logit| logit.is_finite())
+}
+
 /// The class with the largest logit (the first of equals) and its lead over the next.
 pub(super) fn predict(logits: &[f32]) -> Prediction {
     let mut best = (0, f32::NEG_INFINITY);
@@ -314,6 +321,13 @@ mod tests {
     fn ties_go_to_the_first_class_and_nan_wins_nothing() {
         assert_eq!(predict(&[1.0, 3.0, 3.0]), Prediction { class: 1, margin: 0.0 });
         assert_eq!(predict(&[f32::NAN, 2.0, 0.5]), Prediction { class: 1, margin: 1.5 });
+    }
+
+    #[test]
+    fn infinity_among_numbers_is_an_answer_and_nan_is_none() {
+        assert!(!is_undefined(&[f32::NEG_INFINITY, 1.0]));
+        assert!(is_undefined(&[f32::NAN, 1.0]));
+        assert!(is_undefined(&[f32::INFINITY, f32::INFINITY]));
     }
 
     /// Answers each row with itself, and remembers how many rows there were.

@@ -206,9 +206,10 @@ impl Search<'_, '_> {
         let raced = if let Some(known) = self.ledger.raced() {
             known
         } else {
-            self.bench.except(self.rules(&base)?);
+            let rules = self.rules(&base)?;
+            self.bench.except(rules.clone());
             let attempt = self.bench.carry_out(&base.scheme)?;
-            let raced = kernels::race_all(&attempt, self.judge, &self.held_out.first(self.batch)?)?;
+            let raced = kernels::race_all(&attempt, &rules, self.judge, &self.held_out.first(self.batch)?)?;
             self.ledger.keep_raced(&raced)?;
             raced
         };

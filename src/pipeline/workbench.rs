@@ -121,9 +121,9 @@ impl<'a> Workbench<'a> {
         &self.prepared.inputs.model.graph
     }
 
-    /// Where nothing is quantized: the placement alone.
-    pub(super) fn plan_alone(&self, scheme: &Scheme) -> Attempt {
-        let plan = Plan::new(self.graph(), scheme, &self.prepared.inputs.rules);
+    /// Where nothing is to be quantized.
+    pub(super) fn all_in_float(&self, scheme: &Scheme) -> Attempt {
+        let plan = Plan::in_float(self.graph());
         let calibration = Calibrator::new(&plan).finish();
         let (graph, reference) = (self.graph().clone(), self.graph().clone());
         let scheme = scheme.clone();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::observer::ObserverKind;
 use super::scheme::Scheme;
 use crate::graph::quantization::{FloatReason, Kernel, Placement, lone_activation};
-use crate::graph::{Dim, Graph, NodeId, Op};
+use crate::graph::{Dim, Graph, Node, NodeId, Op};
 use crate::manifest::{LayerKernel, LayerPrecision, Step};
 
 /// What the manifest says about one node, after its patterns were matched.
@@ -102,6 +102,22 @@ impl Plan {
         }
         plan.order_members();
         plan
+    }
+
+    /// Where nothing is to be quantized.
+    #[must_use]
+    pub fn in_float(graph: &Graph) -> Self {
+        let place = |node: &Node| match node.op {
+            Op::Input | Op::Constant(_) => Placement::Float(FloatReason::NotComputed),
+            _ => Placement::Float(FloatReason::NotAsked),
+        };
+        Self {
+            placement: graph.nodes.iter().map(place).collect(),
+            kernels: vec![Kernel::Engine; graph.nodes.len()],
+            observers: Vec::new(),
+            levels: 0,
+            observer_of: vec![None; graph.nodes.len()],
+        }
     }
 
     /// The nodes whose outputs calibration must hand out, in execution order.

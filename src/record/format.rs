@@ -3,7 +3,7 @@
 //! Changelog of [`FORMAT`]:
 //! - `2.2`: `attribution`; of conditions `beside_others`; `agreements` and where they part; `files`; of a layer `usage`, `bend_levels`, `kernel` and `evidence`; of a subset
 //!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
-//!   `engine` and `library`, and memory of a device; of a quantization observer, steps, trials, rounding and `exchange`.
+//!   `engine`, `library`, `undefined` and memory of a device; of a quantization observer, steps, trials, rounding and `exchange`.
 //! - `2.1`: `provenance`; `run.repeats`; of a variant `memory_format`; of a host caches and GPUs.
 //! - `2.0`: `conditions`; of a variant `memory` instead of two figures and `timing_checks`; of a latency
 //!   percentiles, outliers and the rounds.
@@ -231,6 +231,9 @@ pub struct Measured {
     /// Samples that would be right if each class were called by the label that it mostly stands for.
     #[serde(default)]
     pub correct_if_relabelled: usize,
+    /// Samples whose logits hold what is no number, or no finite one; each counts as an answer for the first class.
+    #[serde(default)]
+    pub undefined: usize,
     /// A fraction of the evaluation subset, with its Wilson interval.
     pub accuracy: Estimate,
     /// Against the baseline; absent for the baseline itself.

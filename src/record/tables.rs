@@ -42,7 +42,7 @@ pub fn number(value: f64) -> String {
 /// `metrics.csv`: a row per variant; empty cells where there is no value.
 #[must_use]
 pub fn metrics(record: &Record) -> Vec<u8> {
-    const HEADER: [&str; 18] = [
+    const HEADER: [&str; 19] = [
         "variant",
         "status",
         "reason",
@@ -61,6 +61,7 @@ pub fn metrics(record: &Record) -> Vec<u8> {
         "peak_memory_bytes",
         "model_bytes",
         "batch",
+        "peak_device_bytes",
     ];
     table(&HEADER, record.variants.iter().map(metrics_row))
 }
@@ -72,7 +73,7 @@ fn metrics_row(variant: &VariantResult) -> Vec<String> {
         Outcome::Failed { reason } => ("failed", reason.as_str()),
     };
     let mut row = vec![variant.name.clone(), status.into(), reason.into()];
-    row.extend(variant.measured().map_or_else(|| vec![String::new(); 15], measured_cells));
+    row.extend(variant.measured().map_or_else(|| vec![String::new(); 16], measured_cells));
     row
 }
 
@@ -88,6 +89,7 @@ fn measured_cells(measured: &Measured) -> Vec<String> {
     cells.push(measured.peak_memory_bytes().map(|b| b.to_string()).unwrap_or_default());
     cells.push(measured.artefact.bytes.to_string());
     cells.push(first.map(|l| l.batch.to_string()).unwrap_or_default());
+    cells.push(measured.peak_device_bytes().map(|b| b.to_string()).unwrap_or_default());
     cells
 }
 

@@ -142,5 +142,8 @@ fn rows_on_a_gpu_are_rows_of_a_run() {
         assert!(held > measured.artefact.bytes / 2, "{row:?}");
     }
     let report = files::read_text(&run.join("report.md")).unwrap();
-    assert!(report.contains("of tensors on the GPU") && report.contains("Peak memory of tensors on the GPU"));
+    assert!(
+        report.contains("during inference; the driver's own memory")
+            && report.contains("Peak memory of tensors on the GPU")
+    );
 }

@@ -91,6 +91,9 @@ fn sixteen_bits_are_rows_with_archives_of_half_the_size() {
         assert!(measured.peak_device_bytes().is_none());
         assert!(text(&run, "report.md").contains(name));
     }
+    assert!(record.network.layers.iter().all(|layer| layer.float_because.is_some()), "nothing is quantized");
+    let report = text(&run, "report.md");
+    assert!(report.contains("no variant asks for INT8") && !report.contains("Nothing was left in float"), "{report}");
     // Nothing was to be quantized, which is no fault.
     let modules = record.findings.iter().find(|finding| finding.code == "modules").unwrap();
     assert_eq!(modules.verdict, Verdict::Pass, "{modules:?}");

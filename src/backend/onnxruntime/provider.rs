@@ -10,7 +10,8 @@ use super::library;
 use crate::backend::library::found;
 use crate::backend::registry::missing;
 use crate::backend::{Availability, Request};
-use crate::manifest::{Backend, Device};
+use crate::base::files;
+use crate::manifest::{Backend, Device, Precision};
 
 const FETCH: &str = "run `cargo xtask runtimes gpu`, or name such a build with `ORT_DYLIB_PATH`";
 
@@ -63,7 +64,7 @@ pub(super) fn lacking(request: Request) -> Option<Availability> {
 /// the CPU.
 pub(super) fn added(session: SessionBuilder, request: Request) -> ort::Result<SessionBuilder> {
     let providers = match (request.backend, request.device) {
-        (Backend::Tensorrt, _) => vec![tensorrt(), cuda()],
+        (Backend::Tensorrt, _) => vec![tensorrt(request.precision), cuda()],
         (_, Device::Cuda) => vec![cuda()],
         (_, Device::Cpu) => return Ok(session),
     };
@@ -81,7 +82,13 @@ fn cuda() -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
-/// INT8 where the network says what is rounded, FP32 elsewhere.
-fn tensorrt() -> ExecutionProviderDispatch {
-    TensorRTExecutionProvider::default().with_device_id(0).with_int8(true).build().error_on_failure()
+/// INT8 where the network says what is rounded, FP32 elsewhere. TensorRT chooses kernels by timing when it builds an
+/// engine: it is kept, so that other processes run the same.
+fn tensorrt(precision: Precision) -> ExecutionProviderDispatch {
+    let provider = TensorRTExecutionProvider::default().with_device_id(0).with_int8(precision == Precision::Int8);
+    let provider = match files::cache().map(|cache| cache.join("tensorrt")) {
+        Some(kept) => provider.with_engine_cache(true).with_engine_cache_path(kept.to_string_lossy()),
+        None => provider,
+    };
+    provider.build().error_on_failure()
 }

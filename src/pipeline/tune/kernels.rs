@@ -91,8 +91,14 @@ impl Raced {
     }
 }
 
-/// Races the forms of each convolution that can be fused, on what the float network makes of `images`.
-pub(super) fn race_all(attempt: &Attempt, judge: &Variant, images: &Tensor) -> Result<Vec<Raced>, Failure> {
+/// Races the forms of each convolution that can be fused and gives floats, on what the float network makes of
+/// `images`; but for those that `rules` decide.
+pub(super) fn race_all(
+    attempt: &Attempt,
+    rules: &[LayerRule],
+    judge: &Variant,
+    images: &Tensor,
+) -> Result<Vec<Raced>, Failure> {
     let Some(quantization) = &attempt.quantization else { return Ok(Vec::new()) };
     let graph = &attempt.graph;
     let users = graph.users();
@@ -100,7 +106,10 @@ pub(super) fn race_all(attempt: &Attempt, judge: &Variant, images: &Tensor) -> R
     for (id, node) in graph.iter().filter(|(_, node)| matches!(node.op, Op::Conv { .. })) {
         interrupt::check()?;
         let activation = lone_activation(graph, &users, id);
-        if activation.is_none() && !matches!(node.op, Op::Conv { relu: true, .. }) {
+        let is_activated = activation.is_some() || matches!(node.op, Op::Conv { relu: true, .. });
+        let decided = rules[id.0].precision.is_some() || rules[id.0].kernel.is_some();
+        let gives_floats = users[activation.unwrap_or(id).0].iter().all(|&reader| !quantization.is_int8(reader));
+        if !is_activated || decided || !gives_floats {
             continue;
         }
         let usual = match (quantization.placement[id.0], quantization.kernels[id.0]) {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{best_throughput, own_batch, precision};
 use crate::base::units;
-use crate::manifest::{Choice as _, Device};
+use crate::manifest::Choice as _;
 use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Measured, Outcome, VariantResult};
@@ -32,7 +32,7 @@ pub(super) fn matrices(record: &Record) -> Vec<Matrix> {
         ("Peak memory of tensors on the GPU", |m| m.peak_device_bytes().map(units::megabytes)),
         ("Throughput", |m| best_throughput(Some(m))),
     ];
-    let on_gpu = record.variants.iter().any(|variant| variant.device == Device::Cuda);
+    let on_gpu = record.variants.iter().filter_map(VariantResult::measured).any(|m| m.peak_device_bytes().is_some());
     let asked = |(title, _): &(&str, Cell)| on_gpu || !title.ends_with("GPU");
     quantities.into_iter().filter(asked).map(|(title, cell)| matrix(record, title, cell)).collect()
 }
