@@ -32,18 +32,16 @@ fn needs(request: Request) -> Vec<(String, &'static str)> {
         need(found("libnvinfer.so.10"), "no TensorRT (`libnvinfer.so.10`)".into(), remedy);
     }
     let beside = library().located().map(|(path, _)| path);
-    for (provider, file) in providers(request) {
-        need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with {provider} (`{file}`)"), FETCH);
-    }
+    let (provider, file) = provider(request);
+    need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with {provider} (`{file}`)"), FETCH);
     needs
 }
 
-/// What computes, and the file that it comes in. TensorRT leaves to CUDA what it cannot compute.
-const fn providers(request: Request) -> &'static [(&'static str, &'static str)] {
-    const CUDA: (&str, &str) = ("CUDA", "libonnxruntime_providers_cuda.so");
+/// What computes, and the file that it comes in.
+const fn provider(request: Request) -> (&'static str, &'static str) {
     match request.backend {
-        Backend::Tensorrt => &[("TensorRT", "libonnxruntime_providers_tensorrt.so"), CUDA],
-        _ => &[CUDA],
+        Backend::Tensorrt => ("TensorRT", "libonnxruntime_providers_tensorrt.so"),
+        _ => ("CUDA", "libonnxruntime_providers_cuda.so"),
     }
 }
 
@@ -60,15 +58,15 @@ pub(super) fn lacking(request: Request) -> Option<Availability> {
     (!needs.is_empty()).then(|| missing(&whats.join(", "), &remedies.join("; ")))
 }
 
-/// Makes a session compute where it is asked to. What a provider cannot compute is refused instead of being left to
-/// the CPU.
+/// Makes a session compute where it is asked to. What the provider cannot compute is refused instead of being left to
+/// another.
 pub(super) fn added(session: SessionBuilder, request: Request) -> ort::Result<SessionBuilder> {
-    let providers = match (request.backend, request.device) {
-        (Backend::Tensorrt, _) => vec![tensorrt(request.precision), cuda()],
-        (_, Device::Cuda) => vec![cuda()],
+    let provider = match (request.backend, request.device) {
+        (Backend::Tensorrt, _) => tensorrt(request.precision),
+        (_, Device::Cuda) => cuda(),
         (_, Device::Cpu) => return Ok(session),
     };
-    let session = session.with_execution_providers(providers)?.with_deterministic_compute(true)?;
+    let session = session.with_execution_providers([provider])?.with_deterministic_compute(true)?;
     session.with_config_entry("session.disable_cpu_ep_fallback", "1")
 }
 
