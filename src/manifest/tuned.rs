@@ -33,6 +33,12 @@ pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
         quantize["recipe"] = value(choices.recipe.word());
         let steps: Array = choices.steps.iter().map(|step| Value::from(step.word())).collect();
         quantize["steps"] = value(steps);
+        // How long rounding was learned is part of what came of it.
+        if let Some(learning) = old.as_ref().and_then(|old| old.get("adaround"))
+            && choices.steps.contains(&Step::AdaRound)
+        {
+            quantize["adaround"] = learning.clone();
+        }
         let mut layers = old.as_ref().map(exceptions).unwrap_or_default();
         layers.extend(choices.layers.iter().map(written));
         if !layers.is_empty() {
@@ -105,6 +111,17 @@ mod tests {
         assert!(written.contains("name = \"a-tuned\"") && written.contains("max_accuracy_drop = 0.5"), "{written}");
         assert!(written.find("[quantize]") < written.find("[[variant]]"), "{written}");
         assert!(written.contains("[model]\npath = \"m.onnx\"\n"), "{written}");
+    }
+
+    #[test]
+    fn the_budget_of_learning_stays_where_rounding_is_learned() {
+        let text = "[quantize]\nrecipe = \"mse\"\nadaround = { iterations = 9 }\n";
+        let written = |steps: &[Step]| {
+            let choices = Choices { recipe: Recipe::Mse, steps, layers: &[], max_accuracy_drop: 1.0, comment: &[] };
+            tuned_text(text, &choices).unwrap()
+        };
+        assert!(written(&[Step::AdaRound]).contains("iterations = 9"));
+        assert!(!written(&[]).contains("iterations"));
     }
 
     #[test]

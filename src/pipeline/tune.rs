@@ -116,7 +116,10 @@ pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Resul
         raced: Vec::new(),
         around,
     };
-    stage(around, Stage::Calibrate, || search.run())?;
+    stage(around, Stage::Calibrate, || {
+        search.run()?;
+        search.polish(&of_float)
+    })?;
     let Search { trials, raced, .. } = search;
     let chosen = choose(&trials, &of_float, wish);
     let (samples, digest) = (held_out.count(), held_out.digest);
@@ -195,6 +198,17 @@ impl Search<'_, '_> {
             let float = helped[..count].iter().flat_map(|(_, patterns)| patterns.clone()).collect();
             self.attempt(Candidate { float, ..base.clone() })?;
         }
+        Ok(())
+    }
+
+    /// The best so far with learned rounding and biases corrected in turn, which cost time here and none when it runs.
+    fn polish(&mut self, float: &Outcome) -> Result<(), Failure> {
+        let Some(best) = choose(&self.trials, float, self.wish) else { return Ok(()) };
+        let mut polished = self.trials[best].candidate.clone();
+        polished.scheme.steps.retain(|step| *step != Step::BiasCorrection);
+        polished.scheme.steps.extend([Step::AdaRound, Step::SequentialBiasCorrection]);
+        polished.scheme = polished.scheme.in_order();
+        self.attempt(polished)?;
         Ok(())
     }
 

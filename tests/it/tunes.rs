@@ -88,6 +88,26 @@ fn tuning_races_the_kernels_of_each_layer_once() {
     assert_eq!(files::read_text(&bench.path("digits.tuning/trials.jsonl")).unwrap(), ledger);
 }
 
+/// When all else was tried, what would be chosen learns its rounding, which costs a run no time.
+#[test]
+fn tuning_ends_with_learned_rounding() {
+    let bench = skewed();
+    let text = files::read_text(&bench.path("digits.toml")).unwrap();
+    let briefly = "recipe = \"robust\"\nadaround = { iterations = 3 }\n";
+    bench.put("digits.toml", text.replace("recipe = \"fx-default\"\n", briefly).as_bytes());
+    let ended = bench.run(&["tune", "digits.toml", "--max-drop", "5", "--trials", "99", "--samples", "60"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ledger = files::read_text(&bench.path("digits.tuning/trials.jsonl")).unwrap();
+    let learned: Vec<&str> = ledger.lines().filter(|line| line.contains("\"adaround\"")).collect();
+    assert_eq!(learned, [ledger.lines().last().unwrap()], "{ledger}");
+    assert!(
+        learned[0].contains("\"sequential-bias-correction\"") && !learned[0].contains("\"bias-correction\""),
+        "{ledger}"
+    );
+    let manifest = files::read_text(&bench.path("digits.tuned.toml")).unwrap();
+    assert_eq!(manifest.contains("\"adaround\""), manifest.contains("iterations = 3"), "{manifest}");
+}
+
 /// What a person has decided is not raced again, and so never undone.
 #[test]
 fn tuning_leaves_exceptions_of_the_manifest_alone() {
