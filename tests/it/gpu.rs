@@ -114,6 +114,7 @@ fn onnxruntime_computes_every_zoo_model_on_a_gpu() {
 
 #[test]
 fn rows_on_a_gpu_are_rows_of_a_run() {
+    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
     if !is_served(ON_GPU) {
         return;
     }
