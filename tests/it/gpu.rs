@@ -13,8 +13,9 @@ use crate::lab::{self, Bench};
 
 const ON_GPU: Request = Request { device: Device::Cuda, ..Request::REFERENCE };
 
-/// Whether a request can be served here; a skip is printed and counted.
+/// Starts the engine and asks whether it serves a request here; a skip is printed and counted.
 fn is_served(request: Request) -> bool {
+    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
     match backend::probe(request) {
         Availability::Ready { .. } => true,
         Availability::Missing { why, remedy } => {
@@ -51,7 +52,6 @@ fn far(should: &Tensor, is: &Tensor) -> f32 {
 
 #[test]
 fn a_gpu_computes_every_zoo_model_as_the_cpu_does_and_the_same_twice() {
-    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
     if !is_served(ON_GPU) {
         return;
     }
@@ -78,7 +78,6 @@ fn a_gpu_computes_every_zoo_model_as_the_cpu_does_and_the_same_twice() {
 
 #[test]
 fn a_gpu_tells_how_much_its_tensors_held() {
-    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
     if !is_served(ON_GPU) {
         return;
     }
@@ -98,7 +97,6 @@ fn a_gpu_tells_how_much_its_tensors_held() {
 
 #[test]
 fn onnxruntime_computes_every_zoo_model_on_a_gpu() {
-    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
     let request = Request { backend: Backend::Onnxruntime, ..ON_GPU };
     if !is_served(request) {
         return;
@@ -114,7 +112,6 @@ fn onnxruntime_computes_every_zoo_model_on_a_gpu() {
 
 #[test]
 fn rows_on_a_gpu_are_rows_of_a_run() {
-    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
     if !is_served(ON_GPU) {
         return;
     }
