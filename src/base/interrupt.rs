@@ -1,10 +1,16 @@
 //! Ctrl-C as a question that long work asks between steps, so that it can leave nothing behind.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use super::explain::{Cause, Explain};
+use super::files;
 
-static ASKED: AtomicBool = AtomicBool::new(false);
+static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The run was asked to stop by Ctrl-C or a termination signal.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +27,20 @@ impl Explain for Interrupted {
     }
 }
 
-/// Notes that a person asked the process to stop.
-pub fn ask() {
-    ASKED.store(true, Ordering::SeqCst);
+/// From now on the first signal to stop, of those that are not ignored, is noted, and the second ends the process at once with `code`.
+pub fn listen(code: i32) {
+    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
+        // Without them a signal still ends the process; only the tidying is lost.
+        let _ = flag::register_conditional_shutdown(signal, code, Arc::clone(&ASKED));
+        let _ = flag::register(signal, Arc::clone(&ASKED));
+    }
+}
+
+/// Whether whoever started this process asked that it ignore a signal, as `nohup` does. Only Linux tells.
+fn is_ignored(signal: i32) -> bool {
+    let status = files::read_text(Path::new("/proc/self/status")).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Fails once the process has been asked to stop.

@@ -47,7 +47,7 @@ pub fn main() -> Exit {
             return if usage.use_stderr() { Exit::Input } else { Exit::Done };
         }
     };
-    listen_for_interrupts();
+    interrupt::listen(i32::from(Exit::Interrupted.code()));
     let result = match args.verb {
         Verb::New { name, model, data, recipe, output } => new::new(&name, &model, &data, &recipe, output),
         Verb::Check { manifests, layers, format } => check::check(manifests, &layers.resolve(), format),
@@ -76,18 +76,6 @@ pub fn main() -> Exit {
         complaint::complain(&failure.diagnostics);
         Exit::from(failure.cause())
     })
-}
-
-/// The first Ctrl-C asks the run to stop cleanly; the second ends it at once.
-fn listen_for_interrupts() {
-    let handler = || {
-        if interrupt::check().is_err() {
-            std::process::exit(i32::from(Exit::Interrupted.code()));
-        }
-        interrupt::ask();
-    };
-    // Without a handler Ctrl-C still ends the process; only the tidying is lost.
-    let _ = ctrlc::set_handler(handler);
 }
 
 /// To standard output, without what a terminal would obey: names in a run may hold anything. A reader

@@ -1,23 +1,27 @@
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use requant::base::files;
 
 use crate::lab::Bench;
 
-/// Runs the demo and interrupts it when it announces `stage`; returns the exit code.
+/// Starts a run of the demo and sends it a signal when it announces `stage`; returns the exit code and what it wrote
+/// from then on.
 #[expect(unsafe_code, reason = "sends a signal to our own child")]
-fn interrupt_at(bench: &Bench, stage: &str) -> Option<i32> {
-    let mut child =
-        bench.command(&["run", "digits.toml"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+fn signal_at(run: &mut Command, signal: i32, stage: &str) -> (Option<i32>, Vec<String>) {
+    let mut child = run.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut lines = lines.map(Result::unwrap);
     assert!(lines.any(|line| line == stage), "`{stage}` was never announced");
     let pid = libc::pid_t::try_from(child.id()).unwrap();
     // SAFETY: a plain signal to a process that we started and have not yet waited for.
-    unsafe { libc::kill(pid, libc::SIGINT) };
-    let rest: Vec<String> = lines.collect();
-    let code = child.wait().unwrap().code();
+    unsafe { libc::kill(pid, signal) };
+    let rest = lines.collect();
+    (child.wait().unwrap().code(), rest)
+}
+
+fn interrupt_at(bench: &Bench, stage: &str) -> Option<i32> {
+    let (code, rest) = signal_at(&mut bench.command(&["run", "digits.toml"]), libc::SIGINT, stage);
     assert!(
         code != Some(130) || rest.iter().any(|line| line.starts_with("error: ") && line.ends_with("interrupted")),
         "{rest:?}"
@@ -49,6 +53,19 @@ fn an_interrupt_in_a_short_stage_leaves_nothing_or_a_whole_run() {
             assert!(sums.lines().all(|line| run.join(line.split_once("  ").unwrap().1).exists()), "{stage}");
         }
     }
+}
+
+#[test]
+fn a_hang_up_stops_a_run_unless_it_was_started_to_outlive_it() {
+    let bench = Bench::new();
+    bench.digits(&[]);
+    let (code, _) = signal_at(&mut bench.command(&["run", "digits.toml"]), libc::SIGHUP, "calibrate");
+    assert_eq!(code, Some(130));
+    // As `nohup` starts a program.
+    let mut outliving = Command::new("sh");
+    outliving.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_requant"), "run", "digits.toml"]);
+    let (code, rest) = signal_at(outliving.current_dir(bench.path("")), libc::SIGHUP, "calibrate");
+    assert_eq!(code, Some(0), "{rest:?}");
 }
 
 #[test]
