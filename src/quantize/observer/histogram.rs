@@ -8,7 +8,10 @@
 use super::minmax::MinMax;
 use super::reduce;
 
-pub(super) const BINS: usize = 2048;
+pub(super) const BINS: usize = OUTSIDE as usize;
+
+/// After the last bin: where values are counted that have none.
+const OUTSIDE: u32 = 2048;
 
 /// How many parts a bin is cut into before it is laid into a wider histogram.
 const UPSAMPLE: usize = 16;
@@ -26,8 +29,8 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
-    pub(super) fn observe(&mut self, values: &[f32]) {
-        let seen = MinMax::of(values);
+    /// Takes in values and the smallest and largest of them.
+    pub(super) fn observe(&mut self, values: &[f32], seen: MinMax) {
         if self.counts.is_empty() {
             self.counts = count(values, seen);
             self.range = seen;
@@ -145,17 +148,63 @@ impl Histogram {
 }
 
 /// `torch.histc`: bins of equal width over the range, the last one closed.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions lie in 0..=BINS")]
 fn count(values: &[f32], range: MinMax) -> Vec<f32> {
-    let (low, high) = if range.min == range.max { (range.min - 1.0, range.max + 1.0) } else { (range.min, range.max) };
-    let mut counts = vec![0_u32; BINS];
-    let span = high - low;
-    for value in values.iter().filter(|value| (low..=high).contains(*value)) {
-        let position = ((value - low) * BINS as f32 / span) as usize;
-        counts[position.min(BINS - 1)] += 1;
+    let bins = Bins::over(range);
+    // Neighbours often fall into one bin, and a count waits for the one before it: each has its table.
+    let mut tables = vec![[0_u32; SLOTS]; TABLES];
+    let mut slots = [0; BLOCK];
+    let (blocks, tail) = values.as_chunks::<BLOCK>();
+    for block in blocks {
+        block.iter().zip(&mut slots).for_each(|(value, slot)| *slot = bins.slot(*value));
+        for few in slots.as_chunks::<TABLES>().0 {
+            few.iter().zip(&mut tables).for_each(|(slot, table)| table[*slot as usize % SLOTS] += 1);
+        }
     }
-    counts.into_iter().map(|c| c as f32).collect()
+    tail.iter().for_each(|value| tables[0][bins.slot(*value) as usize % SLOTS] += 1);
+    (0..BINS).map(|bin| tables.iter().map(|table| table[bin]).sum::<u32>() as f32).collect()
 }
+
+/// So many values have their bins computed before any is counted, which lets the compiler use vectors.
+const BLOCK: usize = 256;
+
+const TABLES: usize = 4;
+
+/// The bins, [`OUTSIDE`], and on to a power of two: a remainder needs no check of bounds.
+const SLOTS: usize = 2 * BINS;
+
+struct Bins {
+    low: f32,
+    high: f32,
+    span: f32,
+}
+
+impl Bins {
+    fn over(MinMax { min, max }: MinMax) -> Self {
+        let (low, high) = if min == max { (min - 1.0, max + 1.0) } else { (min, max) };
+        Self { low, high, span: high - low }
+    }
+
+    /// The bin of a value, or [`OUTSIDE`].
+    #[inline]
+    fn slot(&self, value: f32) -> u32 {
+        let last = (BINS - 1) as f32;
+        let position = (value - self.low) * BINS as f32 / self.span;
+        let position = if position >= last { last } else { position };
+        // The whole part without a conversion, which would not be done in vectors: an f32 of this size has no
+        // bits after the point, so the sum is rounded and the integer stands in its lowest ones. Of a position that
+        // is not a number, which a range beyond f32 gives, the remainder is bin 0, as of the conversion.
+        let rounded = position + INTEGERS;
+        let up = u32::from(rounded - INTEGERS > position);
+        let bin = (rounded.to_bits() & (MANTISSA - 1)).wrapping_sub(up);
+        if (self.low..=self.high).contains(&value) { bin } else { OUTSIDE }
+    }
+}
+
+/// From here on to twice as far an f32 is every integer and nothing else.
+const INTEGERS: f32 = MANTISSA as f32;
+
+/// What lies above the bits of its fraction.
+const MANTISSA: u32 = 1 << 23;
 
 /// Element `i` of `torch.linspace(min, max, n)`: counted from the nearer end, with one rounding.
 fn linspace(range: MinMax, n: usize, i: usize) -> f32 {
@@ -184,6 +233,7 @@ fn floor_divide(a: f32, b: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::minmax::Look;
     use super::*;
 
     #[test]
@@ -198,9 +248,9 @@ mod tests {
     #[test]
     fn a_constant_tensor_has_one_full_bin_and_widens_later() {
         let mut histogram = Histogram::default();
-        histogram.observe(&[2.0; 10]);
+        observe(&mut histogram, &[2.0; 10]);
         assert_eq!(histogram.counts.iter().sum::<f32>(), 10.0);
-        histogram.observe(&[0.0, 4.0]);
+        observe(&mut histogram, &[0.0, 4.0]);
         assert_eq!(histogram.counts.iter().sum::<f32>(), 12.0);
         assert_eq!(histogram.counts[BINS / 2], 10.0);
     }
@@ -208,8 +258,48 @@ mod tests {
     #[test]
     fn stretching_loses_no_mass() {
         let mut histogram = Histogram::default();
-        histogram.observe(&(0..5000).map(|i| i as f32 * 0.001).collect::<Vec<_>>());
-        histogram.observe(&[-3.0, 9.0]);
+        observe(&mut histogram, &(0..5000).map(|i| i as f32 * 0.001).collect::<Vec<_>>());
+        observe(&mut histogram, &[-3.0, 9.0]);
         assert!((histogram.counts.iter().sum::<f32>() - 5002.0).abs() < 1e-2);
+    }
+
+    /// Bin by bin what the formula gives, whatever the range and wherever the values lie.
+    #[test]
+    fn values_are_counted_where_the_formula_puts_them() {
+        let values: Vec<f32> = (0..5003_u16).map(|i| (f32::from(i) * 0.37).sin() * f32::from(i % 97)).collect();
+        let (tiny, huge) = (f32::MIN_POSITIVE / 8.0, f32::MAX);
+        let ranges = [
+            (-96.0, 96.0),
+            (0.0, 1.0),
+            (-0.1, 0.3),
+            (3.0, 3.0),
+            (0.0, tiny),
+            (-huge, huge),
+            (0.0, huge),
+            (95.0, 200.0),
+        ];
+        for (min, max) in ranges {
+            let edges = (0..=2 * BINS).map(|i| min / 2.0 + (max / 2.0 - min / 2.0) * (i as f32 / BINS as f32));
+            let values: Vec<f32> = values.iter().copied().chain(edges).chain([min, max, 0.0, -0.0]).collect();
+            assert_eq!(
+                count(&values, MinMax { min, max }),
+                plainly_counted(&values, MinMax { min, max }),
+                "{min} {max}"
+            );
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positions lie in 0..=BINS")]
+    fn plainly_counted(values: &[f32], range: MinMax) -> Vec<f32> {
+        let Bins { low, high, span } = Bins::over(range);
+        let mut counts = vec![0.0; BINS];
+        for value in values.iter().filter(|value| (low..=high).contains(*value)) {
+            counts[(((value - low) * BINS as f32 / span) as usize).min(BINS - 1)] += 1.0;
+        }
+        counts
+    }
+
+    fn observe(histogram: &mut Histogram, values: &[f32]) {
+        histogram.observe(values, Look::over(values).range);
     }
 }

@@ -9,7 +9,7 @@ mod search;
 use serde::{Deserialize, Serialize};
 
 use histogram::Histogram;
-use minmax::MinMax;
+use minmax::{Look, MinMax};
 
 use crate::manifest::LayerObserver;
 
@@ -117,13 +117,13 @@ impl Observer {
     /// Takes in one tensor; the order of calls matters to histograms, as it does in PyTorch.
     pub fn observe(&mut self, tensor: &[f32]) {
         self.values += tensor.len() as u64;
-        let not_finite = tensor.iter().filter(|x| !x.is_finite()).count();
-        self.not_finite += not_finite as u64;
-        if not_finite > 0 {
+        let look = Look::over(tensor);
+        self.not_finite += look.not_finite as u64;
+        if look.not_finite > 0 {
             let finite: Vec<f32> = tensor.iter().copied().filter(|x| x.is_finite()).collect();
-            self.take(&finite);
+            self.take(&finite, Look::over(&finite).range);
         } else {
-            self.take(tensor);
+            self.take(tensor, look.range);
         }
         let range = self.range();
         self.widths.push(range.max - range.min);
@@ -144,16 +144,16 @@ impl Observer {
         self.widths.iter().take_while(|width| **width < last * SETTLED || !width.is_finite()).count() + 1
     }
 
-    fn take(&mut self, finite: &[f32]) {
+    fn take(&mut self, finite: &[f32], seen: MinMax) {
         if finite.is_empty() {
             return;
         }
         match &mut self.method {
-            Method::MinMax(minmax) => minmax.observe(finite),
+            Method::MinMax(minmax) => *minmax = minmax.union(seen),
             Method::Histogram(histogram)
             | Method::Percentile(histogram)
             | Method::Mse(histogram)
-            | Method::Kl(histogram) => histogram.observe(finite),
+            | Method::Kl(histogram) => histogram.observe(finite, seen),
         }
     }
 

@@ -119,6 +119,7 @@ fn divergence(counts: &[f32], first: usize, last: usize, levels: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::minmax::Look;
     use super::*;
 
     /// A bell of values, and some far away.
@@ -130,8 +131,9 @@ mod tests {
         };
         let mut histogram = Histogram::default();
         let values: Vec<f32> = (0..100_000).map(|_| (0..12).map(|_| uniform()).sum::<f32>() - 6.0).collect();
-        histogram.observe(&values);
-        histogram.observe(&vec![outlier; outliers]);
+        for values in [values, vec![outlier; outliers]] {
+            histogram.observe(&values, Look::over(&values).range);
+        }
         histogram
     }
 
