@@ -80,6 +80,18 @@ pub trait Session {
     /// What the last [`Session::forward`] computed, in `f32`.
     fn outputs(&self) -> Result<Vec<Tensor>, BackendError>;
 
+    /// Shows the numbers of each output of the last [`Session::forward`], in any order: in place, where the engine
+    /// keeps them as `f32` in the host's memory. For ranges and counts, which need no order and no copy.
+    fn show(&self, look: &mut dyn FnMut(&[&[f32]])) -> Result<(), BackendError> {
+        let outputs = self.outputs()?;
+        let numbers = outputs.iter().map(|output| {
+            let wrong = || BackendError::Engine { doing: "reading the output", message: format!("it is {output:?}") };
+            output.as_f32().ok_or_else(wrong)
+        });
+        look(&numbers.collect::<Result<Vec<_>, _>>()?);
+        Ok(())
+    }
+
     /// The INT8 engine in use now, as the library tells it.
     fn engine(&self) -> Option<Engine> {
         None
@@ -94,7 +106,14 @@ pub trait Session {
     /// Lowers that mark to what tensors hold now.
     fn forget_device_peak(&mut self) {}
 
-    /// All three at once.
+    /// Runs the network on an input and shows what came of it.
+    fn watch(&mut self, input: &Tensor, look: &mut dyn FnMut(&[&[f32]])) -> Result<(), BackendError> {
+        self.load(input)?;
+        self.forward()?;
+        self.show(look)
+    }
+
+    /// Runs the network on an input and gives what came of it.
     fn run(&mut self, input: &Tensor) -> Result<Vec<Tensor>, BackendError> {
         self.load(input)?;
         self.forward()?;

@@ -177,10 +177,7 @@ impl<'a> Workbench<'a> {
         let taps = plan.taps();
         if !taps.is_empty() {
             let mut session = open(Request::REFERENCE, graph, torchscript::Variant::Taps(&taps))?;
-            self.each_batch(|input| {
-                calibrator.observe(&session.run(input)?);
-                Ok(())
-            })?;
+            self.each_batch(|input| Ok(session.watch(input, &mut |taps| calibrator.observe(taps))?))?;
         }
         let calibration = calibrator.finish();
         self.observed.push((even, plan.observers.clone(), calibration.clone()));

@@ -42,11 +42,11 @@ impl Calibrator {
     }
 
     /// Takes in one batch: `taps` holds the outputs of [`Plan::taps`], in that order.
-    pub fn observe(&mut self, taps: &[Tensor]) {
+    pub fn observe(&mut self, taps: &[&[f32]]) {
         // Each observer sees its own tensors in execution order; observers are independent.
         let mut inbox: Vec<Vec<&[f32]>> = vec![Vec::new(); self.observers.len()];
         for (tensor, &slot) in taps.iter().zip(&self.feeds) {
-            inbox[slot].extend(tensor.as_f32());
+            inbox[slot].push(tensor);
         }
         self.observers.par_iter_mut().zip(inbox).for_each(|(observer, tensors)| {
             if let Some(observer) = observer {

@@ -71,7 +71,8 @@ fn a_quantized_network_is_the_same_after_it_was_written_and_read() {
         let (taps, input) = (plan.taps(), samples(&graph, 4));
         let archive = torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap();
         let mut calibrator = Calibrator::new(&plan);
-        calibrator.observe(&backend::open(Request::REFERENCE, &archive).unwrap().run(&input).unwrap());
+        let mut session = backend::open(Request::REFERENCE, &archive).unwrap();
+        session.watch(&input, &mut |taps| calibrator.observe(taps)).unwrap();
         let quantization = calibrate::quantize(&graph, &plan, &scheme, &calibrator.finish()).unwrap();
         let again = onnx::read(&onnx::write(&graph, onnx::Form::Qdq(&quantization))).unwrap();
         let (again, activations) = (again.graph, again.activations);

@@ -100,7 +100,7 @@ fn check_against(model: &Path, fixture: &Path) {
     assert!(tapped_bytes < float_bytes + 8192, "taps store weights again: {tapped_bytes} against {float_bytes}");
     let mut calibrator = Calibrator::new(&plan);
     for batch in inputs("calibration") {
-        calibrator.observe(&tapped.run(&batch).unwrap());
+        tapped.watch(&batch, &mut |taps| calibrator.observe(taps)).unwrap();
     }
     let quantization = calibrate::quantize(&graph, &plan, &Scheme::fx(), &calibrator.finish()).unwrap();
 

@@ -120,7 +120,8 @@ fn quantized(graph: &Graph, scheme: &Scheme, input: &Tensor) -> (Plan, Quantizat
     let plan = Plan::new(graph, scheme, &vec![LayerRule::default(); graph.nodes.len()]);
     let tapped = torchscript::write(graph, torchscript::Variant::Taps(&plan.taps())).unwrap();
     let mut calibrator = Calibrator::new(&plan);
-    calibrator.observe(&backend::open(Request::REFERENCE, &tapped).unwrap().run(input).unwrap());
+    let mut session = backend::open(Request::REFERENCE, &tapped).unwrap();
+    session.watch(input, &mut |taps| calibrator.observe(taps)).unwrap();
     let quantization = calibrate::quantize(graph, &plan, scheme, &calibrator.finish()).unwrap();
     (plan, quantization)
 }

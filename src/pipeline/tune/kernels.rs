@@ -157,7 +157,8 @@ fn session(layer: &Graph, form: Form, judge: &Variant, given: &Tensor) -> Result
     let mut calibrator = Calibrator::new(&plan);
     let taps = plan.taps();
     if !taps.is_empty() {
-        calibrator.observe(&open(Request::REFERENCE, layer, torchscript::Variant::Taps(&taps))?.run(given)?);
+        let mut session = open(Request::REFERENCE, layer, torchscript::Variant::Taps(&taps))?;
+        session.watch(given, &mut |taps| calibrator.observe(taps))?;
     }
     let quantization = parameters::quantize(layer, &plan, &scheme, &calibrator.finish())
         .map_err(|unobserved| Failure::bug(unobserved.to_string()))?;

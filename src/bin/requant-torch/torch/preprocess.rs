@@ -48,7 +48,7 @@ fn batch(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tor
 /// Images of one size, scaled, resized, cropped and with the model's channels.
 fn place(images: &[Image], settings: &Preprocess, channels: usize) -> Result<TorchTensor, TchError> {
     let Some(first) = images.first() else { return Err(TchError::Shape("an empty batch".into())) };
-    let pixels: Vec<u8> = images.iter().flat_map(|image| image.pixels.iter().copied()).collect();
+    let pixels = images.iter().map(|image| image.pixels.as_slice()).collect::<Vec<_>>().concat();
     let shape = [images.len(), first.channels, first.height, first.width];
     let scaled = pixels_to_torch(&pixels, &shape)?.f_to_kind(Kind::Float)?.f_div_scalar(i64::from(first.full))?;
     let size = resized(settings, first.height, first.width);
@@ -86,5 +86,5 @@ fn normalize(images: &TorchTensor, settings: &Preprocess) -> Result<TorchTensor,
         let narrow: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         TorchTensor::f_from_slice(&narrow)?.f_view([-1, 1, 1])
     };
-    images.f_sub(&per_channel(&settings.mean)?)?.f_div(&per_channel(&settings.std)?)
+    images.f_sub(&per_channel(&settings.mean)?)?.f_div_(&per_channel(&settings.std)?)
 }

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use tch::{CModule, Cuda, Device, IValue, TchError, Tensor as TorchTensor};
 
-use super::convert::{from_torch, to_torch};
+use super::convert::{from_torch, numbers, to_torch};
 use super::{context, engine_error};
 use requant::backend::{BackendError, Request, Session};
 use requant::manifest::{Engine, MemoryFormat};
@@ -97,5 +97,12 @@ impl Session for TorchSession {
 
     fn outputs(&self) -> Result<Vec<Tensor>, BackendError> {
         self.outputs.iter().map(from_torch).collect::<Result<_, _>>().map_err(engine_error("reading the output"))
+    }
+
+    fn show(&self, look: &mut dyn FnMut(&[&[f32]])) -> Result<(), BackendError> {
+        let outputs = self.outputs.iter().map(numbers).collect::<Result<Vec<_>, _>>();
+        let outputs = outputs.map_err(engine_error("reading the output"))?;
+        look(&outputs.iter().map(|output| &**output).collect::<Vec<_>>());
+        Ok(())
     }
 }
