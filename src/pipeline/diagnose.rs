@@ -25,7 +25,6 @@ use crate::record::format::{
     Agreement, Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts,
     TimingCheck, ValueFacts, VariantResult,
 };
-use crate::record::provenance;
 use crate::stats::paired::PairedCounts;
 use crate::stats::{bootstrap, proportion};
 
@@ -59,7 +58,7 @@ pub(super) fn diagnose(attributed: Attributed) -> Diagnosed {
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
         runtime: runtime(),
         host: benchmarked.host.clone(),
-        provenance: Some(provenance::collect(&prepared.resolved.path)),
+        provenance: Some(prepared.provenance.clone()),
         conditions: Some(benchmarked.conditions.clone()),
         settings: manifest.clone(),
         files: BTreeMap::new(),

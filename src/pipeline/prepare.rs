@@ -1,6 +1,8 @@
 //! Everything is looked at before anything is computed: the inspection, and then whether results
 //! can be written and the engine starts.
 
+use std::{panic, thread};
+
 use chrono::{DateTime, Utc};
 
 use super::{Event, Surroundings};
@@ -10,6 +12,7 @@ use crate::base::explain::Failure;
 use crate::inspect::{self, Inputs};
 use crate::manifest::Resolved;
 use crate::record::format::Repeated;
+use crate::record::provenance::{self, Provenance};
 use crate::record::store::{self, Draft};
 
 /// A run whose inputs all check out.
@@ -20,11 +23,17 @@ pub(super) struct Prepared {
     pub repeats: Option<Repeated>,
     pub runtime: Box<dyn Started>,
     pub inputs: Inputs,
+    /// As the repository was when the manifest was read.
+    pub provenance: Provenance,
 }
 
 pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<Prepared, Failure> {
     let started = clock::now();
+    let path = resolved.path.clone();
+    let collected = thread::spawn(move || provenance::collect(&path));
+    // What is wrong with them is told without waiting for a large repository.
     let inputs = inspect::inspect(&resolved, around.meter).ready()?;
+    let provenance = collected.join().unwrap_or_else(|panic| panic::resume_unwind(panic));
     let id = format!("{}-{}", clock::compact(started), resolved.digest().short());
     let name = &resolved.manifest.name;
     let draft = Draft::begin(around.results, name, id)?;
@@ -35,7 +44,7 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
     }
     let runtime = backend::start(&resolved.manifest.compute)?;
     let repeats = around.repeats.clone();
-    let prepared = Prepared { resolved, started, draft, repeats, runtime, inputs };
+    let prepared = Prepared { resolved, started, draft, repeats, runtime, inputs, provenance };
     try_one_image(&prepared)?;
     Ok(prepared)
 }
