@@ -108,14 +108,19 @@ pub fn choose(
     if settings.strategy == Strategy::First {
         entries.truncate(wanted);
     }
+    // Few are looked into once they are known: that costs less than a look into each.
+    let few = matches!(settings.strategy, Strategy::Random | Strategy::Stratified) && wanted < entries.len() / 2;
     let look = |entry: &Entry, bytes: &[u8]| Some(source.shape(entry, bytes));
-    let (digests, mut shapes) = each(source, &entries, meter, look)?;
+    let look_later = |entry: &Entry, bytes: &[u8]| if few { None } else { look(entry, bytes) };
+    let (digests, mut shapes) = each(source, &entries, meter, look_later)?;
     let order = order(&entries, &digests, settings, wanted, source.classes().len());
+    let chosen: Vec<Entry> = order.iter().map(|&i| entries[i].clone()).collect();
     // A broken image that was not chosen harms nobody.
-    let shapes = order.iter().filter_map(|&i| shapes[i].take()).collect::<Result<Vec<_>, _>>()?;
+    let shapes: Vec<_> =
+        if few { each(source, &chosen, meter, look)?.1 } else { order.iter().map(|&i| shapes[i].take()).collect() };
     Ok(Chosen {
-        shapes,
-        entries: order.iter().map(|&i| entries[i].clone()).collect(),
+        shapes: shapes.into_iter().flatten().collect::<Result<_, _>>()?,
+        entries: chosen,
         digests: order.iter().map(|&i| digests[i]).collect(),
     })
 }
@@ -242,7 +247,9 @@ fn shares(sizes: &[usize], n: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Image;
     use super::*;
+    use crate::base::progress::Unmetered;
 
     #[test]
     fn shares_add_up_and_follow_sizes() {
@@ -266,5 +273,62 @@ mod tests {
         let spread = stratified(&entries, &digests(&entries), 9, 12, 3);
         let per_class = |class| spread.iter().filter(|&&i| entries[i].class == class).count();
         assert_eq!([per_class(0), per_class(1), per_class(2)], [4, 4, 4]);
+    }
+
+    /// Samples that are all well but one.
+    struct Fifty;
+
+    impl Source for Fifty {
+        fn digest(&self, _: &dyn Meter) -> Result<Digest, DatasetError> {
+            Ok(Digest::of(b"fifty"))
+        }
+
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+
+        fn splits(&self) -> Vec<String> {
+            vec!["all".to_owned()]
+        }
+
+        fn split(&self, _: &str) -> Result<Vec<Entry>, DatasetError> {
+            Ok((0..50).map(|place| Entry { id: place.to_string(), class: 0, place }).collect())
+        }
+
+        fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError> {
+            Ok(entry.id.clone().into_bytes())
+        }
+
+        fn shape(&self, entry: &Entry, _: &[u8]) -> Result<[usize; 3], DatasetError> {
+            let broken = || DatasetError::Image { id: entry.id.clone(), reason: "broken".to_owned() };
+            if entry.place == 7 { Err(broken()) } else { Ok([1, 8, entry.place]) }
+        }
+
+        fn decode(&self, _: &Entry, _: &[u8]) -> Result<Image, DatasetError> {
+            Err(DatasetError::NoPath)
+        }
+    }
+
+    #[test]
+    fn a_broken_image_harms_only_those_who_choose_it() {
+        for samples in [10, 40] {
+            let subset = |seed| Subset {
+                splits: vec!["all".to_owned()],
+                strategy: Strategy::Random,
+                samples: Some(samples),
+                list: None,
+                seed,
+                batch_size: 1,
+                sha256: None,
+            };
+            let drawn: Vec<_> = (0..40).map(|seed| choose(&Fifty, &subset(seed), None, &Unmetered)).collect();
+            let (well, broken): (Vec<_>, Vec<_>) = drawn.into_iter().partition(Result::is_ok);
+            assert!(!well.is_empty() && !broken.is_empty(), "{} and {}", well.len(), broken.len());
+            for chosen in well.into_iter().flatten() {
+                let seen = chosen.entries.iter().zip(&chosen.shapes);
+                assert_eq!(seen.clone().filter(|(entry, shape)| shape[2] == entry.place).count(), samples);
+                assert!(seen.into_iter().all(|(entry, _)| entry.place != 7));
+            }
+        }
     }
 }
