@@ -5,8 +5,8 @@ use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::TimingCheck;
 
-/// A pass on a new input that takes so many times as long as on the same input again was answered
-/// from memory; caches of the processor explain less.
+/// Where a pass on a new input takes so many times as long as one on an input that was run before, the latter was
+/// answered from memory; caches of the processor explain less.
 const KEPT_ANSWER: f64 = 3.0;
 
 pub(super) fn check(record: &Record) -> Finding {
@@ -35,10 +35,10 @@ fn one(case: &mut Case, name: &str, check: &TimingCheck) {
     match check.fresh_over_repeated {
         Some(ratio) if ratio > KEPT_ANSWER => case.against(
             Verdict::Fail,
-            format!("`{name}` at batch {batch}: a new input takes {ratio:.1} times as long as the same input again"),
+            format!("`{name}` at batch {batch}: a new input takes {ratio:.1} times as long as one that was run before"),
             "switch off whatever keeps answers: repeated inputs must be computed again",
         ),
-        Some(ratio) => case.note(format!("a new input takes {ratio:.2} times as long as the same input again")),
+        Some(ratio) => case.note(format!("a new input takes {ratio:.2} times as long as one that was run before")),
         None => {}
     }
 }

@@ -25,8 +25,8 @@ pub enum Ask<V> {
     Open { variant: V, artefact: PathBuf, input: PathBuf, shape: Vec<usize> },
     /// Time forward passes on the first `batch` images of the input.
     Time { batch: usize, length: Length },
-    /// Time passes on `inputs` different batches, each twice.
-    Probe { batch: usize, inputs: usize },
+    /// Time one pass on each of up to `inputs` different batches that no turn runs on.
+    Probe { batch: usize, inputs: usize, usual_nanoseconds: u64 },
     /// Report and end.
     Finish,
 }

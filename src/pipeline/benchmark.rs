@@ -39,7 +39,7 @@ pub(super) struct Measurement {
     pub unsettled: usize,
     /// By batch size.
     pub outputs: BTreeMap<usize, Outputs>,
-    pub probes: BTreeMap<usize, Probed>,
+    pub probes: BTreeMap<usize, Vec<Probed>>,
     /// One per process.
     pub memory: Vec<Footprint>,
     /// Why a measuring process failed, if one did.
@@ -71,7 +71,7 @@ pub(super) struct Footprint {
 /// The samples for the measuring processes, kept only while they run.
 const SAMPLES: &str = ".benchmark-input";
 
-/// How many inputs are tried twice in search of answers kept from earlier passes.
+/// How many inputs are tried in search of answers kept from earlier passes.
 const PROBES: usize = 5;
 
 /// How many samples the measuring processes need: every probe's input starts one sample further on.
@@ -320,19 +320,21 @@ impl Bench {
                     if self.warm.insert(batch) {
                         self.measurement.warm_ups += 1;
                         self.measurement.unsettled += usize::from(!timed.settled);
+                        self.probe(batch, &timed);
                     }
                     self.keep(round, batch, timed);
                 }
                 other => self.expected_another(other.as_ref()),
             }
-            // After a turn, when everything is warm: only the input is new.
-            if self.measurement.probes.contains_key(&batch) {
-                continue;
-            }
-            match self.ask(&Ask::Probe { batch, inputs: PROBES }) {
-                Some(Answer::Probed(probed)) => drop(self.measurement.probes.insert(batch, probed)),
-                other => self.expected_another(other.as_ref()),
-            }
+        }
+    }
+
+    /// Once for each process and batch size, after a turn, when everything is warm and only the input is new.
+    fn probe(&mut self, batch: usize, turn: &Timed) {
+        let Some(usual_nanoseconds) = turn.usual() else { return };
+        match self.ask(&Ask::Probe { batch, inputs: PROBES, usual_nanoseconds }) {
+            Some(Answer::Probed(probed)) => self.measurement.probes.entry(batch).or_default().push(probed),
+            other => self.expected_another(other.as_ref()),
         }
     }
 

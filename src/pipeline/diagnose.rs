@@ -194,11 +194,12 @@ fn memory(footprints: &[Footprint], name: &str) -> Memory {
 
 fn timing_check(measurement: &Measurement, batch: usize) -> TimingCheck {
     let outputs = measurement.outputs.get(&batch).copied().unwrap_or_default();
+    let probes = measurement.probes.get(&batch).map(Vec::as_slice).unwrap_or_default();
     TimingCheck {
         batch,
         passes: outputs.passes,
         identical: outputs.identical,
-        fresh_over_repeated: measurement.probes.get(&batch).and_then(Probed::ratio),
+        fresh_over_repeated: probes.iter().filter_map(Probed::ratio).max_by(f64::total_cmp),
         warm_ups: measurement.warm_ups,
         unsettled: measurement.unsettled,
     }

@@ -102,11 +102,11 @@ impl Server {
                 session.load(&samples.rows(0, batch)?)?;
                 Answer::Timed(turn::take(&length, session, |s| s.forward(), |s| output_digest(&**s))?)
             }
-            Ask::Probe { batch, inputs } => {
+            Ask::Probe { batch, inputs, usual_nanoseconds } => {
                 // The first rows are what turns run on.
-                let batches = (1..=inputs).map(|first| samples.rows(first, batch)).collect::<Result<Vec<_>, _>>()?;
-                let load = |s: &mut Box<dyn Session>, input: usize| s.load(&batches[input]);
-                Answer::Probed(turn::probe(inputs, session, load, |s| s.forward())?)
+                let load = |s: &mut Box<dyn Session>, input| Ok(s.load(&samples.rows(input, batch)?)?);
+                let pass = |s: &mut Box<dyn Session>| Ok::<_, Failure>(s.forward()?);
+                Answer::Probed(turn::probe(inputs, usual_nanoseconds, session, load, pass)?)
             }
         })
     }

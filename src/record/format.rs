@@ -273,7 +273,8 @@ pub struct TimingCheck {
     /// whose accuracy was judged.
     pub passes: usize,
     pub identical: usize,
-    /// How many times longer a pass takes on an input that was never seen than on the same again.
+    /// How many times longer a pass takes on an input that was never seen than on that of turns, in the process where
+    /// that is most. In runs of an earlier requant, than on the same input again.
     pub fresh_over_repeated: Option<f64>,
     /// Warm-ups of new processes at any batch size, and those that ended by their cap.
     pub warm_ups: usize,
