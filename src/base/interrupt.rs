@@ -27,20 +27,21 @@ impl Explain for Interrupted {
     }
 }
 
-/// From now on the first signal to stop, of those that are not ignored, is noted, and the second ends the process at once with `code`.
+/// From now on the first signal to stop is noted, and the second ends the process at once with `code`.
 pub fn listen(code: i32) {
-    for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
+    let hang_up = (!ignores_hang_ups()).then_some(SIGHUP);
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
         // Without them a signal still ends the process; only the tidying is lost.
         let _ = flag::register_conditional_shutdown(signal, code, Arc::clone(&ASKED));
         let _ = flag::register(signal, Arc::clone(&ASKED));
     }
 }
 
-/// Whether whoever started this process asked that it ignore a signal, as `nohup` does. Only Linux tells.
-fn is_ignored(signal: i32) -> bool {
+/// Whether this process was started to outlive its terminal, as `nohup` does it. Only Linux tells.
+fn ignores_hang_ups() -> bool {
     let status = files::read_text(Path::new("/proc/self/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }
 
 /// Fails once the process has been asked to stop.
