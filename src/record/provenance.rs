@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::base::digest::Digest;
 use crate::base::files;
 
-/// Where a result came from, as things stood when the run began. Nothing of the environment is kept, and of absolute paths only the last part.
+/// Where a result came from, as things stood when the run began. Nothing of the environment is kept, and of absolute
+/// paths only the last part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The command line, without the program's own path.
