@@ -111,8 +111,8 @@ pub fn choose(
     // Few are looked into once they are known: that costs less than a look into each.
     let few = matches!(settings.strategy, Strategy::Random | Strategy::Stratified) && wanted < entries.len() / 2;
     let look = |entry: &Entry, bytes: &[u8]| Some(source.shape(entry, bytes));
-    let look_later = |entry: &Entry, bytes: &[u8]| if few { None } else { look(entry, bytes) };
-    let (digests, mut shapes) = each(source, &entries, meter, look_later)?;
+    let look_at_once = |entry: &Entry, bytes: &[u8]| if few { None } else { look(entry, bytes) };
+    let (digests, mut shapes) = each(source, &entries, meter, look_at_once)?;
     let order = order(&entries, &digests, settings, wanted, source.classes().len());
     let chosen: Vec<Entry> = order.iter().map(|&i| entries[i].clone()).collect();
     // A broken image that was not chosen harms nobody.
