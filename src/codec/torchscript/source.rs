@@ -16,7 +16,7 @@ use state::State;
 use super::{Inputs, Program, Variant};
 use crate::graph::op::Weights;
 use crate::graph::quantization::{IntWeight, Kernel, QParams, Quantization};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Dim, Graph, Node, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
 /// The name of the emitted class.
@@ -330,8 +330,23 @@ impl<'a> Emitter<'a> {
                 let packed = self.packed(id, Packed::Linear, weights, int);
                 call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
             }
+            (op @ Op::Mul { .. }, _) => call::int8_plain(op, &node.shape, &self.spread(node, inputs), self.qparams(id)),
             (op, _) => call::int8_plain(op, &node.shape, inputs, self.qparams(id)),
         }
+    }
+
+    /// The inputs with one that has a number for each channel brought to the size of the other: where libtorch
+    /// spreads it itself, it multiplies what is left of every 64 channels one integer at a time.
+    fn spread(&self, node: &Node, inputs: &[String]) -> Vec<String> {
+        let shape = |place: usize| &self.graph.node(node.inputs[place]).shape;
+        let mut spread = inputs.to_vec();
+        for (gate, image) in [(0, 1), (1, 0)] {
+            let is_gate = matches!(shape(gate).as_slice(), [_, _, Dim::Known(1), Dim::Known(1)]);
+            if is_gate && shape(gate) != shape(image) && *shape(image) == node.shape {
+                spread[gate] = call::channels_last(&format!("torch.expand_as({}, {})", inputs[gate], inputs[image]));
+            }
+        }
+        spread
     }
 
     /// The network as a method of this name.

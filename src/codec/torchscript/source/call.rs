@@ -101,6 +101,11 @@ pub(super) fn ordered_weight(weight: &str, g: &ConvGeometry, image: &[usize]) ->
     )
 }
 
+/// The float weight of a convolution of single pixels in oneDNN's order for a linear layer.
+pub(super) fn ordered_linear(weight: &str) -> String {
+    format!("ops.mkldnn._reorder_linear_weight(torch.flatten({weight}, 1), None)")
+}
+
 /// A float convolution with its activation in one call of oneDNN, on channels-last images.
 pub(super) fn fused_float(
     x: &str,

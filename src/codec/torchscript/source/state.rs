@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{CLASS, Module};
+use super::{CLASS, Module, fused};
 use crate::tensor::{Data, Tensor};
 
 /// Written first into every state, so that a reader can tell what wrote it and no state is empty.
@@ -16,12 +16,15 @@ pub(super) struct State {
     pub(super) getstate: String,
     /// Expressions that `__getstate__` returns, in the order of `tensors`.
     pub(super) saved: Vec<String>,
+    /// Whether a method calls [`fused::BY_PIXEL`].
+    pub(super) by_pixel: bool,
 }
 
 impl State {
     pub(super) fn new() -> Self {
         let (attributes, setstate, getstate) = (String::new(), String::new(), String::new());
-        let mut state = Self { tensors: Vec::new(), attributes, setstate, getstate, saved: Vec::new() };
+        let (tensors, saved) = (Vec::new(), Vec::new());
+        let mut state = Self { tensors, attributes, setstate, getstate, saved, by_pixel: false };
         if let Ok(format) = Tensor::new(vec![1], Data::I64(vec![STATE_FORMAT])) {
             state.tensor("state_format", format);
         }
@@ -43,11 +46,12 @@ impl State {
         let state = format!("Tuple[{}]", vec!["Tensor"; self.tensors.len()].join(", "));
         let saved = self.saved.join(", ");
         let comma = if self.saved.len() == 1 { "," } else { "" };
+        let called = if self.by_pixel { fused::BY_PIXEL } else { "" };
         let Self { attributes, setstate, getstate, tensors, .. } = self;
         let code = format!(
             "class {CLASS}(Module):\n  __parameters__ = []\n  __buffers__ = []\n{attributes}  training : bool\n  \
              def __setstate__(self: __torch__.{CLASS},\n    state: {state}) -> NoneType:\n{setstate}    self.training = False\n    return None\n  \
-             def __getstate__(self: __torch__.{CLASS}) -> {state}:\n{getstate}    return ({saved}{comma})\n{methods}"
+             def __getstate__(self: __torch__.{CLASS}) -> {state}:\n{getstate}    return ({saved}{comma})\n{called}{methods}"
         );
         Module { code, tensors }
     }
