@@ -89,6 +89,11 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
                 low.push(format!("{name}: {db:.1} dB of {variant:?}"));
             }
         }
+        let (variant, least) = FLOATS[0];
+        let db = sqnr(&logits.rows(0, 1), &float_logits(&graph, variant, &input.rows(0, 1)));
+        if db.is_nan() || db < least {
+            low.push(format!("{name}: {db:.1} dB of {variant:?}, one image"));
+        }
     }
     assert_eq!(low, Vec::<String>::new());
 }

@@ -25,6 +25,9 @@ pub(super) const CLASS: &str = "Network";
 /// `torch.quint8` as TorchScript's number for it.
 const QUINT8: u32 = 13;
 
+/// How many quantized integers libtorch multiplies in one step of its loop.
+const AT_ONCE: usize = 64;
+
 /// Code and tensors of a module.
 pub(super) struct Module {
     pub(super) code: String,
@@ -335,14 +338,17 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    /// The inputs with one that has a number for each channel brought to the size of the other: where libtorch
-    /// spreads it itself, it multiplies what is left of every 64 channels one integer at a time.
+    /// The inputs with one that has a number for each channel brought to the size of the other. Where libtorch spreads
+    /// it itself, it goes through the channels of each pixel, and those left of each [`AT_ONCE`] one by one.
     fn spread(&self, node: &Node, inputs: &[String]) -> Vec<String> {
         let shape = |place: usize| &self.graph.node(node.inputs[place]).shape;
+        let uneven = |place: usize| match shape(place).as_slice() {
+            [_, Dim::Known(channels), Dim::Known(1), Dim::Known(1)] => channels % AT_ONCE != 0,
+            _ => false,
+        };
         let mut spread = inputs.to_vec();
         for (gate, image) in [(0, 1), (1, 0)] {
-            let is_gate = matches!(shape(gate).as_slice(), [_, _, Dim::Known(1), Dim::Known(1)]);
-            if is_gate && shape(gate) != shape(image) && *shape(image) == node.shape {
+            if uneven(gate) && shape(gate) != shape(image) && *shape(image) == node.shape {
                 spread[gate] = call::channels_last(&format!("torch.expand_as({}, {})", inputs[gate], inputs[image]));
             }
         }
