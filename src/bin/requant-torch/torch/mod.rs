@@ -44,6 +44,7 @@ impl Driver for Libtorch {
         tch::set_num_threads(i32::try_from(compute.threads).unwrap_or(i32::MAX));
         // The plain interpreter: no profiling runs, no fusion, so the first call computes what the last does.
         tch::jit::f_set_profiling_mode(false).map_err(engine_error("configuring the interpreter"))?;
+        tch::jit::f_set_graph_executor_optimize(false).map_err(engine_error("configuring the interpreter"))?;
         tch::jit::f_set_tensor_expr_fuser_enabled(false).map_err(engine_error("configuring the interpreter"))?;
         context::settle_gpu();
         let found = context::cpu_capability();
