@@ -9,9 +9,13 @@ use crate::graph::quantization::{FloatReason, IntWeight, Kernel, Placement, QPar
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
-/// A convolution of single pixels. Many images are a linear layer over their pixels: oneDNN takes weights for it that
-/// are in its own order whatever the number of pixels, and prepares the call in half the time. For one image
-/// PyTorch does not ask oneDNN, and that is faster still.
+/// The most pixels of an image whose convolution of single pixels is a linear layer over them. With more, or with more
+/// than there are channels to sum over, computing takes longer than preparing the call does, and oneDNN's convolutions
+/// compute faster.
+const FEW_PIXELS: usize = 49;
+
+/// A convolution of single pixels as a linear layer, which oneDNN prepares in half the time. What is small and one
+/// image PyTorch convolves without oneDNN, and that is faster still; the number is PyTorch's own.
 pub(super) const BY_PIXEL: &str = "  def by_pixel(self: __torch__.Network,
     x: Tensor,
     weight: Tensor,
@@ -20,6 +24,10 @@ pub(super) const BY_PIXEL: &str = "  def by_pixel(self: __torch__.Network,
     images = torch.contiguous(x, memory_format=2)
     is_one = torch.eq(torch.size(x, 0), 1)
     if is_one:
+      is_small = torch.le(torch.numel(x), 20480)
+    else:
+      is_small = False
+    if is_small:
       y = torch.conv2d(images, weight, bias, [1, 1], [0, 0], [1, 1], 1)
     else:
       pixels = torch.permute(images, [0, 2, 3, 1])
@@ -42,6 +50,12 @@ impl Emitter<'_> {
     /// The shape of the node's input for one image: oneDNN chooses an order of weights by it.
     fn one_image(&self, id: NodeId) -> Vec<usize> {
         self.graph.node(self.graph.node(id).inputs[0]).shape.iter().map(|dim| dim.known().unwrap_or(1)).collect()
+    }
+
+    fn has_few_pixels(&self, id: NodeId, weights: &Weights) -> bool {
+        let most = FEW_PIXELS.min(weights.weight.shape()[1]);
+        let shape = &self.graph.node(id).shape;
+        matches!(shape.as_slice(), [_, _, Dim::Known(height), Dim::Known(width)] if height * width <= most)
     }
 
     /// The node whose output the call for a convolution gives, where its activation can be part of the call.
@@ -79,14 +93,16 @@ impl Emitter<'_> {
 
     /// A convolution in float, in the layout that integers need. Its weights are brought into the order of its
     /// kernel when the archive is loaded; for single pixels, where what oneDNN orders for one image's convolution
-    /// is slow for many, that is a linear layer's.
+    /// is slow for many, that is a linear layer's or PyTorch's own.
     pub(super) fn fused_float(&mut self, id: NodeId, weights: &Weights, g: &ConvGeometry) {
         let input = self.float(self.graph.node(id).inputs[0]);
         let (weight, bias) = self.float_weights(id, weights, "");
         let last = self.last_of_call(id);
         let activation = call::Activation::of(&self.graph.node(last).op);
         let call = match (&weights.weight.shape()[2..], g) {
-            ([1, 1], ConvGeometry { stride: [1, 1], padding: [0, 0], groups: 1, .. }) => {
+            ([1, 1], ConvGeometry { stride: [1, 1], padding: [0, 0], groups: 1, .. })
+                if self.has_few_pixels(id, weights) =>
+            {
                 let ordered = self.derived(id, "ordered", &call::ordered_linear(&weight));
                 self.state.by_pixel = true;
                 call::activated(activation, format!("(self).by_pixel({input}, {weight}, {ordered}, {bias}, )"))
