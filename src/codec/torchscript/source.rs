@@ -6,6 +6,7 @@
 mod beside;
 mod call;
 mod fused;
+mod gate;
 mod short;
 mod state;
 
@@ -16,7 +17,7 @@ use state::State;
 use super::{Inputs, Program, Variant};
 use crate::graph::op::Weights;
 use crate::graph::quantization::{IntWeight, Kernel, QParams, Quantization};
-use crate::graph::{Dim, Graph, Node, NodeId, Op};
+use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::{Data, Tensor};
 
 /// The name of the emitted class.
@@ -24,9 +25,6 @@ pub(super) const CLASS: &str = "Network";
 
 /// `torch.quint8` as TorchScript's number for it.
 const QUINT8: u32 = 13;
-
-/// How many quantized integers libtorch multiplies in one step of its loop.
-const AT_ONCE: usize = 64;
 
 /// Code and tensors of a module.
 pub(super) struct Module {
@@ -335,40 +333,6 @@ impl<'a> Emitter<'a> {
             }
             (op @ Op::Mul { .. }, _) => call::int8_plain(op, &node.shape, &self.spread(node, inputs), self.qparams(id)),
             (op, _) => call::int8_plain(op, &node.shape, inputs, self.qparams(id)),
-        }
-    }
-
-    /// The inputs with one that has a number for each channel brought to the size of the other. Where libtorch spreads
-    /// it itself, it goes through the channels of each pixel, and those left of each [`AT_ONCE`] one by one. Gates that
-    /// no convolution gives may lie in another order than images do, which the product would take over.
-    fn spread(&self, node: &Node, inputs: &[String]) -> Vec<String> {
-        let shape = |place: usize| &self.graph.node(node.inputs[place]).shape;
-        let uneven = |place: usize| match shape(place).as_slice() {
-            [_, Dim::Known(channels), Dim::Known(1), Dim::Known(1)] => *channels > 1 && channels % AT_ONCE != 0,
-            _ => false,
-        };
-        let mut spread = inputs.to_vec();
-        for (gate, image) in [(0, 1), (1, 0)] {
-            if uneven(gate)
-                && shape(gate) != shape(image)
-                && *shape(image) == node.shape
-                && self.is_convolved(node.inputs[gate])
-            {
-                spread[gate] = call::channels_last(&format!("torch.expand_as({}, {})", inputs[gate], inputs[image]));
-            }
-        }
-        spread
-    }
-
-    /// Whether a convolution gives the node's values, or what an activation makes of them.
-    fn is_convolved(&self, id: NodeId) -> bool {
-        let node = self.graph.node(id);
-        match node.op {
-            Op::Conv { .. } => true,
-            Op::Relu | Op::Clip { .. } | Op::HardSigmoid | Op::Sigmoid | Op::HardSwish | Op::Identity | Op::Dropout => {
-                self.is_convolved(node.inputs[0])
-            }
-            _ => false,
         }
     }
 
