@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Explain};
 use crate::base::files::FileError;
 use crate::base::interrupt::Interrupted;
@@ -36,6 +37,8 @@ pub enum DatasetError {
     Row { path: PathBuf, row: usize, reason: String },
     #[error("image `{id}` cannot be decoded: {reason}")]
     Image { id: String, reason: String },
+    #[error("sample `{id}` has changed since it was chosen: its SHA-256 was {chosen} and is {found}")]
+    Changed { id: String, chosen: Digest, found: Digest },
     #[error("`{}` holds `{file}`, deeper than `<split>/<class>/<image>`", path.display())]
     TooDeep { path: PathBuf, file: String },
     #[error("`{}` holds images both as `<class>/<image>` and below, such as `{shallow}` and `{deep}`", path.display())]
@@ -81,6 +84,7 @@ impl Explain for DatasetError {
     fn class(&self) -> Cause {
         match self {
             Self::Interrupted(error) => error.class(),
+            Self::Changed { .. } => Cause::Integrity,
             _ => Cause::Input,
         }
     }
@@ -106,6 +110,9 @@ impl Explain for DatasetError {
                 "each row is a label and its pixels; correct it, or `dataset.shape` and `full_scale`".into()
             }
             Self::Image { .. } => "replace the file, or remove it from every split".into(),
+            Self::Changed { .. } => {
+                "nothing of this run is kept; find out what writes to the data, restore it and run again".into()
+            }
             Self::TooDeep { .. } => "move it up into its class folder, or remove it".into(),
             Self::TwoDepths { .. } => {
                 "lay all images out as `<split>/<class>/<image>`, or all as `<class>/<image>`".into()

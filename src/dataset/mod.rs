@@ -14,7 +14,7 @@ mod subset;
 
 pub use error::DatasetError;
 pub use preprocess::{ImageArithmetic, PreprocessError, crop_start, output_size, resized};
-pub use stream::{Piece, decoded, pieces};
+pub use stream::{Piece, decoded, held, pieces};
 pub use subset::{Chosen, List, Pool, choose};
 
 use std::path::Path;

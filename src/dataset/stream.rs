@@ -7,6 +7,7 @@ use std::thread::Scope;
 use rayon::prelude::*;
 
 use super::{Chosen, DatasetError, Entry, Image, Source};
+use crate::base::digest::Digest;
 use crate::base::interrupt;
 
 /// How many decoded pieces may wait for the reader.
@@ -19,6 +20,8 @@ const MOST_VALUES: usize = 1 << 24;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
     pub entries: &'a [Entry],
+    /// SHA-256 of each sample's bytes, which they must still have when they are decoded.
+    digests: &'a [Digest],
     pub ends_batch: bool,
 }
 
@@ -26,22 +29,23 @@ pub struct Piece<'a> {
 #[must_use]
 pub fn pieces(chosen: &Chosen, size: usize) -> Vec<Piece<'_>> {
     let size = size.max(1);
-    let batches = chosen.entries.chunks(size).zip(chosen.shapes.chunks(size));
-    batches.flat_map(|(entries, shapes)| cut(entries, shapes)).collect()
+    let content = chosen.entries.chunks(size).zip(chosen.digests.chunks(size));
+    let batches = content.zip(chosen.shapes.chunks(size));
+    batches.flat_map(|((entries, digests), shapes)| cut(entries, digests, shapes)).collect()
 }
 
-fn cut<'a>(entries: &'a [Entry], shapes: &[[usize; 3]]) -> Vec<Piece<'a>> {
+fn cut<'a>(entries: &'a [Entry], digests: &'a [Digest], shapes: &[[usize; 3]]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let (mut start, mut values) = (0, 0);
     for (at, shape) in shapes.iter().enumerate() {
         let more = shape.iter().product::<usize>();
         if at > start && values + more > MOST_VALUES {
-            pieces.push(Piece { entries: &entries[start..at], ends_batch: false });
+            pieces.push(Piece { entries: &entries[start..at], digests: &digests[start..at], ends_batch: false });
             (start, values) = (at, 0);
         }
         values += more;
     }
-    pieces.push(Piece { entries: &entries[start..], ends_batch: true });
+    pieces.push(Piece { entries: &entries[start..], digests: &digests[start..], ends_batch: true });
     pieces
 }
 
@@ -54,7 +58,7 @@ pub fn decoded<'scope, 'env>(
     let (sender, receiver) = sync_channel(AHEAD);
     scope.spawn(move || {
         for piece in pieces {
-            let images = decode(source, piece.entries);
+            let images = decode(source, piece);
             let failed = images.is_err();
             // A closed channel means that the reader has stopped, which is its right.
             if sender.send(images).is_err() || failed || interrupt::check().is_err() {
@@ -65,8 +69,16 @@ pub fn decoded<'scope, 'env>(
     receiver
 }
 
-fn decode(source: &dyn Source, entries: &[Entry]) -> Result<Vec<Image>, DatasetError> {
-    entries.par_iter().map(|entry| source.decode(entry, &source.bytes(entry)?)).collect()
+fn decode(source: &dyn Source, piece: &Piece<'_>) -> Result<Vec<Image>, DatasetError> {
+    let samples = piece.entries.par_iter().zip(piece.digests);
+    samples.map(|(entry, digest)| source.decode(entry, &held(source, entry, *digest)?)).collect()
+}
+
+/// The bytes of a sample, if they are still those that were chosen: a file may change after it was looked at.
+pub fn held(source: &dyn Source, entry: &Entry, digest: Digest) -> Result<Vec<u8>, DatasetError> {
+    let bytes = source.bytes(entry)?;
+    let found = Digest::of(&bytes);
+    if found == digest { Ok(bytes) } else { Err(DatasetError::Changed { id: entry.id.clone(), chosen: digest, found }) }
 }
 
 #[cfg(test)]
@@ -79,7 +91,8 @@ mod tests {
         let entries: Vec<Entry> = (0..7).map(entry).collect();
         let large = [3, 2048, 2048];
         let shapes = vec![[1, 8, 8], [1, 8, 8], large, [1, 8, 8], large, [3, 4096, 4096], [1, 8, 8]];
-        let chosen = Chosen { digests: Vec::new(), entries, shapes };
+        let digests = vec![Digest::of(b""); entries.len()];
+        let chosen = Chosen { digests, entries, shapes };
         let lengths = |size| pieces(&chosen, size).iter().map(|p| (p.entries.len(), p.ends_batch)).collect::<Vec<_>>();
         assert_eq!(lengths(3), [(3, true), (2, false), (1, true), (1, true)]);
         assert_eq!(lengths(1).len(), 7);

@@ -9,6 +9,7 @@ use super::{Event, Surroundings};
 use crate::backend::{self, Started};
 use crate::base::clock;
 use crate::base::explain::Failure;
+use crate::dataset;
 use crate::inspect::{self, Inputs};
 use crate::manifest::Resolved;
 use crate::record::format::Repeated;
@@ -53,7 +54,8 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
 fn try_one_image(prepared: &Prepared) -> Result<(), Failure> {
     let data = &prepared.inputs.data;
     let entry = &data.evaluation.entries[0];
-    let image = data.source.decode(entry, &data.source.bytes(entry)?)?;
+    let bytes = dataset::held(&*data.source, entry, data.evaluation.digests[0])?;
+    let image = data.source.decode(entry, &bytes)?;
     let settings = &prepared.resolved.manifest.dataset.preprocess;
     prepared.runtime.arithmetic().preprocess(&[image], settings, prepared.inputs.model.channels())?;
     Ok(())

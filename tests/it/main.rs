@@ -18,6 +18,8 @@ mod fuzz;
 mod hostile_models;
 /// What is told of models, data, archives, lists and templates that are wrong.
 mod inputs;
+/// Constants that are folded while a file is read.
+mod integers;
 /// What a wrong manifest is told, and how layers become one.
 mod manifests;
 /// `requant pin`, and that anyone can recompute what it writes.

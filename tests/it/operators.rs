@@ -6,7 +6,7 @@ use std::path::Path;
 
 use requant::backend::{self, Request};
 use requant::base::files;
-use requant::codec::onnx::{self, Form, ImportError, Takes};
+use requant::codec::onnx::{self, Form, ImportError, Stored, Takes};
 use requant::codec::torchscript;
 use requant::graph::Graph;
 use requant::manifest::{Compute, Isa};
@@ -64,9 +64,14 @@ impl From<ImportError> for Ended {
             ImportError::Unsupported { operator, .. } => (Some(operator), String::new()),
             ImportError::Form { operator, reason, .. } => (Some(operator), reason),
             ImportError::Shape { .. } => (None, "its shapes are empty or out of bounds".into()),
-            ImportError::Input { .. } => (None, "its input is no 32-bit float tensor".into()),
-            ImportError::Tensor { .. } => (None, "it holds numbers of another type, or no tensors".into()),
-            ImportError::Dangling { .. } => (None, "its output is known without running".into()),
+            ImportError::Input { .. } | ImportError::Inputs { .. } => {
+                (None, "its input is no 32-bit float tensor".into())
+            }
+            ImportError::Tensor { .. } | ImportError::ElementType { .. } => {
+                (None, "it holds numbers of another type, or no tensors".into())
+            }
+            ImportError::Fixed { .. } => (None, "its output is known without running".into()),
+            ImportError::Dangling { .. } => (None, "its output is not made at inference".into()),
             other => (None, other.to_string()),
         };
         Self::Refused(Reason { operator, why })
@@ -81,7 +86,7 @@ fn refused(why: &str) -> Ended {
 struct Case {
     bytes: Vec<u8>,
     operators: Vec<String>,
-    given: BTreeMap<String, Tensor>,
+    given: BTreeMap<String, Stored>,
     running: Tensor,
     wanted: Vec<Tensor>,
 }
@@ -95,15 +100,16 @@ impl Case {
         let mut given = BTreeMap::new();
         let mut running = None;
         for (place, name) in outline.inputs.iter().enumerate() {
-            let tensor = onnx::read_tensor(&files::read(&data.join(format!("input_{place}.pb"))).unwrap())?;
-            if running.is_none() && tensor.as_f32().is_some() {
-                running = Some(tensor);
+            let stored = onnx::read_tensor(&files::read(&data.join(format!("input_{place}.pb"))).unwrap())?;
+            if running.is_none() && stored.tensor().as_f32().is_some() {
+                running = Some(stored.tensor().clone());
             } else {
-                given.insert(name.clone(), tensor);
+                given.insert(name.clone(), stored);
             }
         }
         let stored = (0..).map(|place| data.join(format!("output_{place}.pb"))).take_while(|path| path.is_file());
-        let wanted = stored.map(|path| onnx::read_tensor(&files::read(&path).unwrap())).collect::<Result<_, _>>()?;
+        let wanted = stored.map(|path| Ok(onnx::read_tensor(&files::read(&path).unwrap())?.tensor().clone()));
+        let wanted = wanted.collect::<Result<_, ImportError>>()?;
         let running = running.ok_or_else(|| refused("it has no float input"))?;
         Ok(Self { bytes, operators: outline.operators, given, running, wanted })
     }

@@ -1,5 +1,7 @@
 //! Typed access to a node's attributes.
 
+use std::cell::RefCell;
+
 use super::proto::{AttributeProto, NodeProto, TensorProto};
 
 /// No kernel, stride or padding of a real network comes near it; larger ones are refused before
@@ -11,52 +13,114 @@ pub(super) fn size(raw: i64) -> Option<usize> {
     usize::try_from(raw).ok().filter(|&size| size <= LARGEST)
 }
 
-pub(super) struct Attributes<'a>(&'a [AttributeProto]);
+/// `type` codes of `onnx.proto`, and what a message calls them.
+mod form {
+    pub(super) const FLOAT: (i32, &str) = (1, "a float");
+    pub(super) const INT: (i32, &str) = (2, "an integer");
+    pub(super) const STRING: (i32, &str) = (3, "a string");
+    pub(super) const TENSOR: (i32, &str) = (4, "a tensor");
+    pub(super) const FLOATS: (i32, &str) = (6, "a list of floats");
+    pub(super) const INTS: (i32, &str) = (7, "a list of integers");
+}
+
+/// A node's attributes. Each that is there must be asked for: what nobody reads could change what is computed.
+pub(super) struct Attributes<'a> {
+    all: &'a [AttributeProto],
+    read: RefCell<Vec<bool>>,
+}
 
 impl<'a> Attributes<'a> {
-    pub(super) fn of(node: &'a NodeProto) -> Self {
-        Self(&node.attribute)
+    /// Refuses attributes that are named twice, or that no operator of a network has.
+    pub(super) fn of(node: &'a NodeProto) -> Result<Self, String> {
+        for (place, attribute) in node.attribute.iter().enumerate() {
+            let name = &attribute.name;
+            if node.attribute[..place].iter().any(|earlier| earlier.name == *name) {
+                return Err(format!("`{name}` is given twice"));
+            }
+            let foreign = attribute.g.is_some()
+                || !attribute.strings.is_empty()
+                || !attribute.tensors.is_empty()
+                || !attribute.graphs.is_empty()
+                || attribute.sparse_tensor.is_some()
+                || !attribute.ref_attr_name.is_empty();
+            if foreign {
+                return Err(format!("`{name}` is of a type that requant does not read"));
+            }
+            if attribute.f.is_nan() {
+                return Err(format!("`{name}` is not a number"));
+            }
+        }
+        Ok(Self { all: &node.attribute, read: RefCell::new(vec![false; node.attribute.len()]) })
     }
 
-    fn get(&self, name: &str) -> Option<&'a AttributeProto> {
-        self.0.iter().find(|attribute| attribute.name == name)
+    /// The attribute, if it is there and of the type that the operator gives it. Files of the first years name no type.
+    fn get(&self, name: &str, (code, words): (i32, &str)) -> Result<Option<&'a AttributeProto>, String> {
+        let Some(place) = self.all.iter().position(|attribute| attribute.name == name) else { return Ok(None) };
+        self.read.borrow_mut()[place] = true;
+        let attribute = &self.all[place];
+        if attribute.r#type == code || attribute.r#type == 0 {
+            Ok(Some(attribute))
+        } else {
+            Err(format!("`{name}` is not {words}"))
+        }
     }
 
-    pub(super) fn int(&self, name: &str) -> Option<i64> {
-        self.get(name).map(|attribute| attribute.i)
+    /// Attributes that change nothing of what is computed at inference.
+    pub(super) fn without_effect(&self, names: &[&str]) {
+        let mut read = self.read.borrow_mut();
+        for (attribute, read) in self.all.iter().zip(read.iter_mut()) {
+            *read |= names.contains(&attribute.name.as_str());
+        }
     }
 
-    pub(super) fn flag(&self, name: &str) -> bool {
-        self.int(name).unwrap_or(0) != 0
+    /// Whether every attribute was asked for.
+    pub(super) fn all_read(&self) -> Result<(), String> {
+        let read = self.read.borrow();
+        let unread = self.all.iter().zip(read.iter()).find(|(_, read)| !**read);
+        unread.map_or(Ok(()), |(attribute, _)| {
+            Err(format!("it has the attribute `{}`, which requant does not understand", attribute.name))
+        })
     }
 
-    pub(super) fn float(&self, name: &str, default: f32) -> f32 {
-        self.get(name).map_or(default, |attribute| attribute.f)
+    pub(super) fn int(&self, name: &str) -> Result<Option<i64>, String> {
+        Ok(self.get(name, form::INT)?.map(|attribute| attribute.i))
     }
 
-    pub(super) fn float_opt(&self, name: &str) -> Option<f32> {
-        self.get(name).map(|attribute| attribute.f)
+    pub(super) fn flag(&self, name: &str) -> Result<bool, String> {
+        match self.int(name)? {
+            None | Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            Some(other) => Err(format!("`{name}` is {other}, neither 0 nor 1")),
+        }
     }
 
-    pub(super) fn ints(&self, name: &str) -> Option<&'a [i64]> {
-        self.get(name).map(|attribute| attribute.ints.as_slice())
+    pub(super) fn float(&self, name: &str, default: f32) -> Result<f32, String> {
+        Ok(self.float_opt(name)?.unwrap_or(default))
     }
 
-    pub(super) fn floats(&self, name: &str) -> Option<&'a [f32]> {
-        self.get(name).map(|attribute| attribute.floats.as_slice())
+    pub(super) fn float_opt(&self, name: &str) -> Result<Option<f32>, String> {
+        Ok(self.get(name, form::FLOAT)?.map(|attribute| attribute.f))
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        self.get(name).map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned())
+    pub(super) fn ints(&self, name: &str) -> Result<Option<&'a [i64]>, String> {
+        Ok(self.get(name, form::INTS)?.map(|attribute| attribute.ints.as_slice()))
     }
 
-    pub(super) fn tensor(&self, name: &str) -> Option<&'a TensorProto> {
-        self.get(name).and_then(|attribute| attribute.t.as_ref())
+    pub(super) fn floats(&self, name: &str) -> Result<Option<&'a [f32]>, String> {
+        Ok(self.get(name, form::FLOATS)?.map(|attribute| attribute.floats.as_slice()))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, String> {
+        Ok(self.get(name, form::STRING)?.map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned()))
+    }
+
+    pub(super) fn tensor(&self, name: &str) -> Result<Option<&'a TensorProto>, String> {
+        Ok(self.get(name, form::TENSOR)?.and_then(|attribute| attribute.t.as_ref()))
     }
 
     /// A list of exactly two sizes, `[height, width]`, or the default where it is absent.
     pub(super) fn pair(&self, name: &str, default: [usize; 2]) -> Result<[usize; 2], String> {
-        let Some(values) = self.ints(name) else { return Ok(default) };
+        let Some(values) = self.ints(name)? else { return Ok(default) };
         match values {
             [h, w] => match (size(*h), size(*w)) {
                 (Some(h), Some(w)) => Ok([h, w]),
@@ -70,7 +134,12 @@ impl<'a> Attributes<'a> {
     /// of `input` `[height, width]`.
     pub(super) fn padding(&self, input: [usize; 2], window: &Window) -> Result<[usize; 4], String> {
         let same = |axis: usize| window.same(axis, input[axis]).ok_or("its window does not fit");
-        match self.text("auto_pad").as_deref() {
+        let auto = self.text("auto_pad")?;
+        let automatic = !matches!(auto.as_deref(), None | Some("" | "NOTSET"));
+        if automatic && self.ints("pads")?.is_some_and(|pads| pads.iter().any(|&pad| pad != 0)) {
+            return Err("it has both `auto_pad` and `pads`".into());
+        }
+        match auto.as_deref() {
             None | Some("" | "NOTSET") => {}
             Some("VALID") => return Ok([0; 4]),
             Some("SAME_UPPER") => {
@@ -83,10 +152,10 @@ impl<'a> Attributes<'a> {
             }
             Some(other) => return Err(format!("`auto_pad = {other}` is not supported; export explicit pads")),
         }
-        let Some(pads) = self.ints("pads") else { return Ok([0; 4]) };
+        let Some(pads) = self.ints("pads")? else { return Ok([0; 4]) };
         let sizes: Vec<usize> = pads.iter().filter_map(|&pad| size(pad)).collect();
         match *sizes.as_slice() {
-            [top, left, bottom, right] => Ok([left, right, top, bottom]),
+            [top, left, bottom, right] if pads.len() == 4 => Ok([left, right, top, bottom]),
             _ => Err("`pads` must be four non-negative numbers".into()),
         }
     }

@@ -25,13 +25,14 @@ const fn operator(name: &'static str, since: i64, takes: Takes) -> Operator {
 }
 
 /// In alphabetical order.
-pub const OPERATORS: [Operator; 95] = {
+pub const OPERATORS: [Operator; 107] = {
     use Takes::{Constants, Integers, Reals};
     [
         operator("Abs", 7, Reals),
         operator("Acos", 7, Reals),
         operator("Acosh", 9, Reals),
         operator("Add", 7, Integers),
+        operator("And", 7, Constants),
         operator("Asin", 7, Reals),
         operator("Asinh", 9, Reals),
         operator("Atan", 7, Reals),
@@ -54,6 +55,7 @@ pub const OPERATORS: [Operator; 95] = {
         operator("Div", 7, Reals),
         operator("Dropout", 7, Integers),
         operator("Elu", 7, Reals),
+        operator("Equal", 7, Constants),
         operator("Erf", 9, Reals),
         operator("Exp", 7, Reals),
         operator("Expand", 8, Reals),
@@ -64,6 +66,8 @@ pub const OPERATORS: [Operator; 95] = {
         operator("Gemm", 7, Integers),
         operator("GlobalAveragePool", 7, Integers),
         operator("GlobalMaxPool", 7, Reals),
+        operator("Greater", 7, Constants),
+        operator("GreaterOrEqual", 12, Constants),
         operator("GroupNormalization", 18, Reals),
         operator("HardSigmoid", 7, Integers),
         operator("HardSwish", 14, Integers),
@@ -71,6 +75,8 @@ pub const OPERATORS: [Operator; 95] = {
         operator("InstanceNormalization", 7, Reals),
         operator("LayerNormalization", 17, Reals),
         operator("LeakyRelu", 7, Reals),
+        operator("Less", 7, Constants),
+        operator("LessOrEqual", 12, Constants),
         operator("Log", 7, Reals),
         operator("LogSoftmax", 7, Reals),
         operator("MatMul", 7, Integers),
@@ -79,13 +85,17 @@ pub const OPERATORS: [Operator; 95] = {
         operator("Mean", 7, Integers),
         operator("Min", 7, Reals),
         operator("Mish", 18, Reals),
+        operator("Mod", 10, Constants),
         operator("Mul", 7, Integers),
         operator("Neg", 7, Reals),
+        operator("Not", 7, Constants),
+        operator("Or", 7, Constants),
         operator("PRelu", 7, Integers),
         operator("Pad", 7, Reals),
         operator("Pow", 7, Reals),
         operator("QuantizeLinear", 10, Integers),
         operator("RMSNormalization", 23, Reals),
+        operator("Range", 11, Constants),
         operator("Reciprocal", 7, Reals),
         operator("ReduceL1", 7, Reals),
         operator("ReduceL2", 7, Reals),
@@ -123,8 +133,15 @@ pub const OPERATORS: [Operator; 95] = {
         operator("Tile", 7, Integers),
         operator("Transpose", 7, Integers),
         operator("Unsqueeze", 7, Integers),
+        operator("Where", 9, Constants),
+        operator("Xor", 7, Constants),
     ]
 };
+
+/// Whether it is computed while the file is read, and only then.
+pub(super) fn is_constant(name: &str) -> bool {
+    OPERATORS.iter().any(|operator| operator.name == name && operator.takes == Takes::Constants)
+}
 
 /// Whether a file of this opset may hold it.
 pub(super) fn reads(name: &str, opset: i64) -> bool {

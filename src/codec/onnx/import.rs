@@ -1,22 +1,29 @@
 //! Walks an ONNX graph in its stored (topological) order and lowers it node by node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::attributes::size;
-use super::constant::{self, kind};
-use super::error::ImportError;
-use super::fold;
-use super::integers::Ints;
+use super::catalogue;
+use super::constant::{self, Kind};
+use super::error::{ImportError, InputTrouble};
+use super::evaluate::{self, Value};
+use super::external::External;
+use super::images;
 use super::name::Names;
 use super::operator;
-use super::proto::{Dimension, GraphProto, NodeProto, ValueInfo};
+use super::proto::{GraphProto, NodeProto, ValueInfo};
+use super::{Pixels, Stored};
 use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
 use crate::tensor::{Data, Tensor};
 
-/// A gigabyte of floats for one image: no network for images comes near it.
-const MOST_VALUES: usize = 1 << 28;
+/// Of one node for one image, a quarter of a gigabyte of floats: no classifier of images comes near it.
+const MOST_VALUES: usize = 1 << 26;
+
+/// Constants that are made while a file is read may together have this many elements, and four times what the file
+/// stores: a file of a few bytes must not fill the memory.
+const MOST_MADE: usize = 1 << 24;
 
 /// What a value name stands for while importing.
 #[derive(Debug, Clone)]
@@ -25,9 +32,9 @@ pub(super) enum Operand {
     Node(NodeId),
     /// A float constant, with the name it is stored under.
     Float { name: String, tensor: Arc<Tensor> },
-    /// A shape or index computation, known now but for the batch size.
-    Ints(Ints),
-    /// Integers that stand for real numbers.
+    /// A shape, an index or another small constant, known now but for the batch size.
+    Value(Value),
+    /// Many integers: they stand for real numbers.
     Quantized(Arc<Tensor>),
 }
 
@@ -41,22 +48,39 @@ pub(super) struct Import {
     pub(super) activations: BTreeMap<NodeId, QParams>,
     names: Names,
     values: BTreeMap<String, Operand>,
+    /// Elements of constants that may still be made.
+    may_make: usize,
+    /// Nodes that hold whole numbers: the pixels of a network that is given bytes, until it converts them.
+    whole: BTreeSet<NodeId>,
+    /// Types of real numbers that 32 bits take the place of.
+    pub(super) widened: BTreeSet<&'static str>,
+    pixels: Pixels,
+}
+
+/// What was read.
+pub(super) struct Read {
+    pub(super) graph: Graph,
+    /// Parameters of the nodes whose outcome the file quantizes.
+    pub(super) activations: BTreeMap<NodeId, QParams>,
+    pub(super) pixels: Pixels,
+    pub(super) widened: Vec<&'static str>,
 }
 
 /// What a file may ask for and give.
 pub(super) enum Interface {
-    /// One batch of images in, one tensor out.
-    Images,
+    /// One batch of images in, one tensor out: the only one, or the one that is named.
+    Images { output: Option<String> },
     /// One tensor of any fixed shape beside what is given; one of the outputs.
-    Function { given: BTreeMap<String, Tensor>, output: usize },
+    Function { given: BTreeMap<String, Stored>, output: usize },
 }
 
-/// The graph, and the parameters of what is quantized in it.
+/// The graph of what the output needs.
 pub(super) fn graph(
     proto: &GraphProto,
     opset: i64,
     interface: &Interface,
-) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
+    external: &External<'_>,
+) -> Result<Read, ImportError> {
     let mut import = Import {
         graph: Graph::default(),
         opset,
@@ -64,63 +88,178 @@ pub(super) fn graph(
         activations: BTreeMap::new(),
         names: Names::default(),
         values: BTreeMap::new(),
+        may_make: MOST_MADE,
+        whole: BTreeSet::new(),
+        widened: BTreeSet::new(),
+        pixels: Pixels::default(),
     };
-    import.read_initializers(proto)?;
+    if !proto.sparse_initializer.is_empty() {
+        return Err(ImportError::NotOnnx { reason: "it holds sparse tensors, which are not read".into() });
+    }
+    import.read_initializers(proto, external)?;
     if let Interface::Function { given, .. } = interface {
-        for (name, tensor) in given {
-            import.values.insert(name.clone(), constant_operand(name, tensor.clone())?);
+        for (name, Stored { kind, tensor }) in given {
+            import.define(name, constant_operand(name, *kind, tensor.clone()))?;
         }
     }
     import.read_input(proto, interface)?;
-    for node in &proto.node {
+    let output = output_name(proto, interface)?;
+    let needed = needed(proto, output)?;
+    for node in proto.node.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)) {
         import.read_node(node)?;
     }
-    let output = match (interface, proto.output.as_slice()) {
-        (Interface::Images, [output]) => Some(output),
-        (Interface::Images, _) => None,
-        (Interface::Function { output, .. }, outputs) => outputs.get(*output),
-    };
-    import.finish(output.ok_or(ImportError::Interface { what: "output", found: proto.output.len() })?)
+    import.finish(output, interface)
+}
+
+/// The tensor that is asked for.
+fn output_name<'a>(proto: &'a GraphProto, interface: &'a Interface) -> Result<&'a str, ImportError> {
+    let names = || proto.output.iter().map(|output| output.name.clone()).collect();
+    match (interface, proto.output.as_slice()) {
+        (Interface::Images { output: Some(name) }, _) => {
+            let made = proto.node.iter().any(|node| node.output.contains(name));
+            if made { Ok(name) } else { Err(ImportError::NoOutput { name: name.clone(), names: names() }) }
+        }
+        (Interface::Images { output: None }, [output]) => Ok(&output.name),
+        (Interface::Images { output: None }, _) => Err(ImportError::Outputs { names: names() }),
+        (Interface::Function { output, .. }, outputs) => outputs
+            .get(*output)
+            .map(|output| output.name.as_str())
+            .ok_or_else(|| ImportError::Outputs { names: names() }),
+    }
+}
+
+/// For each node, whether the output needs it. What is not needed is not looked at.
+fn needed(proto: &GraphProto, output: &str) -> Result<Vec<bool>, ImportError> {
+    let mut wanted: BTreeSet<&str> = BTreeSet::from([output]);
+    let mut needed = vec![false; proto.node.len()];
+    for (node, needed) in proto.node.iter().zip(&mut needed).rev() {
+        let given: BTreeSet<&str> = node.output.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
+        if given.len() < node.output.iter().filter(|name| !name.is_empty()).count() {
+            return Err(ImportError::Twice { value: label(node) });
+        }
+        if given.iter().any(|name| wanted.contains(name)) {
+            *needed = true;
+            wanted.extend(node.input.iter().map(String::as_str));
+        }
+    }
+    Ok(needed)
 }
 
 impl Import {
-    fn read_initializers(&mut self, proto: &GraphProto) -> Result<(), ImportError> {
+    fn read_initializers(&mut self, proto: &GraphProto, external: &External<'_>) -> Result<(), ImportError> {
         for stored in &proto.initializer {
-            let operand = constant_operand(&stored.name, constant::read(stored)?)?;
-            self.values.insert(stored.name.clone(), operand);
+            let (kind, tensor) = constant::read(stored, external)?;
+            self.may_make = self.may_make.saturating_add(tensor.data().len().saturating_mul(4));
+            self.define(&stored.name, constant_operand(&stored.name, kind, tensor))?;
         }
+        Ok(())
+    }
+
+    /// Gives a name its value; a second value for it would decide by order what is computed.
+    fn define(&mut self, name: &str, operand: Operand) -> Result<(), ImportError> {
+        match self.values.insert(name.to_owned(), operand) {
+            None => Ok(()),
+            Some(_) => Err(ImportError::Twice { value: name.to_owned() }),
+        }
+    }
+
+    /// Counts the elements of a constant that is about to be made, or was.
+    pub(super) fn allow(&mut self, elements: usize) -> Result<(), String> {
+        self.may_make = self.may_make.checked_sub(elements).ok_or_else(|| {
+            format!("constants that are computed from this file would have more than {MOST_MADE} elements in all")
+        })?;
         Ok(())
     }
 
     fn read_input(&mut self, proto: &GraphProto, interface: &Interface) -> Result<(), ImportError> {
         let inputs: Vec<_> = proto.input.iter().filter(|input| !self.values.contains_key(&input.name)).collect();
         let &[input] = inputs.as_slice() else {
-            return Err(ImportError::Interface { what: "input", found: inputs.len() });
+            return Err(ImportError::Inputs { names: inputs.iter().map(|input| input.name.clone()).collect() });
         };
-        let shape = match interface {
-            Interface::Images => image_shape(input),
-            Interface::Function { .. } => fixed_shape(input).map(|shape| (None, shape)),
-        };
-        let (batch, shape) = shape.ok_or_else(|| ImportError::Input { name: input.name.clone() })?;
-        self.declared_batch = batch;
+        match interface {
+            Interface::Images { .. } => self.read_images(input),
+            Interface::Function { .. } => {
+                let shape = fixed_shape(input)?;
+                let name = self.names.unique(input.name.clone());
+                self.graph.nodes.push(Node { name, op: Op::Input, inputs: Vec::new(), shape });
+                self.define(&input.name, Operand::Node(NodeId(0)))
+            }
+        }
+    }
+
+    /// The input is always channels first here; a network that takes them last begins with a transposition.
+    fn read_images(&mut self, input: &ValueInfo) -> Result<(), ImportError> {
+        let images = images::of(input)?;
+        self.declared_batch = images.batch;
+        self.pixels = images.pixels;
+        if images.kind.is_real() && images.kind != Kind::F32 {
+            self.widened.insert(images.kind.name());
+        }
         let name = self.names.unique(input.name.clone());
-        self.graph.nodes.push(Node { name, op: Op::Input, inputs: Vec::new(), shape });
-        self.values.insert(input.name.clone(), Operand::Node(NodeId(0)));
-        Ok(())
+        self.graph.nodes.push(Node { name, op: Op::Input, inputs: Vec::new(), shape: images.shape });
+        let mut first = NodeId(0);
+        if images.pixels.channels_last {
+            let name = self.names.unique(format!("{}.channels_last", input.name));
+            let pushed = self.graph.push(name, Op::Transpose(vec![0, 2, 3, 1]), vec![first]);
+            first = pushed.map_err(|source| ImportError::Shape { node: input.name.clone(), source })?;
+        }
+        if images.pixels.bytes {
+            self.whole.extend([NodeId(0), first]);
+        }
+        self.define(&input.name, Operand::Node(first))
     }
 
     fn read_node(&mut self, node: &NodeProto) -> Result<(), ImportError> {
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") || !catalogue::reads(&node.op_type, self.opset) {
+            let operator = full_name(node);
+            return Err(ImportError::Unsupported { node: label(node), operator, opset: self.opset });
+        }
         let operands = self.operands(node)?;
-        let results = match fold::fold(self, node, &operands)? {
-            Some(folded) => vec![folded],
-            None => operator::lower(self, node, &operands)?,
+        let results = match evaluate::fold(self, node, &operands)? {
+            Some(folded) => folded,
+            None => {
+                let results = operator::lower(self, node, &operands)?;
+                self.follow_bytes(node, &operands, &results)?;
+                results
+            }
         };
         // Optional outputs beyond the results (dropout's mask, training statistics) are never read
         // at inference; a reader of one is reported as dangling.
         for (name, operand) in node.output.iter().zip(results).filter(|(name, _)| !name.is_empty()) {
-            self.values.insert(name.clone(), operand);
+            self.define(name, operand)?;
         }
         Ok(())
+    }
+
+    /// Whole numbers stay whole where they are only moved, and may not be computed with before they are converted:
+    /// integers divide and overflow in another way than real numbers.
+    fn follow_bytes(
+        &mut self,
+        node: &NodeProto,
+        operands: &[Option<Operand>],
+        results: &[Operand],
+    ) -> Result<(), ImportError> {
+        let whole = |operand: &Operand| matches!(operand, Operand::Node(id) if self.whole.contains(id));
+        if !operands.iter().flatten().any(whole) {
+            return Ok(());
+        }
+        match node.op_type.as_str() {
+            "Cast" | "CastLike" => Ok(()),
+            "Identity" | "Transpose" | "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Slice" | "Split" => {
+                self.whole.extend(results.iter().filter_map(|result| match result {
+                    Operand::Node(id) => Some(*id),
+                    Operand::Float { .. } | Operand::Value(_) | Operand::Quantized(_) => None,
+                }));
+                Ok(())
+            }
+            operator => Err(ImportError::Form {
+                node: label(node),
+                operator: operator.to_owned(),
+                opset: self.opset,
+                reason: "it computes with the input's uint8 pixels as integers".into(),
+                next: Some("convert the pixels first: `x.float()` in PyTorch, `tf.cast(x, tf.float32)` in TensorFlow"),
+            }),
+        }
     }
 
     fn operands(&self, node: &NodeProto) -> Result<Vec<Option<Operand>>, ImportError> {
@@ -146,37 +285,59 @@ impl Import {
         if values > MOST_VALUES {
             let (node, operator) = (label(source), source.op_type.clone());
             let reason = format!("its outcome has {values} values for one image, more than {MOST_VALUES}");
-            return Err(ImportError::Form { node, operator, opset: self.opset, reason });
+            return Err(ImportError::Form { node, operator, opset: self.opset, reason, next: None });
         }
         Ok(Operand::Node(id))
     }
 
-    fn finish(mut self, output: &ValueInfo) -> Result<(Graph, BTreeMap<NodeId, QParams>), ImportError> {
-        match self.values.get(&output.name) {
-            Some(Operand::Node(id)) => self.graph.output = *id,
-            _ => return Err(ImportError::Dangling { node: "graph output".into(), value: output.name.clone() }),
+    fn finish(mut self, output: &str, interface: &Interface) -> Result<Read, ImportError> {
+        self.graph.output = match self.values.get(output) {
+            Some(Operand::Node(id)) => *id,
+            Some(_) => return Err(ImportError::Fixed { name: output.to_owned() }),
+            None => return Err(ImportError::Dangling { node: "graph output".into(), value: output.to_owned() }),
+        };
+        if matches!(interface, Interface::Images { .. }) {
+            self.flatten_scores(output)?;
         }
         let names: BTreeMap<String, QParams> =
             self.activations.iter().map(|(id, parameters)| (self.graph.node(*id).name.clone(), *parameters)).collect();
         pass::drop_unreachable(&mut self.graph);
         let still = |(id, node): (NodeId, &Node)| Some((id, *names.get(&node.name)?));
         let activations = self.graph.iter().filter_map(still).collect();
-        Ok((self.graph, activations))
+        let widened = self.widened.into_iter().collect();
+        Ok(Read { graph: self.graph, activations, pixels: self.pixels, widened })
+    }
+
+    /// `[batch, classes, 1, 1]` is one score per class, as a network without its last flattening gives them.
+    fn flatten_scores(&mut self, output: &str) -> Result<(), ImportError> {
+        let shape = &self.graph.node(self.graph.output).shape;
+        let long = |dim: &&Dim| **dim != Dim::Known(1);
+        let scores = matches!(shape.split_first(), Some((Dim::Batch, rest)) if rest.iter().filter(long).count() <= 1);
+        if scores && shape.len() > 2 && shape.iter().skip(1).all(|dim| dim.known().is_some()) {
+            let name = self.names.unique(format!("{output}.flatten"));
+            let pushed = self.graph.push(name, Op::Flatten { axis: 1 }, vec![self.graph.output]);
+            self.graph.output = pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?;
+        }
+        Ok(())
     }
 }
 
-/// A constant as an operand: floats stay tensors, integers become foldable lists.
-pub(super) fn constant_operand(name: &str, tensor: Tensor) -> Result<Operand, ImportError> {
-    if let Some(ints) = Ints::of_tensor(&tensor) {
-        return Ok(Operand::Ints(ints));
-    }
+/// A constant as an operand: floats stay tensors, in 32 bits; small integers can be computed with.
+pub(super) fn constant_operand(name: &str, kind: Kind, tensor: Tensor) -> Operand {
     match tensor.data() {
-        Data::F32(_) => Ok(Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }),
-        Data::I8(_) | Data::U8(_) | Data::I64(_) => Ok(Operand::Quantized(Arc::new(tensor))),
-        Data::F64(_) | Data::F16(_) | Data::BF16(_) => Err(ImportError::Tensor {
-            name: name.to_owned(),
-            reason: "an integer tensor of this size or type cannot be read".into(),
-        }),
+        Data::F32(_) => Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) },
+        Data::F64(values) => Value::of_tensor(kind, &tensor).map_or_else(
+            || {
+                #[expect(clippy::cast_possible_truncation, reason = "networks are computed in 32 bits here")]
+                let narrow = values.iter().map(|&value| value as f32).collect();
+                let tensor = Tensor::f32(tensor.shape().to_vec(), narrow).unwrap_or_else(|_| tensor.clone());
+                Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }
+            },
+            Operand::Value,
+        ),
+        Data::I8(_) | Data::U8(_) | Data::I64(_) | Data::F16(_) | Data::BF16(_) => {
+            Value::of_tensor(kind, &tensor).map_or_else(|| Operand::Quantized(Arc::new(tensor)), Operand::Value)
+        }
     }
 }
 
@@ -188,31 +349,30 @@ pub(super) fn label(node: &NodeProto) -> String {
     }
 }
 
-/// The declared batch size, if any, and the shape: four dimensions, the last three known. Whatever
-/// the file says of the batch, it stays open.
-fn image_shape(input: &ValueInfo) -> Option<(Option<usize>, Shape)> {
-    let tensor = input.r#type.as_ref()?.tensor_type.as_ref()?;
-    let dims = &tensor.shape.as_ref()?.dim;
-    let positive = |dim: &Dimension| size(dim.dim_value).filter(|&size| size > 0);
-    match dims.as_slice() {
-        [n, c, h, w] if tensor.elem_type == 1 => {
-            let [c, h, w] = [positive(c)?, positive(h)?, positive(w)?].map(Dim::Known);
-            Some((positive(n), vec![Dim::Batch, c, h, w]))
-        }
-        _ => None,
+/// An operator's name, with its domain where that is not ONNX's own.
+pub(super) fn full_name(node: &NodeProto) -> String {
+    match node.domain.as_str() {
+        "" | "ai.onnx" => node.op_type.clone(),
+        domain => format!("{domain}.{}", node.op_type),
     }
 }
 
 /// The shape of a float tensor, all of it known.
-fn fixed_shape(input: &ValueInfo) -> Option<Shape> {
-    let tensor = input.r#type.as_ref()?.tensor_type.as_ref().filter(|tensor| tensor.elem_type == kind::FLOAT)?;
-    tensor.shape.as_ref()?.dim.iter().map(|dim| size(dim.dim_value).map(Dim::Known)).collect()
+fn fixed_shape(input: &ValueInfo) -> Result<Shape, ImportError> {
+    let tensor = images::tensor_of(input)?;
+    if Kind::of(tensor.elem_type) != Some(Kind::F32) {
+        return Err(images::refused(input, InputTrouble::Type));
+    }
+    let dims = tensor.shape.as_ref().map(|shape| shape.dim.as_slice()).unwrap_or_default();
+    let known = dims.iter().map(|dim| size(dim.dim_value).map(Dim::Known)).collect::<Option<_>>();
+    known.ok_or_else(|| images::refused(input, InputTrouble::Unknown))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::codec::onnx::proto::{AttributeProto, ShapeProto, TensorType, TypeProto};
+    use crate::codec::onnx::constant::kind;
+    use crate::codec::onnx::proto::{AttributeProto, Dimension, ShapeProto, TensorType, TypeProto};
 
     /// A file with one operator on one float vector, all of its inputs.
     pub(in crate::codec::onnx) fn one_node(operator: &str, opset: i64) -> Result<Graph, ImportError> {
@@ -231,7 +391,8 @@ pub(super) mod tests {
         if !crate::codec::onnx::OPSETS.contains(&opset) {
             return Err(ImportError::Opset { opset });
         }
-        graph(&proto, opset, &Interface::Function { given: BTreeMap::new(), output: 0 }).map(|(graph, _)| graph)
+        let interface = Interface::Function { given: BTreeMap::new(), output: 0 };
+        graph(&proto, opset, &interface, &External::new(None)).map(|read| read.graph)
     }
 
     #[test]
@@ -263,7 +424,7 @@ pub(super) mod tests {
             ..GraphProto::default()
         };
         let interface = Interface::Function { given: BTreeMap::new(), output: 0 };
-        let (graph, _) = graph(&proto, 17, &interface).unwrap();
+        let graph = graph(&proto, 17, &interface, &External::new(None)).unwrap().graph;
         let four = |node: &Node| matches!(&node.op, Op::Constant(tensor) if tensor.as_f32() == Some(&[4.0]));
         assert!(graph.nodes.iter().any(four) && graph.nodes.iter().any(|node| node.op.torch_name() == "div"));
     }

@@ -6,26 +6,31 @@ mod attributes;
 mod catalogue;
 mod constant;
 mod error;
-mod fold;
+mod evaluate;
+mod external;
 mod functions;
+mod images;
 mod import;
-mod integers;
 mod name;
 mod operator;
 mod proto;
 mod write;
 
 pub use catalogue::{OPERATORS, Operator, Takes};
-pub use error::ImportError;
+pub use error::{ImportError, InputTrouble};
+pub use external::Open;
 pub use write::{Form, WRITTEN_OPSET, stamp, write, write_taps};
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use prost::Message as _;
 
 use crate::graph::quantization::QParams;
 use crate::graph::{Graph, NodeId};
 use crate::tensor::Tensor;
+use constant::Kind;
+use external::External;
 use import::Interface;
 
 /// Larger files are refused before they are decoded: protobuf itself cannot carry more.
@@ -40,23 +45,67 @@ pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
 /// An imported model: the graph and what the file says of its origin.
 #[derive(Debug)]
 pub struct Model {
+    /// Its input is `[batch, channels, height, width]`, whatever the file's own order is.
     pub graph: Graph,
     pub opset: i64,
     /// Producer and version as the file states them, such as `pytorch 2.11.0`.
     pub producer: String,
+    pub pixels: Pixels,
+    /// Types of real numbers other than 32-bit floats that the file computes in; 32 bits take their place.
+    pub widened: Vec<&'static str>,
     /// Of the nodes whose outcome the file quantizes.
     pub activations: BTreeMap<NodeId, QParams>,
+    /// Files beside the model that hold weights, by name.
+    pub beside: BTreeMap<String, Rc<Vec<u8>>>,
 }
 
-/// Reads an ONNX model with one image input `[batch, channels, height, width]` and one output.
+/// How the file takes its images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pixels {
+    /// `[batch, height, width, channels]`, as Keras and TensorFlow order them.
+    pub channels_last: bool,
+    /// Whole numbers from 0 to 255.
+    pub bytes: bool,
+}
+
+/// How to read a file.
+#[derive(Default)]
+pub struct Reading<'a> {
+    /// The tensor that holds the scores; the file's only output where it is not named.
+    pub output: Option<&'a str>,
+    /// Opens files of the model's folder.
+    pub open: Option<&'a Open<'a>>,
+}
+
+/// Reads an ONNX model in one file, with one image input and one output.
 pub fn read(bytes: &[u8]) -> Result<Model, ImportError> {
-    read_as(bytes, &Interface::Images)
+    read_model(bytes, &Reading::default())
+}
+
+/// Reads an ONNX model with one image input.
+pub fn read_model(bytes: &[u8], reading: &Reading<'_>) -> Result<Model, ImportError> {
+    read_as(bytes, &Interface::Images { output: reading.output.map(str::to_owned) }, reading.open)
 }
 
 /// Reads any function of fixed shapes: all inputs but one are given, and become constants, and one of its outputs
 /// is asked for. This is how single operators are held to their specification.
-pub fn read_function(bytes: &[u8], given: BTreeMap<String, Tensor>, output: usize) -> Result<Model, ImportError> {
-    read_as(bytes, &Interface::Function { given, output })
+pub fn read_function(bytes: &[u8], given: BTreeMap<String, Stored>, output: usize) -> Result<Model, ImportError> {
+    read_as(bytes, &Interface::Function { given, output }, None)
+}
+
+/// A tensor as a file holds it, with its type.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    kind: Kind,
+    tensor: Tensor,
+}
+
+impl Stored {
+    /// Floats of 16 bits are widened to 32; bytes are as they are; other integers have 64 bits.
+    #[must_use]
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
 }
 
 /// What a file says of itself before anything is computed.
@@ -64,41 +113,55 @@ pub fn read_function(bytes: &[u8], given: BTreeMap<String, Tensor>, output: usiz
 pub struct Outline {
     /// The names of what it must be given, in order.
     pub inputs: Vec<String>,
-    /// Of its nodes, in order.
+    /// Of its nodes, in order, with the domain where it is not ONNX's own.
     pub operators: Vec<String>,
 }
 
 /// Looks at a file without reading its operators.
 pub fn outline(bytes: &[u8]) -> Result<Outline, ImportError> {
-    let model = proto::ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx { reason: error.to_string() })?;
-    let graph = model.graph.ok_or(ImportError::NotOnnx { reason: "it holds no graph".into() })?;
+    let graph = decoded(bytes)?.graph.ok_or(ImportError::NotOnnx { reason: "it holds no graph".into() })?;
     let inputs = graph.input.into_iter().map(|input| input.name).collect();
-    let operators = graph.node.into_iter().map(|node| node.op_type).collect();
+    let operators = graph.node.iter().map(import::full_name).collect();
     Ok(Outline { inputs, operators })
 }
 
-fn read_as(bytes: &[u8], interface: &Interface) -> Result<Model, ImportError> {
+fn decoded(bytes: &[u8]) -> Result<proto::ModelProto, ImportError> {
     if bytes.len() > MAX_BYTES {
         return Err(ImportError::TooLarge { bytes: bytes.len() });
     }
-    let model = proto::ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx { reason: error.to_string() })?;
-    let opset = model.opset_import.iter().find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
-    let opset = opset.ok_or(ImportError::NotOnnx { reason: "it names no ONNX operator set".into() })?.version;
+    proto::ModelProto::decode(bytes).map_err(|error| ImportError::NotOnnx { reason: error.to_string() })
+}
+
+fn read_as(bytes: &[u8], interface: &Interface, open: Option<&Open<'_>>) -> Result<Model, ImportError> {
+    let model = decoded(bytes)?;
+    let own = |set: &&proto::OperatorSetId| set.domain.is_empty() || set.domain == "ai.onnx";
+    let opset = match model.opset_import.iter().filter(own).collect::<Vec<_>>().as_slice() {
+        [one] => one.version,
+        [] => return Err(ImportError::NotOnnx { reason: "it names no ONNX operator set".into() }),
+        _ => return Err(ImportError::NotOnnx { reason: "it names more than one ONNX operator set".into() }),
+    };
     if !OPSETS.contains(&opset) {
         return Err(ImportError::Opset { opset });
+    }
+    if !model.functions.is_empty() {
+        return Err(ImportError::Functions);
     }
     let graph = model.graph.ok_or(ImportError::NotOnnx { reason: "it holds no graph".into() })?;
     if graph.node.len() > MAX_NODES {
         return Err(ImportError::NotOnnx { reason: format!("{} nodes, more than {MAX_NODES}", graph.node.len()) });
     }
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
-    let (graph, activations) = import::graph(&graph, opset, interface)?;
-    Ok(Model { graph, opset, producer, activations })
+    let external = External::new(open);
+    let read = import::graph(&graph, opset, interface, &external)?;
+    let (pixels, widened) = (read.pixels, read.widened);
+    let (graph, activations, beside) = (read.graph, read.activations, external.files());
+    Ok(Model { graph, opset, producer, pixels, widened, activations, beside })
 }
 
-/// Reads a stored `TensorProto`: floats as 32-bit floats, bytes as they are, other integers with 64 bits.
-pub fn read_tensor(bytes: &[u8]) -> Result<Tensor, ImportError> {
+/// Reads a stored `TensorProto`.
+pub fn read_tensor(bytes: &[u8]) -> Result<Stored, ImportError> {
     let proto =
         proto::TensorProto::decode(bytes).map_err(|error| ImportError::NotOnnx { reason: error.to_string() })?;
-    constant::read(&proto)
+    let (kind, tensor) = constant::read(&proto, &External::new(None))?;
+    Ok(Stored { kind, tensor })
 }

@@ -1,6 +1,6 @@
 //! Names people know: the PyTorch module path of each node, however the exporter hid it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::proto::NodeProto;
 
@@ -11,6 +11,8 @@ pub(super) const OWN: &str = "requant.name";
 #[derive(Default)]
 pub(super) struct Names {
     taken: BTreeSet<String>,
+    /// How often a name was wanted already, so that the next one is found at once.
+    wanted: BTreeMap<String, usize>,
 }
 
 impl Names {
@@ -36,10 +38,14 @@ impl Names {
     }
 
     pub(super) fn unique(&mut self, wanted: String) -> String {
-        let candidates = (1..).map(|n| if n == 1 { wanted.clone() } else { format!("{wanted}_{n}") });
-        let name = candidates.into_iter().find(|name| !self.taken.contains(name)).unwrap_or(wanted);
-        self.taken.insert(name.clone());
-        name
+        let count = self.wanted.entry(wanted.clone()).or_default();
+        loop {
+            *count += 1;
+            let name = if *count == 1 { wanted.clone() } else { format!("{wanted}_{count}") };
+            if self.taken.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 

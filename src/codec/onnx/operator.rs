@@ -8,12 +8,14 @@ mod layout;
 mod pooling;
 mod quantized;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::attributes::Attributes;
+use super::catalogue;
 use super::error::ImportError;
+use super::evaluate::{Int, Value, index, unread_operand};
 use super::import::{Import, Operand, label};
-use super::integers::{Ints, index};
 use super::proto::NodeProto;
 use crate::graph::function::{Binary, Reduction, Together};
 use crate::graph::{Dim, NodeId, Op};
@@ -22,6 +24,8 @@ use crate::tensor::Tensor;
 /// What can be wrong with one node, before its name is put to it.
 enum Trouble {
     Form(String),
+    /// With what helps in this case.
+    Advised(String, &'static str),
     Unsupported,
     Import(ImportError),
 }
@@ -51,16 +55,22 @@ pub(super) fn lower(
     operands: &[Option<Operand>],
 ) -> Result<Vec<Operand>, ImportError> {
     let opset = import.opset;
-    if let Some(attribute) = node.attribute.iter().find(|attribute| attribute.f.is_nan()) {
-        let reason = format!("`{}` is not a number", attribute.name);
-        return Err(ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason });
-    }
-    let mut lowering = Lowering { import, node, operands, attributes: Attributes::of(node) };
-    lowering.dispatch().map_err(|trouble| match trouble {
+    let form = |reason| advised(node, opset, reason, None);
+    let attributes = Attributes::of(node).map_err(form)?;
+    let mut lowering = Lowering { import, node, operands, attributes, read: Cell::new(0) };
+    let lowered = lowering.dispatch().map_err(|trouble| match trouble {
         Trouble::Import(error) => error,
-        Trouble::Form(reason) => ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason },
+        Trouble::Form(reason) => form(reason),
+        Trouble::Advised(reason, next) => advised(node, opset, reason, Some(next)),
         Trouble::Unsupported => ImportError::Unsupported { node: label(node), operator: node.op_type.clone(), opset },
-    })
+    })?;
+    // Nothing that the node says may be left unread.
+    lowering.attributes.all_read().and_then(|()| unread_operand(operands, lowering.read.get())).map_err(form)?;
+    Ok(lowered)
+}
+
+fn advised(node: &NodeProto, opset: i64, reason: String, next: Option<&'static str>) -> ImportError {
+    ImportError::Form { node: label(node), operator: node.op_type.clone(), opset, reason, next }
 }
 
 struct Lowering<'a> {
@@ -68,6 +78,8 @@ struct Lowering<'a> {
     node: &'a NodeProto,
     operands: &'a [Option<Operand>],
     attributes: Attributes<'a>,
+    /// A bit for each operand that was asked for.
+    read: Cell<u64>,
 }
 
 type Lowered = Result<Vec<Operand>, Trouble>;
@@ -125,8 +137,8 @@ impl Lowering<'_> {
             "Identity" => self.unary(Op::Identity),
             "Dropout" => self.dropout(),
             "Gather" => self.gather(),
-            "ConstantOfShape" | "Size" => {
-                Err("it is computed from known shapes and constants, and this is neither".into())
+            name if catalogue::is_constant(name) => {
+                Err("it must be computed from shapes and constants, and something here depends on the image".into())
             }
             _ => self.function(),
         }
@@ -139,27 +151,32 @@ impl Lowering<'_> {
     }
 
     fn optional(&self, position: usize) -> Option<&Operand> {
+        self.read.set(self.read.get() | 1 << position.min(63));
         self.operands.get(position).and_then(Option::as_ref)
     }
 
     /// The operand as something that runs; a float constant becomes a constant node.
     fn running(&mut self, position: usize) -> Result<NodeId, Trouble> {
-        match self.operand(position)?.clone() {
+        if let Operand::Node(id) = self.operand(position)? {
+            return Ok(*id);
+        }
+        let tensor = self.tensor(position)?;
+        match self.import.push(self.node, None, Op::Constant(tensor), Vec::new())? {
             Operand::Node(id) => Ok(id),
-            Operand::Float { tensor, .. } => {
-                match self.import.push(self.node, None, Op::Constant(tensor), Vec::new())? {
-                    Operand::Node(id) => Ok(id),
-                    _ => Err("a constant did not become a node".into()),
-                }
+            Operand::Float { .. } | Operand::Value(_) | Operand::Quantized(_) => {
+                Err("a constant did not become a node".into())
             }
-            Operand::Ints(_) | Operand::Quantized(_) => Err(format!("input {position} is an integer tensor").into()),
         }
     }
 
+    /// A constant of real numbers.
     fn tensor(&self, position: usize) -> Result<Arc<Tensor>, Trouble> {
+        let wrong = |is: &str| format!("input {position} {is}, and must be a constant of real numbers").into();
         match self.operand(position)? {
             Operand::Float { tensor, .. } => Ok(Arc::clone(tensor)),
-            _ => Err(format!("input {position} must be a constant").into()),
+            Operand::Value(value) => value.as_floats().map(Arc::new).ok_or_else(|| wrong("holds integers")),
+            Operand::Quantized(_) => Err(wrong("holds integers")),
+            Operand::Node(_) => Err(wrong("is computed when the network runs")),
         }
     }
 
@@ -167,23 +184,32 @@ impl Lowering<'_> {
         self.optional(position).map(|_| self.tensor(position)).transpose()
     }
 
-    fn ints(&self, position: usize) -> Result<&Ints, Trouble> {
+    /// A constant of whole numbers, the batch size among them.
+    fn whole(&self, position: usize) -> Result<(&Value, &[Int]), Trouble> {
         match self.operand(position)? {
-            Operand::Ints(ints) => Ok(ints),
-            _ => Err(format!("input {position} must be a constant integer tensor").into()),
+            Operand::Value(value) => match value.whole() {
+                Some(whole) => Ok((value, whole)),
+                None => Err(format!("input {position} must hold integers").into()),
+            },
+            Operand::Node(_) => {
+                Err(format!("input {position} is computed when the network runs, and must be known").into())
+            }
+            Operand::Float { .. } => Err(format!("input {position} must hold integers").into()),
+            Operand::Quantized(_) => Err(format!("input {position} holds too many integers").into()),
         }
     }
 
     fn numbers(&self, position: usize) -> Result<Vec<i64>, Trouble> {
-        self.ints(position)?.numbers().ok_or_else(|| format!("input {position} depends on the batch size").into())
+        let (value, _) = self.whole(position)?;
+        value.numbers().ok_or_else(|| format!("input {position} depends on the batch size").into())
     }
 
-    /// A number given as an attribute in old opsets and as an input in new ones.
-    fn numbers_or_attribute(&self, attribute: &str, position: usize) -> Result<Option<Vec<i64>>, Trouble> {
-        match self.attributes.ints(attribute) {
-            Some(values) => Ok(Some(values.to_vec())),
-            None => self.optional(position).map(|_| self.numbers(position)).transpose(),
+    /// Numbers that are an attribute before an opset, and an input from there on.
+    fn numbers_from(&self, name: &str, position: usize, since: i64) -> Result<Option<Vec<i64>>, Trouble> {
+        if self.import.opset < since {
+            return Ok(self.attributes.ints(name)?.map(<[i64]>::to_vec));
         }
+        self.optional(position).map(|_| self.numbers(position)).transpose()
     }
 
     /// `[height, width]` of an image.
@@ -229,4 +255,13 @@ fn axis_of(raw: i64, rank: usize) -> Result<usize, Trouble> {
     } else {
         Err(format!("axis {raw} of {rank} dimensions").into())
     }
+}
+
+/// Swaps the two axes of a float matrix.
+fn transpose(tensor: &Tensor) -> Result<Tensor, Trouble> {
+    let (&[rows, columns], Some(values)) = (tensor.shape(), tensor.as_f32()) else {
+        return Err("its weight is not a matrix".into());
+    };
+    let swapped = (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect();
+    Tensor::f32(vec![columns, rows], swapped).map_err(|error| error.to_string().into())
 }

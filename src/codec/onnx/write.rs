@@ -67,6 +67,7 @@ fn encoded(graph: &Graph, form: Form<'_>, outputs: &[NodeId]) -> Vec<u8> {
         graph: Some(writer.proto),
         opset_import,
         metadata_props: Vec::new(),
+        functions: Vec::new(),
     };
     model.encode_to_vec()
 }

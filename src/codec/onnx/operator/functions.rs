@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Lowered, Lowering, Trouble, axis_of};
+use crate::codec::onnx::constant::kind;
 use crate::codec::onnx::functions;
 use crate::codec::onnx::import::Operand;
 use crate::graph::function::{Binary, Reduction, Standardize, Together, Unary};
@@ -18,13 +19,13 @@ impl Lowering<'_> {
         }
         let own = |attribute: &str, default: f32| self.attributes.float(attribute, default);
         let function = match name {
-            "Elu" => Unary::Elu { alpha: own("alpha", 1.0), scale: 1.0 },
-            "Selu" => Unary::Elu { alpha: own("alpha", 1.673_263_2), scale: own("gamma", 1.050_701) },
-            "Celu" if own("alpha", 1.0) == 0.0 => return Err("it divides by `alpha`, which is 0".into()),
-            "Celu" => Unary::Celu { alpha: own("alpha", 1.0) },
-            "LeakyRelu" => Unary::LeakyRelu { slope: own("alpha", 0.01) },
-            "ThresholdedRelu" => Unary::Threshold { limit: own("alpha", 1.0) },
-            "Gelu" => match self.attributes.text("approximate").as_deref() {
+            "Elu" => Unary::Elu { alpha: own("alpha", 1.0)?, scale: 1.0 },
+            "Selu" => Unary::Elu { alpha: own("alpha", 1.673_263_2)?, scale: own("gamma", 1.050_701)? },
+            "Celu" if own("alpha", 1.0)? == 0.0 => return Err("it divides by `alpha`, which is 0".into()),
+            "Celu" => Unary::Celu { alpha: own("alpha", 1.0)? },
+            "LeakyRelu" => Unary::LeakyRelu { slope: own("alpha", 0.01)? },
+            "ThresholdedRelu" => Unary::Threshold { limit: own("alpha", 1.0)? },
+            "Gelu" => match self.attributes.text("approximate")?.as_deref() {
                 None | Some("" | "none") => Unary::Gelu { tanh: false },
                 Some("tanh") => Unary::Gelu { tanh: true },
                 Some(other) => return Err(format!("`approximate = {other}` is not one of the standard's").into()),
@@ -34,21 +35,18 @@ impl Lowering<'_> {
         self.unary(Op::Unary(function))
     }
 
-    /// A function of two tensors; whole numbers stand for real ones.
+    /// A function of two tensors; the exponent of a power may be of another type than its base.
     pub(super) fn pair(&mut self, function: Binary) -> Lowered {
-        let inputs = vec![self.running_number(0)?, self.running_number(1)?];
-        self.emit(Op::Binary(function), inputs)
-    }
-
-    fn running_number(&mut self, position: usize) -> Result<NodeId, Trouble> {
-        let whole = match self.operand(position)? {
-            Operand::Ints(ints) => ints.as_floats(),
+        let exponent = match (function, self.operand(1)?) {
+            (Binary::Pow, Operand::Value(value)) => value.counted(),
             _ => None,
         };
-        match whole {
-            Some(tensor) => self.constant(tensor),
-            None => self.running(position),
-        }
+        let base = self.running(0)?;
+        let second = match exponent {
+            Some(tensor) => self.constant(tensor)?,
+            None => self.running(1)?,
+        };
+        self.emit(Op::Binary(function), vec![base, second])
     }
 
     /// A node for a tensor that is not in the file.
@@ -113,13 +111,16 @@ impl Lowering<'_> {
         self.emit(Op::Clip { min: 0.0, max: 1.0 }, vec![moved])
     }
 
-    /// The axes that a reduction names, all of them where it names none; `None` where it is to do nothing.
+    /// The axes that a reduction names, all of them where it names none; `None` where it is to do nothing. They became
+    /// an input of `ReduceSum` with opset 13, and of the others with 18.
     pub(super) fn axes(&self, input: NodeId) -> Result<Option<Vec<usize>>, Trouble> {
         let rank = self.rank(input);
-        let raw = self.numbers_or_attribute("axes", 1)?.unwrap_or_default();
+        let since = if self.node.op_type == "ReduceSum" { 13 } else { 18 };
+        let raw = self.numbers_from("axes", 1, since)?.unwrap_or_default();
+        let nothing = self.import.opset >= since && self.attributes.flag("noop_with_empty_axes")?;
         let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
         if axes.is_empty() {
-            if self.attributes.flag("noop_with_empty_axes") {
+            if nothing {
                 return Ok(None);
             }
             axes = (0..rank).collect();
@@ -129,8 +130,8 @@ impl Lowering<'_> {
         Ok(Some(axes))
     }
 
-    pub(super) fn keeps(&self) -> bool {
-        self.attributes.int("keepdims").unwrap_or(1) != 0
+    pub(super) fn keeps(&self) -> Result<bool, Trouble> {
+        Ok(self.attributes.int("keepdims")?.unwrap_or(1) != 0)
     }
 
     /// A reduction by its name.
@@ -156,8 +157,8 @@ impl Lowering<'_> {
         if let Some(before) = before {
             x = self.step(Op::Unary(before), vec![x])?;
         }
+        let keep = self.keeps()?;
         if let Some(axes) = axes {
-            let keep = self.keeps();
             x = self.step(Op::Reduce { how, axes, keep }, vec![x])?;
         }
         match after {
@@ -179,11 +180,17 @@ impl Lowering<'_> {
     /// Layer and root-mean-square normalization: over all axes from one on.
     pub(super) fn standardize_last(&mut self, together: fn(usize) -> Together) -> Lowered {
         let x = self.running(0)?;
-        let axis = axis_of(self.attributes.int("axis").unwrap_or(-1), self.rank(x))?;
+        let axis = axis_of(self.attributes.int("axis")?.unwrap_or(-1), self.rank(x))?;
+        if self.attributes.int("stash_type")?.is_some_and(|kind| kind != i64::from(kind::FLOAT)) {
+            return Err("it computes its statistics in another type than 32-bit floats".into());
+        }
         let sizes: Vec<usize> = self.import.graph.node(x).shape[axis..].iter().filter_map(Dim::known).collect();
+        self.import.allow(sizes.iter().fold(2, |product, &size| product.saturating_mul(size)))?;
         let whole = |tensor: Arc<Tensor>| broadcast(&tensor, &sizes);
-        let (weight, bias) = (Some(whole(self.tensor(1)?)), self.optional_tensor(2)?.map(whole));
-        let epsilon = self.attributes.float("epsilon", 1e-5);
+        // Only a normalization by mean and variance has a bias.
+        let bias = if self.node.op_type == "LayerNormalization" { self.optional_tensor(2)?.map(whole) } else { None };
+        let weight = Some(whole(self.tensor(1)?));
+        let epsilon = self.attributes.float("epsilon", 1e-5)?;
         self.emit(Op::Standardize(Standardize { together: together(axis), weight, bias, epsilon }), vec![x])
     }
 
@@ -193,7 +200,12 @@ impl Lowering<'_> {
         let channels = self.import.graph.node(x).shape.get(1).and_then(Dim::known).ok_or("it has no channels")?;
         let groups = match self.node.op_type.as_str() {
             "InstanceNormalization" => channels,
-            _ => self.attributes.int("num_groups").and_then(|n| usize::try_from(n).ok()).unwrap_or(0),
+            _ => {
+                if self.attributes.int("stash_type")?.is_some_and(|kind| kind != i64::from(kind::FLOAT)) {
+                    return Err("it computes its statistics in another type than 32-bit floats".into());
+                }
+                self.attributes.int("num_groups")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
+            }
         };
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(format!("{groups} groups do not divide {channels} channels").into());
@@ -206,7 +218,7 @@ impl Lowering<'_> {
             _ => tensor,
         };
         let (weight, bias) = (Some(each(self.tensor(1)?)), Some(each(self.tensor(2)?)));
-        let epsilon = self.attributes.float("epsilon", 1e-5);
+        let epsilon = self.attributes.float("epsilon", 1e-5)?;
         self.emit(Op::Standardize(Standardize { together: Together::Groups(groups), weight, bias, epsilon }), vec![x])
     }
 }

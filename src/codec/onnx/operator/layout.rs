@@ -2,10 +2,11 @@
 
 use super::{Lowered, Lowering, Trouble, axis_of};
 use crate::codec::onnx::attributes::size;
+use crate::codec::onnx::evaluate::{self, Int, index};
 use crate::codec::onnx::import::Operand;
-use crate::codec::onnx::integers::{Int, index};
 use crate::graph::op::ReshapeDim;
-use crate::graph::{Dim, NodeId, Op};
+use crate::graph::{Dim, Node, NodeId, Op};
+use crate::tensor::Tensor;
 
 /// A network that repeats something more often than this is not meant for images.
 const MOST_COPIES: usize = 64;
@@ -14,7 +15,7 @@ impl Lowering<'_> {
     pub(super) fn flatten(&mut self) -> Lowered {
         let input = self.running(0)?;
         let rank = self.rank(input);
-        let axis = self.attributes.int("axis").unwrap_or(1);
+        let axis = self.attributes.int("axis")?.unwrap_or(1);
         let axis = if axis == rank as i64 { rank } else { axis_of(axis, rank)? };
         let shape = self.import.graph.node(input).shape.clone();
         if shape.first() == Some(&Dim::Batch) {
@@ -34,7 +35,8 @@ impl Lowering<'_> {
         let input = self.running(0)?;
         let dims = self.same_dims(input);
         let one = |axis: &usize| dims[*axis] == ReshapeDim::Known(1);
-        let axes: Vec<usize> = match self.numbers_or_attribute("axes", 1)? {
+        let axes: Vec<usize> = match self.numbers_from("axes", 1, 13)? {
+            Some(raw) if raw.is_empty() => return Err("whether it drops all axes or none is not defined".into()),
             Some(raw) => raw.iter().map(|&axis| axis_of(axis, dims.len())).collect::<Result<_, _>>()?,
             None => (0..dims.len()).filter(one).collect(),
         };
@@ -48,7 +50,7 @@ impl Lowering<'_> {
     pub(super) fn unsqueeze(&mut self) -> Lowered {
         let input = self.running(0)?;
         let mut dims = self.same_dims(input);
-        let raw = self.numbers_or_attribute("axes", 1)?.ok_or("it names no axes")?;
+        let raw = self.numbers_from("axes", 1, 13)?.ok_or("it names no axes")?;
         let rank = dims.len() + raw.len();
         let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
         axes.sort_unstable();
@@ -64,7 +66,7 @@ impl Lowering<'_> {
     pub(super) fn expand(&mut self) -> Lowered {
         let input = self.running(0)?;
         let mut own = self.same_dims(input);
-        let mut target = self.ints(1)?.values.clone();
+        let mut target = self.whole(1)?.1.to_vec();
         let rank = own.len().max(target.len());
         own.splice(..0, vec![ReshapeDim::Known(1); rank - own.len()]);
         target.splice(..0, vec![Int::Known(1); rank - target.len()]);
@@ -106,7 +108,7 @@ impl Lowering<'_> {
 
     fn block(&self) -> Result<usize, Trouble> {
         self.attributes
-            .int("blocksize")
+            .int("blocksize")?
             .and_then(size)
             .filter(|&block| block > 0)
             .ok_or_else(|| "bad block size".into())
@@ -134,7 +136,7 @@ impl Lowering<'_> {
             return Err("its channels do not fill blocks".into());
         }
         let (left, out) = (c / (b * b), [c / (b * b), h * b, w * b]);
-        match self.attributes.text("mode").as_deref() {
+        match self.attributes.text("mode")?.as_deref() {
             None | Some("" | "DCR") => self.rearranged(input, first, [b, b, left, h, w], [0, 3, 4, 1, 5, 2], out),
             Some("CRD") => self.rearranged(input, first, [left, b, b, h, w], [0, 1, 4, 2, 5, 3], out),
             Some(other) => Err(format!("`mode = {other}` is not one of the standard's").into()),
@@ -153,9 +155,9 @@ impl Lowering<'_> {
 
     pub(super) fn reshape(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let target = self.ints(1)?.values.clone();
+        let target = self.whole(1)?.1.to_vec();
         let shape = self.import.graph.node(input).shape.clone();
-        let zero_copies = !self.attributes.flag("allowzero");
+        let zero_copies = !self.attributes.flag("allowzero")?;
         let mut dims = Vec::with_capacity(target.len());
         for (position, int) in target.iter().enumerate() {
             dims.push(match *int {
@@ -179,32 +181,42 @@ impl Lowering<'_> {
     pub(super) fn transpose(&mut self) -> Lowered {
         let input = self.running(0)?;
         let rank = self.rank(input);
-        let order = match self.attributes.ints("perm") {
+        let order: Vec<usize> = match self.attributes.ints("perm")? {
             Some(perm) => perm.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?,
             None => (0..rank).rev().collect(),
         };
+        // One that undoes another leaves what that one was given.
+        if let Node { op: Op::Transpose(inner), inputs, .. } = self.import.graph.node(input)
+            && order.iter().map(|&axis: &usize| inner[axis]).eq(0..rank)
+        {
+            return Ok(vec![Operand::Node(inputs[0])]);
+        }
         self.emit(Op::Transpose(order), vec![input])
     }
 
     pub(super) fn concat(&mut self) -> Lowered {
         let inputs = (0..self.operands.len()).map(|i| self.running(i)).collect::<Result<Vec<_>, _>>()?;
         let first = *inputs.first().ok_or("it joins nothing")?;
-        let axis = axis_of(self.attributes.int("axis").unwrap_or(1), self.rank(first))?;
+        let axis = axis_of(self.attributes.int("axis")?.ok_or("it names no axis")?, self.rank(first))?;
         self.emit(Op::Concat { axis }, inputs)
     }
 
     pub(super) fn slice(&mut self) -> Lowered {
         let mut current = self.running(0)?;
-        let starts = self.numbers_or_attribute("starts", 1)?.ok_or("it names no starts")?;
-        let ends = self.numbers_or_attribute("ends", 2)?.ok_or("it names no ends")?;
+        let starts = self.numbers_from("starts", 1, 10)?.ok_or("it names no starts")?;
+        let ends = self.numbers_from("ends", 2, 10)?.ok_or("it names no ends")?;
         let rank = self.rank(current);
-        let axes = self.numbers_or_attribute("axes", 3)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-        let steps = self.numbers_or_attribute("steps", 4)?.unwrap_or_else(|| vec![1; starts.len()]);
+        let axes = self.numbers_from("axes", 3, 10)?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+        let given = if self.import.opset < 10 { None } else { self.numbers_from("steps", 4, 10)? };
+        let steps = given.unwrap_or_else(|| vec![1; starts.len()]);
         if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
             return Err("starts, ends, axes and steps differ in length".into());
         }
         for i in 0..starts.len() {
             let axis = axis_of(axes[i], rank)?;
+            if axes[..i].iter().any(|&earlier| axis_of(earlier, rank).is_ok_and(|earlier| earlier == axis)) {
+                return Err(format!("it names axis {axis} twice").into());
+            }
             let Some(size) = self.import.graph.node(current).shape[axis].known() else {
                 // All of the batch is no slice of it.
                 if (starts[i], steps[i]) == (0, 1) && ends[i] >= i64::from(i32::MAX) {
@@ -224,9 +236,9 @@ impl Lowering<'_> {
     pub(super) fn gather(&mut self) -> Lowered {
         let input = self.running(0)?;
         let mut dims = self.same_dims(input);
-        let axis = axis_of(self.attributes.int("axis").unwrap_or(0), dims.len())?;
+        let axis = axis_of(self.attributes.int("axis")?.unwrap_or(0), dims.len())?;
         let ReshapeDim::Known(length) = dims.remove(axis) else { return Err("it chooses among images".into()) };
-        let place = match (self.ints(1)?.dims().is_empty(), self.numbers(1)?.as_slice()) {
+        let place = match (self.whole(1)?.0.shape.is_empty(), self.numbers(1)?.as_slice()) {
             (true, [place]) => axis_of(*place, length).map_err(|_| format!("place {place} of {length}"))?,
             _ => return Err("only one place can be chosen from what runs".into()),
         };
@@ -241,43 +253,63 @@ impl Lowering<'_> {
 
     pub(super) fn split(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let axis = axis_of(self.attributes.int("axis").unwrap_or(0), self.rank(input))?;
+        let axis = axis_of(self.attributes.int("axis")?.unwrap_or(0), self.rank(input))?;
         let size = self.import.graph.node(input).shape[axis].known().ok_or("it splits the batch")?;
-        let parts = match self.numbers_or_attribute("split", 1)? {
-            Some(sizes) => {
-                sizes.iter().map(|&s| usize::try_from(s).map_err(|_| "negative size")).collect::<Result<_, _>>()?
-            }
-            None => vec![size.div_ceil(self.node.output.len().max(1)); self.node.output.len()],
-        };
+        let given = self.numbers_from("split", 1, 13)?;
+        let parts = evaluate::part_sizes(given, self.attributes.int("num_outputs")?, size, self.node)?;
         let mut start = 0_usize;
         let mut results = Vec::with_capacity(parts.len());
         for part in parts {
-            let end = start.saturating_add(part).min(size);
+            let end = start + part;
             results.push(Operand::Node(self.chained(Op::Slice { axis, start, end, step: 1 }, input)?));
             start = end;
         }
         Ok(results)
     }
 
+    /// Amounts and value became inputs with opset 11, and axes an input with 18.
     pub(super) fn pad(&mut self) -> Lowered {
-        if !matches!(self.attributes.text("mode").as_deref(), None | Some("" | "constant")) {
-            return Err("only constant padding is supported".into());
+        let mode = self.attributes.text("mode")?;
+        if !matches!(mode.as_deref(), None | Some("" | "constant")) {
+            return Err(format!("`mode = {}` is not supported, constant padding is", mode.unwrap_or_default()).into());
         }
         let input = self.running(0)?;
-        let raw = self.numbers_or_attribute("pads", 1)?.ok_or("it names no pads")?;
-        let value = match self.optional(2) {
-            Some(_) => self.tensor(2)?.as_f32().and_then(|v| v.first().copied()).unwrap_or(0.0),
-            None => self.attributes.float("value", 0.0),
+        let raw = self.numbers_from("pads", 1, 11)?.ok_or("it names no pads")?;
+        let value = if self.import.opset < 11 {
+            self.attributes.float("value", 0.0)?
+        } else {
+            match self.optional_tensor(2)?.as_deref().map(Tensor::as_f32) {
+                None => 0.0,
+                Some(Some([value])) => *value,
+                Some(_) => return Err("it pads with more than one number".into()),
+            }
         };
         if value.is_nan() {
             return Err("it pads with what is not a number".into());
         }
-        let sizes: Vec<usize> = raw.iter().filter_map(|&pad| size(pad)).collect();
-        match *sizes.as_slice() {
+        let rank = self.rank(input);
+        let axes = if self.import.opset < 18 { None } else { self.numbers_from("axes", 3, 18)? };
+        let axes = axes.unwrap_or_else(|| (0..rank as i64).collect());
+        if raw.len() != 2 * axes.len() {
+            return Err(format!("{} pads for {} axes", raw.len(), axes.len()).into());
+        }
+        let mut amounts = vec![None; 2 * rank];
+        for (at, &axis) in axes.iter().enumerate() {
+            let axis = axis_of(axis, rank)?;
+            for (side, raw) in [(axis, raw[at]), (rank + axis, raw[axes.len() + at])] {
+                let amount = size(raw).ok_or("only non-negative padding is supported")?;
+                if amounts[side].replace(amount).is_some() {
+                    return Err(format!("it names axis {axis} twice").into());
+                }
+            }
+        }
+        let amounts: Vec<usize> = amounts.into_iter().map(Option::unwrap_or_default).collect();
+        match *amounts.as_slice() {
+            _ if amounts.iter().all(|&amount| amount == 0) => self.emit(Op::Identity, vec![input]),
             [0, 0, top, left, 0, 0, bottom, right] => {
                 self.emit(Op::Pad { amounts: [left, right, top, bottom], value }, vec![input])
             }
-            _ => Err("only non-negative padding of an image's height and width is supported".into()),
+            _ => Err("only padding of an image's height and width is supported".into()),
         }
     }
 }

@@ -22,12 +22,14 @@ impl Lowering<'_> {
         };
         let amounts @ [left, _, top, _] = self.attributes.padding(self.image_size(input)?, &window)?;
         let Window { kernel, stride, dilation } = window;
-        let ceil_mode = self.attributes.flag("ceil_mode");
+        let ceil_mode = self.attributes.flag("ceil_mode")?;
         Ok((PoolGeometry { kernel, stride, padding: [top, left], dilation, ceil_mode }, amounts))
     }
 
     pub(super) fn max_pool(&mut self) -> Lowered {
         let mut input = self.running(0)?;
+        // It orders the places of the maxima, which nobody may read.
+        self.attributes.without_effect(&["storage_order"]);
         let (mut geometry, amounts) = self.pool_geometry(input)?;
         if !is_pytorchs(&geometry, amounts) {
             input = self.explicit_pad(input, amounts, f32::NEG_INFINITY)?;
@@ -39,7 +41,7 @@ impl Lowering<'_> {
     pub(super) fn average_pool(&mut self) -> Lowered {
         let input = self.running(0)?;
         let (geometry, amounts) = self.pool_geometry(input)?;
-        let count_include_pad = self.attributes.flag("count_include_pad");
+        let count_include_pad = self.attributes.flag("count_include_pad")?;
         if geometry.dilation != [1, 1] {
             return Err("a dilated average is not supported".into());
         }
@@ -77,6 +79,7 @@ impl Lowering<'_> {
         if rows.len().saturating_mul(columns.len()) > MOST_PLACES {
             return Err("uneven padding that is not counted is not supported on images of this size".into());
         }
+        self.import.allow(rows.len() * columns.len())?;
         let values = rows.iter().flat_map(|row| columns.iter().map(move |column| row * column)).collect();
         let shape = vec![1, 1, rows.len(), columns.len()];
         let shares = Tensor::f32(shape, values).map_err(|error| error.to_string())?;
@@ -86,7 +89,7 @@ impl Lowering<'_> {
     pub(super) fn reduce_mean(&mut self) -> Lowered {
         let input = self.running(0)?;
         if self.rank(input) == 4 && self.axes(input)?.is_some_and(|axes| axes == [2, 3]) {
-            return self.emit(if self.keeps() { Op::GlobalAvgPool } else { Op::SpatialMean }, vec![input]);
+            return self.emit(if self.keeps()? { Op::GlobalAvgPool } else { Op::SpatialMean }, vec![input]);
         }
         self.reduce(None, Reduction::Mean, None)
     }

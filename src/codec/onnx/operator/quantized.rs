@@ -10,27 +10,54 @@ use crate::tensor::{Data, Tensor};
 impl Lowering<'_> {
     pub(super) fn quantize_linear(&mut self) -> Lowered {
         let input = self.running(0)?;
+        let parameters = self.activation_parameters()?;
+        if self.import.activations.insert(input, parameters).is_some_and(|earlier| earlier != parameters) {
+            return Err("another node quantizes the same values with other parameters".into());
+        }
+        Ok(vec![Operand::Node(input)])
+    }
+
+    /// One scale and one zero point. `axis` and `saturate` bear on several scales and on 8-bit floats alone.
+    fn activation_parameters(&self) -> Result<QParams, Trouble> {
+        self.attributes.without_effect(&["axis", "saturate"]);
+        for name in ["block_size", "output_dtype", "precision"] {
+            if self.attributes.int(name)?.is_some_and(|value| value != 0) {
+                return Err(format!("`{name}` is not supported").into());
+            }
+        }
         let scales = self.tensor(1)?;
         let (Some(&[scale]), &[zero_point]) = (scales.as_f32(), self.zero_points(2, 1)?.as_slice()) else {
             return Err("only one scale and zero point per activation are supported".into());
         };
         let zero_point = i32::try_from(zero_point).map_err(|_| "its zero point is no byte")?;
         sound(&[scale])?;
-        self.import.activations.insert(input, QParams { scale: f64::from(scale), zero_point });
-        Ok(vec![Operand::Node(input)])
+        Ok(QParams { scale: f64::from(scale), zero_point })
     }
 
     pub(super) fn dequantize_linear(&mut self) -> Lowered {
+        if let Operand::Node(id) = *self.operand(0)? {
+            // The graph keeps real numbers: what is rounded here must be what is read here.
+            let parameters = self.activation_parameters()?;
+            return match self.import.activations.get(&id) {
+                Some(own) if *own == parameters => Ok(vec![Operand::Node(id)]),
+                _ => Err("its scale or zero point is not that of the QuantizeLinear before it".into()),
+            };
+        }
         let (shape, integers) = match self.operand(0)? {
-            Operand::Node(id) => return Ok(vec![Operand::Node(*id)]),
-            Operand::Ints(_) => (vec![self.numbers(0)?.len()], self.numbers(0)?),
+            Operand::Value(value) => (value.shape.clone(), self.numbers(0)?),
             Operand::Quantized(tensor) => (tensor.shape().to_vec(), whole(tensor)),
-            Operand::Float { .. } => return Err("it takes real numbers".into()),
+            Operand::Float { .. } | Operand::Node(_) => return Err("it takes real numbers".into()),
         };
         let scales = self.tensor(1)?;
         let scales = scales.as_f32().unwrap_or(&[]);
         let zero_points = self.zero_points(2, scales.len())?;
-        let leading = self.attributes.int("axis").unwrap_or(1) == 0 || shape.len() < 2;
+        if self.attributes.int("block_size")?.is_some_and(|size| size != 0)
+            || self.attributes.int("output_dtype")?.is_some()
+        {
+            return Err("blocks of weights, and other types than 32-bit floats, are not supported".into());
+        }
+        let axis = self.attributes.int("axis")?.unwrap_or(1);
+        let leading = axis == 0 || shape.len() < 2;
         sound(scales)?;
         let per_scale = integers.len().div_ceil(scales.len()).max(1);
         if scales.len() > 1 && (!leading || shape.first() != Some(&scales.len())) {
@@ -38,7 +65,8 @@ impl Lowering<'_> {
         }
         let real =
             |(at, &q): (usize, &i64)| q.wrapping_sub(zero_points[at / per_scale]) as f32 * scales[at / per_scale];
-        let values = integers.iter().enumerate().map(real).collect();
+        let values: Vec<f32> = integers.iter().enumerate().map(real).collect();
+        self.import.allow(values.len())?;
         let tensor = Tensor::f32(shape, values).map_err(|error| Trouble::Form(error.to_string()))?;
         let name = self.node.output.first().cloned().unwrap_or_default();
         Ok(vec![Operand::Float { name, tensor: Arc::new(tensor) }])

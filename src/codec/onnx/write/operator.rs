@@ -126,8 +126,8 @@ impl Writer<'_> {
 
     fn clip(&mut self, id: NodeId, min: f32, max: f32, mut inputs: Vec<String>) {
         let name = value(self.graph, id);
-        for (bound, part) in [(min, "min"), (max, "max")] {
-            let given = bound.is_finite().then(|| self.scalar(format!("{name}::{part}"), bound));
+        for (bound, part, unbounded) in [(min, "min", f32::NEG_INFINITY), (max, "max", f32::INFINITY)] {
+            let given = (bound != unbounded).then(|| self.scalar(format!("{name}::{part}"), bound));
             inputs.push(given.unwrap_or_default());
         }
         self.last(id, "Clip", inputs, Vec::new());

@@ -190,7 +190,9 @@ pub(super) fn plain(op: &Op, shape: &Shape, inputs: &[String]) -> String {
         Op::Add { relu } => rectified(*relu, format!("torch.add({})", inputs.join(", "))),
         Op::Mul { relu } => rectified(*relu, format!("torch.mul({})", inputs.join(", "))),
         Op::Relu => format!("torch.relu({x})"),
-        Op::Clip { min, max } => format!("torch.clamp({x}, {}, {})", bound(*min), bound(*max)),
+        Op::Clip { min, max } => {
+            format!("torch.clamp({x}, {}, {})", bound(*min, f32::NEG_INFINITY), bound(*max, f32::INFINITY))
+        }
         Op::HardSwish => format!("torch.hardswish({x})"),
         Op::HardSigmoid => format!("torch.hardsigmoid({x})"),
         Op::Sigmoid => format!("torch.sigmoid({x})"),
@@ -210,7 +212,7 @@ pub(super) fn plain(op: &Op, shape: &Shape, inputs: &[String]) -> String {
         Op::Transpose(order) => format!("torch.permute({x}, {})", list(order)),
         Op::Concat { axis } => format!("torch.cat([{}], {axis})", inputs.join(", ")),
         Op::Slice { axis, start, end, step } => format!("torch.slice({x}, {axis}, {start}, {end}, {step})"),
-        Op::Pad { amounts, value } => format!("torch.constant_pad_nd({x}, {}, {})", list(amounts), finite(*value)),
+        Op::Pad { amounts, value } => format!("torch.constant_pad_nd({x}, {}, {})", list(amounts), number(*value)),
         Op::Softmax { axis } => format!("torch.softmax({x}, {axis})"),
         Op::LogSoftmax { axis } => format!("torch.log_softmax({x}, {axis})"),
         Op::Unary(function) => unary(*function, x),
@@ -274,11 +276,12 @@ fn sizes(shape: &Shape) -> String {
     shape.iter().map(size).collect::<Vec<_>>().join(", ")
 }
 
-fn bound(value: f32) -> String {
-    if value.is_finite() { format!("{:?}", f64::from(value)) } else { "None".into() }
+/// A bound that changes nothing is left out.
+fn bound(value: f32, unbounded: f32) -> String {
+    if value == unbounded { "None".into() } else { number(value) }
 }
 
-/// TorchScript source has no literal for infinity; the largest float stands in for it.
-fn finite(value: f32) -> String {
-    format!("{:?}", f64::from(value.clamp(f32::MIN, f32::MAX)))
+/// A number as TorchScript's source has it, which knows `inf`.
+fn number(value: f32) -> String {
+    format!("{:?}", f64::from(value))
 }

@@ -32,10 +32,10 @@ impl Short {
             Self::Fp16 => f16::MAX.to_f32(),
             Self::Bf16 => bf16::MAX.to_f32(),
         };
-        let held = |value: f32| if value.is_finite() { value.clamp(-most, most) } else { value };
+        // A bound that is infinite on the side where it changes nothing is left out.
+        let held = |value: f32, unbounded: f32| if value == unbounded { value } else { value.clamp(-most, most) };
         match op {
-            Op::Clip { min, max } => Op::Clip { min: held(*min), max: held(*max) },
-            // A padding that is infinite is written as the largest FP32 number, which is too large as well.
+            Op::Clip { min, max } => Op::Clip { min: held(*min, f32::NEG_INFINITY), max: held(*max, f32::INFINITY) },
             Op::Pad { amounts, value } => Op::Pad { amounts: *amounts, value: value.clamp(-most, most) },
             other => other.clone(),
         }
