@@ -4,6 +4,7 @@
 //! cargo bench --bench noise                 all of it
 //! cargo bench --bench noise -- same 40      a variant against itself, beside a background load
 //! cargo bench --bench noise -- slower 10    against one that is slowed by 5 %, on the machine as it is
+//! cargo bench --bench noise -- busy 20      the demo beside no, one and two busy processes, so often each
 //! cargo bench --bench noise -- overhead     time in the timed region that is not the network
 //! ```
 #![expect(clippy::print_stdout, reason = "a bench speaks")]
@@ -15,6 +16,8 @@ use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 
 use requant::backend::{self, BackendError, Request, Session};
+use requant::base::digest::Digest;
+use requant::base::finding::Verdict;
 use requant::base::progress::Unmetered;
 use requant::base::rng::Stream;
 use requant::base::{clock, files};
@@ -22,7 +25,7 @@ use requant::codec::{onnx, torchscript};
 use requant::graph::pass;
 use requant::manifest::{self, Compute, Isa, Overrides};
 use requant::measure::summary::{Effect, effect};
-use requant::measure::turn::{self, Length};
+use requant::measure::turn::{self, Inputs, Length};
 use requant::pipeline::{self, Event, Events, Surroundings};
 use requant::stats::{Estimate, sample};
 use requant::tensor::Tensor;
@@ -45,6 +48,8 @@ fn main() -> ExitCode {
     let done = match words.first().copied() {
         Some("worker") => work(words.get(1) == Some(&"slowed")),
         Some("load") => load(),
+        Some("spin") => spin(),
+        Some("busy") => busy(count(words.get(1), 20)),
         Some("same") => compare(count(words.get(1), 40), false),
         Some("slower") => compare(count(words.get(1), 10), true),
         Some("overhead") => overhead(),
@@ -100,12 +105,19 @@ fn load() -> Outcome<()> {
     }
 }
 
-/// A background load that ends with its owner.
+/// A neighbour that always works.
+fn spin() -> Outcome<()> {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// A process beside the measured ones that ends with its owner.
 struct Neighbour(Child);
 
 impl Neighbour {
-    fn start() -> Outcome<Self> {
-        Ok(Self(Command::new(std::env::current_exe()?).arg("load").spawn()?))
+    fn start(what: &str) -> Outcome<Self> {
+        Ok(Self(Command::new(std::env::current_exe()?).arg(what).spawn()?))
     }
 }
 
@@ -122,10 +134,82 @@ impl Events for Silent {
     fn emit(&self, _: &Event<'_>) {}
 }
 
+/// How a run of the demo ended.
+struct Demo {
+    verdict: Verdict,
+    speedup: Option<Estimate>,
+    disturbed: usize,
+    turns: usize,
+}
+
+/// The demo's protocol beside neighbours that always work: whether a run fails for it, what speedups are claimed, and
+/// how far they lie from those of the machine at rest.
+fn busy(count: usize) -> Outcome<()> {
+    let mut rest = None;
+    let mut wrong = Vec::new();
+    for neighbours in 0..=2 {
+        let _neighbours = (0..neighbours).map(|_| Neighbour::start("spin")).collect::<Outcome<Vec<_>>>()?;
+        let mut runs = Vec::new();
+        for trial in 0..count {
+            let run = demo()?;
+            let shown = run
+                .speedup
+                .map_or("not claimed".to_owned(), |s| format!("{:.3} ({:.3} to {:.3})", s.value, s.low, s.high));
+            println!(
+                "{neighbours} busy, {trial:>2}: {} {shown}, {} of {} turns disturbed",
+                run.verdict.word(),
+                run.disturbed,
+                run.turns
+            );
+            runs.push(run);
+        }
+        let claimed: Vec<f64> = runs.iter().filter_map(|run| Some(run.speedup?.value)).collect();
+        let at_rest =
+            *rest.get_or_insert(sample::median(&claimed).ok_or("nothing was claimed on the machine at rest")?);
+        let furthest = claimed.iter().map(|value| (value / at_rest - 1.0).abs()).fold(0.0, f64::max);
+        let failed = runs.iter().filter(|run| run.verdict == Verdict::Fail).count();
+        println!(
+            "beside {neighbours} busy: {failed} of {count} failed, {} claimed a speedup, at most {:.1} % from {at_rest:.3}",
+            claimed.len(),
+            furthest * 100.0
+        );
+        let refused = neighbours == 1 && (count - claimed.len()) * 10 > count;
+        if failed > 0 || furthest > 0.05 || refused {
+            wrong.push(neighbours);
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("that is not what is promised beside {wrong:?} neighbours").into())
+    }
+}
+
+/// One run of the demo, by the program that people run, which is built beside this one.
+fn demo() -> Outcome<Demo> {
+    let folder = tempfile::tempdir()?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = root.join("target/release/requant");
+    let mut command = Command::new(program);
+    command.arg("run").arg(root.join("experiments/digits.toml")).arg("--results").arg(folder.path());
+    let output = command.output()?;
+    let run = files::list(&folder.path().join("digits"))?
+        .pop()
+        .ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let record = requant::record::store::read(&folder.path().join("digits").join(run).join("record.json"))?;
+    let latencies: Vec<_> = record.variants.iter().filter_map(|variant| variant.measured()?.latency.first()).collect();
+    Ok(Demo {
+        verdict: record.verdict,
+        speedup: latencies.iter().find_map(|latency| latency.speedup),
+        disturbed: latencies.iter().map(|latency| latency.disturbed_turns).sum(),
+        turns: latencies.iter().map(|latency| latency.turns).sum(),
+    })
+}
+
 /// So many runs of one network under two names; says how often a difference is called.
 fn compare(count: usize, slowed: bool) -> Outcome<()> {
     enter()?;
-    let _neighbours = if slowed { None } else { Some(Neighbour::start()?) };
+    let _neighbours = if slowed { None } else { Some(Neighbour::start("load")?) };
     let what = if slowed { "slowed by 5 %, machine as it is" } else { "itself, beside a background load" };
     let mut called = [0; 4];
     for trial in 0..count {
@@ -213,13 +297,13 @@ fn overhead() -> Outcome<()> {
     .save(&path)?;
     let module = tch::CModule::load(&path)?;
     let given = [tch::IValue::Tensor(input.shallow_clone())];
-    let bare = median(&mut (), &length, |()| {
+    let bare = median(&length, || {
         let _no_grad = tch::no_grad_guard();
         module.forward_is(&given).map(drop).map_err(|error| error.to_string())
     })?;
     let mut session = open(&files::read(&path)?)?;
     session.load(&Tensor::f32(vec![1, 3, 8, 8], vec![0.0; 192])?)?;
-    let whole = median(&mut session, &length, |s| s.forward().map_err(|error| error.to_string()))?;
+    let whole = median(&length, || session.forward().map_err(|error| error.to_string()))?;
     let own = (whole - bare).max(0.0);
     println!("a pass of nothing: {whole:.0} ns in the timed region, {bare:.0} ns of it the interpreter's call");
 
@@ -229,10 +313,30 @@ fn overhead() -> Outcome<()> {
     Ok(())
 }
 
-fn median<S>(state: &mut S, length: &Length, pass: impl FnMut(&mut S) -> Result<(), String>) -> Outcome<f64> {
-    let digest = requant::base::digest::Digest::of(b"");
-    let timed = turn::take(length, state, pass, |_| Ok(digest))?;
-    let times: Vec<f64> = timed.nanoseconds.iter().map(|&ns| ns as f64).collect();
+/// A pass over one input, which stays loaded.
+struct Repeated<F>(F);
+
+impl<F: FnMut() -> Result<(), String>> turn::Network for Repeated<F> {
+    type Error = String;
+
+    fn load(&mut self, _: usize) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn pass(&mut self) -> Result<(), String> {
+        (self.0)()
+    }
+
+    fn output(&mut self) -> Result<Digest, String> {
+        Ok(Digest::of(b""))
+    }
+}
+
+/// Nanoseconds of a pass.
+fn median(length: &Length, pass: impl FnMut() -> Result<(), String>) -> Outcome<f64> {
+    let inputs = Inputs { warm_up: 0, timed: vec![0], next: 0 };
+    let timed = turn::take(length, &inputs, &mut Repeated(pass))?;
+    let times: Vec<f64> = timed.passes.iter().map(|pass| pass.nanoseconds as f64).collect();
     sample::median(&times).ok_or_else(|| "nothing was timed".into())
 }
 
@@ -251,7 +355,7 @@ fn smallest_of_the_zoo() -> Outcome<(f64, String)> {
         let shape: Vec<usize> = std::iter::once(1).chain(graph.input_shape().ok_or("no input")?).collect();
         let mut session = open(&torchscript::write(&graph, torchscript::Variant::Float)?)?;
         session.load(&Tensor::f32(shape.clone(), vec![0.5; shape.iter().product()])?)?;
-        let time = median(&mut session, &length, |s| s.forward().map_err(|error| error.to_string()))?;
+        let time = median(&length, || session.forward().map_err(|error| error.to_string()))?;
         all.push((time, path.file_stem().unwrap_or_default().to_string_lossy().into_owned()));
     }
     all.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).ok_or_else(|| "the zoo is empty".into())

@@ -15,7 +15,7 @@ use requant::diff::{self, Diff, Layout};
 use requant::graph::pass;
 use requant::history;
 use requant::manifest::{self, Overrides};
-use requant::measure::turn::{self, Length};
+use requant::measure::turn::{self, Inputs, Length};
 use requant::quantize::observer::{Observer, ObserverKind};
 
 fn values(count: usize) -> Vec<f32> {
@@ -23,18 +23,34 @@ fn values(count: usize) -> Vec<f32> {
     (0..count).map(|_| stream.below(2_000_001) as f32 / 1e6 - 1.0).collect()
 }
 
+/// A network that computes nothing.
+struct Nothing(Digest);
+
+impl turn::Network for Nothing {
+    type Error = Infallible;
+
+    fn load(&mut self, input: usize) -> Result<(), Infallible> {
+        black_box(input);
+        Ok(())
+    }
+
+    fn pass(&mut self) -> Result<(), Infallible> {
+        black_box(self);
+        Ok(())
+    }
+
+    fn output(&mut self) -> Result<Digest, Infallible> {
+        Ok(self.0)
+    }
+}
+
 /// A turn whose passes do nothing: what the harness adds to every pass.
 fn harness(criterion: &mut Criterion) {
     let length = Length { warmup: 3, max_warmup: 3, iterations: 1000, min_seconds: 0.0 };
     let digest = Digest::of(b"");
     criterion.bench_function("harness: a turn of 1000 empty passes", |bench| {
-        bench.iter(|| {
-            let pass = |state: &mut u64| {
-                *state = black_box(*state + 1);
-                Ok::<(), Infallible>(())
-            };
-            turn::take(&length, &mut 0, pass, |_| Ok(digest))
-        });
+        let inputs = Inputs { warm_up: 0, timed: vec![1, 2], next: 0 };
+        bench.iter(|| turn::take(&length, &inputs, &mut Nothing(digest)));
     });
 }
 
@@ -71,7 +87,7 @@ fn archive(criterion: &mut Criterion) {
 fn subsets(criterion: &mut Criterion) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments/digits.toml");
     let manifest = manifest::load(&path, &Overrides::default()).expect("the demo's manifest").manifest;
-    let source = dataset::open(&manifest.dataset, None).expect("the embedded data set");
+    let source = dataset::open(&manifest.dataset, None, &dataset::Labels::Found).expect("the embedded data set");
     criterion.bench_function("subset: 512 stratified of 1000", |bench| {
         bench.iter(|| dataset::choose(&*source, &manifest.calibration, None, &Unmetered));
     });

@@ -174,10 +174,11 @@ const AVX2: [(&str, &str); 3] =
     [("ATEN_CPU_CAPABILITY", "avx2"), ("ONEDNN_MAX_CPU_ISA", "AVX2"), ("FBGEMM_ENABLE_INSTRUCTIONS", "AVX2")];
 
 /// Makes times those of the network: glibc keeps freed memory instead of handing it back and
-/// faulting it in again with every pass, and threads that wait for work leave their core to others
-/// after some tens of microseconds.
+/// faulting it in again with every pass. OpenMP's threads wait for work for a millisecond or so before they sleep: a
+/// thread that slept has to wait for a processor where another program runs, after every operator, while one that
+/// looks for work keeps its share of the processor (`docs/measurement.md` has the figures).
 const STEADY: [(&str, &str); 3] =
-    [("GOMP_SPINCOUNT", "10000"), ("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
+    [("GOMP_SPINCOUNT", "300000"), ("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
 
 /// On a machine with a GPU: TensorFloat-32, which NVIDIA's libraries would take for FP32, is off in all of them.
 const FULL_FLOATS: (&str, &str) = ("NVIDIA_TF32_OVERRIDE", "0");

@@ -34,7 +34,7 @@ pub(super) fn check(record: &Record) -> Finding {
         programs(record, conditions, &mut case, bad);
         clocks(conditions, &mut case);
     }
-    rounds(record, &mut case);
+    rounds(record, &mut case, bad);
     case.close()
 }
 
@@ -125,10 +125,11 @@ fn clocks(conditions: &Conditions, case: &mut Case) {
 }
 
 /// What the rounds themselves show.
-fn rounds(record: &Record, case: &mut Case) {
+fn rounds(record: &Record, case: &mut Case, bad: Verdict) {
     for variant in &record.variants {
         let Some(measured) = variant.measured() else { continue };
         for latency in &measured.latency {
+            disturbed(&variant.name, latency, bad, case);
             of_latency(&variant.name, latency, case);
             precision(&variant.name, latency, record.settings.benchmark.precision, case);
         }
@@ -154,6 +155,23 @@ fn precision(name: &str, latency: &Latency, wanted: Option<f64>, case: &mut Case
         );
         let next = "raise `benchmark.max_rounds` or `benchmark.max_seconds`, or measure on a quieter machine";
         case.against(Verdict::Pass, evidence, next);
+    }
+}
+
+/// What other programs did to the turns. Those that they disturbed are left out, so that the rest holds.
+fn disturbed(name: &str, latency: &Latency, bad: Verdict, case: &mut Case) {
+    let at = format!("`{name}` at batch {}", latency.batch);
+    match latency.why_unclaimed() {
+        Some(why) => {
+            let next =
+                "measure on a machine that is left alone, or with fewer `compute.threads`, one for each free core";
+            case.against(bad, format!("{at}: the speedup is {why}"), next);
+        }
+        None if latency.disturbed_turns > 0 => {
+            let (disturbed, turns) = (latency.disturbed_turns, latency.turns);
+            case.note(format!("{at}: {disturbed} of {turns} turns were disturbed by other programs and left out"));
+        }
+        None => {}
     }
 }
 
@@ -199,6 +217,9 @@ mod tests {
             outliers: 0,
             rounds_ms,
             processes: 3,
+            disturbed_turns: 0,
+            turns: 0,
+            unclaimed: None,
         }
     }
 

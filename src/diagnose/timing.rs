@@ -5,7 +5,7 @@ use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::TimingCheck;
 
-/// Where a pass on a new input takes so many times as long as one on an input that was run before, the latter was
+/// Where every input of every process takes so many times as long at first sight as later, the later passes were
 /// answered from memory; caches of the processor explain less.
 const KEPT_ANSWER: f64 = 3.0;
 
@@ -35,10 +35,13 @@ fn one(case: &mut Case, name: &str, check: &TimingCheck) {
     match check.fresh_over_repeated {
         Some(ratio) if ratio > KEPT_ANSWER => case.against(
             Verdict::Fail,
-            format!("`{name}` at batch {batch}: a new input takes {ratio:.1} times as long as one that was run before"),
+            format!(
+                "`{name}` at batch {batch}: in every process every input takes at least {ratio:.1} times as long the first \
+                 time as later"
+            ),
             "switch off whatever keeps answers: repeated inputs must be computed again",
         ),
-        Some(ratio) => case.note(format!("a new input takes {ratio:.2} times as long as one that was run before")),
-        None => {}
+        Some(ratio) => case.note(format!("an input takes {ratio:.2} times as long the first time as later")),
+        None => case.note(format!("`{name}` at batch {batch}: no process was left alone long enough to look for kept answers")),
     }
 }

@@ -101,6 +101,34 @@ impl Watch {
     }
 }
 
+/// What a hypervisor takes from this process's processors from now on.
+pub struct Stolen {
+    started: Instant,
+    before: Option<f64>,
+    processors: Vec<usize>,
+}
+
+impl Stolen {
+    #[must_use]
+    pub fn now() -> Self {
+        let processors = own_processors();
+        Self { started: clock::tick(), before: stolen(&processors), processors }
+    }
+
+    /// As a share of what the processors could do meanwhile; `None` where the kernel does not say. It counts in
+    /// hundredths of a second, so that less than two of them tell nothing.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        let taken = stolen(&self.processors)? - self.before?;
+        let whole = self.started.elapsed().as_secs_f64() * self.processors.len() as f64;
+        Some(if taken < 1.5 / TICKS { 0.0 } else { taken / whole.max(f64::MIN_POSITIVE) })
+    }
+}
+
+fn stolen(processors: &[usize]) -> Option<f64> {
+    machine(&files::read_text(Path::new("/proc/stat")).ok()?, processors).map(|(_, stolen)| stolen)
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Counters {
     busy: Option<f64>,

@@ -3,7 +3,9 @@
 
 pub mod conditions;
 pub mod memory;
+pub mod pool;
 pub mod protocol;
 pub mod summary;
 pub mod turn;
+pub mod waiting;
 pub mod worker;

@@ -1,6 +1,8 @@
 //! Raw timings to estimates. The round is the unit of observation: calls within one turn share the
 //! machine's mood and are not independent; nor, fully, are the rounds of one process.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::rng::Stream;
@@ -15,6 +17,14 @@ pub struct Timing {
     pub batch: usize,
     pub iteration: usize,
     pub nanoseconds: u64,
+    /// The first time that the variant had its turn in this round, or which time again.
+    pub take: usize,
+    /// The first sample of the batch that it ran on.
+    pub input: usize,
+    /// Nanoseconds that the process's threads together waited for a processor meanwhile, where the kernel says so.
+    pub waited: Option<u64>,
+    /// Whether others kept it from its processors: it counts in no statistic.
+    pub disturbed: bool,
 }
 
 /// What the timings of one variant at one batch size come to.
@@ -47,6 +57,37 @@ pub struct Latency {
     /// Each round's median in milliseconds, in order.
     #[serde(default)]
     pub rounds_ms: Vec<f64>,
+    /// Turns that were disturbed and left out, and all turns. (A turn that was disturbed was taken again.)
+    #[serde(default)]
+    pub disturbed_turns: usize,
+    #[serde(default)]
+    pub turns: usize,
+    /// Present where too few rounds of this variant and of the baseline were left alone: no speedup is claimed, and
+    /// the times are of whatever passes there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unclaimed: Option<Unclaimed>,
+}
+
+impl Latency {
+    /// Why no speedup is claimed, where none is.
+    #[must_use]
+    pub fn why_unclaimed(&self) -> Option<String> {
+        let Unclaimed { rounds, wanted } = self.unclaimed?;
+        Some(format!(
+            "not measurable: other programs disturbed {} of {} turns, {rounds} rounds of this variant and the baseline \
+             were left alone, and {wanted} are needed",
+            self.disturbed_turns, self.turns
+        ))
+    }
+}
+
+/// Why no speedup is claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unclaimed {
+    /// Rounds in which the variant and the baseline both had a turn that was left alone.
+    pub rounds: usize,
+    /// As many were wanted.
+    pub wanted: usize,
 }
 
 impl Latency {
@@ -97,9 +138,13 @@ struct Turn {
     median: f64,
 }
 
-/// The rounds of one batch size, in order.
+/// The rounds of one batch size, in order, of the passes that were left alone.
 fn turns(timings: &[Timing], batch: usize) -> Vec<Turn> {
-    let of_batch: Vec<&Timing> = timings.iter().filter(|timing| timing.batch == batch).collect();
+    turns_of(timings, batch, |timing| !timing.disturbed)
+}
+
+fn turns_of(timings: &[Timing], batch: usize, counts: fn(&Timing) -> bool) -> Vec<Turn> {
+    let of_batch: Vec<&Timing> = timings.iter().filter(|timing| timing.batch == batch && counts(timing)).collect();
     let chunks = of_batch.chunk_by(|a, b| a.round == b.round);
     chunks
         .filter_map(|chunk| {
@@ -117,23 +162,26 @@ fn by_process(values: impl Iterator<Item = (usize, f64)>) -> Vec<Vec<f64>> {
 }
 
 /// Summarizes one variant at one batch size; `baseline` is absent for the baseline itself. Timings
-/// are in the order in which they were taken.
+/// are in the order in which they were taken. What was disturbed counts only where nothing else is there.
 #[must_use]
 pub fn latency(timings: &[Timing], baseline: Option<&[Timing]>, batch: usize, name: &str) -> Option<Latency> {
     let stream = |what: &str| Stream::named(0, &format!("{name} {batch} {what}"));
-    let turns_of = turns(timings, batch);
-    let medians = by_process(turns_of.iter().map(|turn| (turn.process, turn.median)));
+    let alone = turns(timings, batch);
+    let counted = if alone.is_empty() { turns_of(timings, batch, |_| true) } else { alone };
+    let medians = by_process(counted.iter().map(|turn| (turn.process, turn.median)));
     // A turn of short passes has more of them: unweighted, quick rounds would outvote the slow.
     let weighted =
         |turn: &Turn| turn.calls.iter().map(|&call| (call, 1.0 / turn.calls.len() as f64)).collect::<Vec<_>>();
-    let all: Vec<(f64, f64)> = turns_of.iter().flat_map(weighted).collect();
-    let speedup = baseline.and_then(|baseline| {
-        let ratios = ratios(&turns(baseline, batch), &turns_of);
+    let all: Vec<(f64, f64)> = counted.iter().flat_map(weighted).collect();
+    let unclaimed = unclaimed(timings, baseline, batch);
+    let speedup = baseline.filter(|_| unclaimed.is_none()).and_then(|baseline| {
+        let ratios = ratios(&turns(baseline, batch), &counted);
         bootstrap::median_of_groups(&by_process(ratios.into_iter()), stream("speedup"))
     });
     let reaching = |value: f64| all.iter().filter(|(call, _)| *call >= value).count();
     let enough = |p: f64| (1.0 - p) * all.len() as f64 > 2.0 - 1e-9;
     let percentile = |p: f64| weight::quantile(&all, p).filter(|&value| enough(p) && reaching(value) > 2);
+    let (turns, disturbed_turns) = disturbed_turns(timings, batch);
     Some(Latency {
         batch,
         milliseconds: bootstrap::median_of_groups(&medians, stream("latency"))?,
@@ -144,9 +192,57 @@ pub fn latency(timings: &[Timing], baseline: Option<&[Timing]>, batch: usize, na
         speedup,
         p90_ms: percentile(0.9),
         p99_ms: percentile(0.99),
-        outliers: turns_of.iter().map(|turn| sample::far_out(&turn.calls)).sum(),
+        outliers: counted.iter().map(|turn| sample::far_out(&turn.calls)).sum(),
         rounds_ms: medians.concat(),
+        disturbed_turns,
+        turns,
+        unclaimed,
     })
+}
+
+/// All turns at one batch size, and those of which no pass counts.
+fn disturbed_turns(timings: &[Timing], batch: usize) -> (usize, usize) {
+    let of_batch: Vec<&Timing> = timings.iter().filter(|timing| timing.batch == batch).collect();
+    let turns = || of_batch.chunk_by(|a, b| (a.round, a.take) == (b.round, b.take));
+    (turns().count(), turns().filter(|turn| turn.iter().all(|timing| timing.disturbed)).count())
+}
+
+/// Where turns were disturbed, the rounds that are left must be half of those that there were, and enough for an
+/// interval: what is left of a busy machine may be left by chance.
+fn unclaimed(timings: &[Timing], baseline: Option<&[Timing]>, batch: usize) -> Option<Unclaimed> {
+    let rounds = |timings: &[Timing], counts: fn(&Timing) -> bool| -> BTreeSet<usize> {
+        turns_of(timings, batch, counts).iter().map(|turn| turn.round).collect()
+    };
+    let alone = |timings: &[Timing]| rounds(timings, |timing| !timing.disturbed);
+    let sides = std::iter::once(timings).chain(baseline);
+    let all = sides.clone().map(|side| rounds(side, |_| true)).reduce(|a, b| &a & &b)?;
+    let left = sides.map(alone).reduce(|a, b| &a & &b)?;
+    let wanted = all.len().div_ceil(2).max(FEWEST_ROUNDS.min(all.len()));
+    (left.len() < wanted).then_some(Unclaimed { rounds: left.len(), wanted })
+}
+
+/// How many times longer a timed pass takes on an input that its process sees for the first time than on the same
+/// input later: about 1 for an engine that computes, and very much for one that answers from memory. It is that of
+/// the input, and of the process, that shows least of a memory, so that a pass that something else slowed down can
+/// suggest none. `None` where no process has looks of both kinds that were left alone.
+#[must_use]
+pub fn fresh_over_repeated(timings: &[Timing], batch: usize) -> Option<f64> {
+    let of_batch: Vec<&Timing> = timings.iter().filter(|timing| timing.batch == batch).collect();
+    let processes = of_batch.chunk_by(|a, b| a.process == b.process);
+    processes.filter_map(least_memory).reduce(f64::min)
+}
+
+/// Of one process, the smallest ratio of a first look to later ones.
+fn least_memory(process: &[&Timing]) -> Option<f64> {
+    let mut looks: BTreeMap<usize, Vec<&Timing>> = BTreeMap::new();
+    process.iter().for_each(|timing| looks.entry(timing.input).or_default().push(timing));
+    let ratio = |looks: &Vec<&Timing>| {
+        let (first, later) = looks.split_first()?;
+        let later: Vec<f64> =
+            later.iter().filter(|timing| !timing.disturbed).map(|timing| timing.nanoseconds as f64).collect();
+        Some(first.nanoseconds as f64 / sample::median(&later)?.max(1.0)).filter(|_| !first.disturbed)
+    };
+    looks.values().filter_map(ratio).reduce(f64::min)
 }
 
 /// Process and baseline / own of every round that both have.
@@ -159,6 +255,18 @@ fn ratios(baseline: &[Turn], own: &[Turn]) -> Vec<(usize, f64)> {
 mod tests {
     use super::*;
 
+    const PLAIN: Timing = Timing {
+        round: 0,
+        process: 0,
+        batch: 1,
+        iteration: 0,
+        nanoseconds: 0,
+        take: 0,
+        input: 0,
+        waited: Some(0),
+        disturbed: false,
+    };
+
     fn timings(rounds: usize, ns: impl Fn(usize, usize) -> u64) -> Vec<Timing> {
         let timing = |round, iteration| Timing {
             round,
@@ -166,6 +274,7 @@ mod tests {
             batch: 1,
             iteration,
             nanoseconds: ns(round, iteration),
+            ..PLAIN
         };
         (0..rounds)
             .flat_map(|round| (0..3).map(move |iteration| (round, iteration)))
@@ -214,7 +323,7 @@ mod tests {
     #[test]
     fn a_quick_round_of_many_calls_does_not_outvote_a_slow_one_of_few() {
         let of_round = |round: usize, calls: usize, nanoseconds| {
-            (0..calls).map(move |iteration| Timing { round, process: 0, batch: 1, iteration, nanoseconds })
+            (0..calls).map(move |iteration| Timing { round, iteration, nanoseconds, ..PLAIN })
         };
         let timings: Vec<Timing> = of_round(0, 100, 1_000_000).chain(of_round(1, 4, 9_000_000)).collect();
         let summary = latency(&timings, None, 1, "v").unwrap();
@@ -228,5 +337,57 @@ mod tests {
         assert_eq!(effect(few, 0.02), Effect::Undecided);
         let sure = Estimate { value: 1.015, low: 1.01, high: 1.02, n: 50 };
         assert_eq!((effect(sure, 0.02), effect(sure, 0.01)), (Effect::NoDifference, Effect::Faster));
+    }
+
+    #[test]
+    fn what_was_disturbed_counts_in_no_statistic() {
+        let clean = timings(10, |_, _| 1_000_000);
+        let mut busy = timings(10, |_, _| 500_000);
+        // Three whole turns, which were taken again, and one pass.
+        let mut disturbed: Vec<Timing> = busy
+            .iter()
+            .filter(|timing| timing.round < 3)
+            .map(|t| Timing { nanoseconds: 40_000_000, disturbed: true, ..*t })
+            .collect();
+        busy.iter_mut().filter(|timing| timing.round < 3).for_each(|timing| timing.take = 1);
+        busy[20] = Timing { nanoseconds: 90_000_000, disturbed: true, ..busy[20] };
+        disturbed.append(&mut busy);
+        disturbed.sort_by_key(|timing| (timing.round, timing.take, timing.iteration));
+        let summary = latency(&disturbed, Some(&clean), 1, "v").unwrap();
+        assert_eq!((summary.turns, summary.disturbed_turns, summary.calls), (13, 3, 29));
+        assert_eq!((summary.speedup.unwrap().value, summary.speedup.unwrap().high), (2.0, 2.0));
+        assert_eq!(summary.unclaimed, None);
+    }
+
+    #[test]
+    fn too_few_rounds_left_alone_claim_nothing() {
+        let clean = timings(10, |_, _| 1_000_000);
+        let busy = |left: usize| -> Vec<Timing> {
+            let one = |t: Timing| Timing { disturbed: t.round >= left, ..t };
+            timings(10, |_, _| 500_000).into_iter().map(one).collect()
+        };
+        let of = |left| latency(&busy(left), Some(&clean), 1, "v").unwrap();
+        assert!(of(5).speedup.is_some());
+        assert_eq!((of(4).speedup, of(4).unclaimed), (None, Some(Unclaimed { rounds: 4, wanted: 5 })));
+        assert!(of(0).milliseconds.value > 0.0 && of(0).unclaimed.is_some());
+        // A baseline that was disturbed claims nothing for others.
+        assert!(latency(&clean, Some(&busy(2)), 1, "v").unwrap().unclaimed.is_some());
+    }
+
+    #[test]
+    fn a_memory_is_called_only_where_every_input_of_every_process_shows_it() {
+        // Two inputs in turn, in processes of four rounds; the first looks are those of a process's first passes.
+        let looks = |slow: fn(usize, usize) -> u64| {
+            let mut all = timings(8, |_, _| 0);
+            for process in 0..2 {
+                let own = all.iter_mut().filter(|timing| timing.process == process).enumerate();
+                own.for_each(|(at, timing)| (timing.input, timing.nanoseconds) = (at % 2, slow(process, at)));
+            }
+            fresh_over_repeated(&all, 1).unwrap()
+        };
+        assert!(looks(|_, at| if at < 2 { 1_000_000 } else { 1_000 }) > 900.0);
+        assert!(looks(|process, at| if at < 2 && process == 0 { 70_000_000 } else { 1_000_000 }) < 1.1);
+        assert!(looks(|_, at| if at == 0 { 70_000_000 } else { 1_000_000 }) < 1.1);
+        assert!(fresh_over_repeated(&timings(1, |_, _| 5)[..1], 1).is_none());
     }
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::conditions::Stolen;
+use super::waiting::{DISTURBED, Threads};
 use crate::base::clock;
 use crate::base::digest::Digest;
 
@@ -22,6 +24,14 @@ pub struct Length {
 }
 
 impl Length {
+    /// Whether a turn has another pass, after so many, so many of which were left alone, in so many seconds. Where
+    /// others disturb passes it takes some times as long.
+    fn goes_on(&self, passes: usize, alone: usize, seconds: f64) -> bool {
+        let short = passes < self.iterations || (seconds < self.min_seconds && passes < MOST_PASSES);
+        let longest = LONGER * self.min_seconds;
+        short || (alone < self.iterations && seconds < longest && passes < MOST_PASSES)
+    }
+
     /// The length of a turn in a process that has warmed up before.
     #[must_use]
     pub const fn again(self) -> Self {
@@ -30,25 +40,59 @@ impl Length {
 }
 
 /// What a turn came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timed {
-    /// Of each timed pass.
-    pub nanoseconds: Vec<u64>,
-    /// Untimed passes, and whether the last of them were no longer getting faster.
+    /// The timed passes, in order.
+    pub passes: Vec<Pass>,
+    /// Untimed passes, and whether they ended because they were no longer getting faster.
     pub warmup: usize,
     pub settled: bool,
-    /// Passes, timed or not, by the digest of what they computed.
-    pub outputs: BTreeMap<Digest, usize>,
+    /// Passes, timed or not, by the input that they ran on and the digest of what they computed.
+    pub outputs: Vec<Computed>,
+    /// Processor seconds that a hypervisor gave to others meanwhile, as a share of what there was.
+    pub stolen: Option<f64>,
+}
+
+/// A timed pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pass {
+    pub nanoseconds: u64,
+    /// Which of the turn's inputs it ran on.
+    pub input: usize,
+    /// Nanoseconds that the process's threads together waited for a processor; absent where the kernel does not say.
+    pub waited: Option<u64>,
+    /// Whether they waited in the pass before it.
+    pub follows_wait: bool,
+}
+
+impl Pass {
+    /// Whether others kept it from its processors, or kept the pass before it from them: threads that were stopped
+    /// and went on, or fell asleep meanwhile, still slow down the next pass.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        self.follows_wait || waits(self.waited, self.nanoseconds)
+    }
+}
+
+/// Whether threads waited for more than a small share of a pass.
+fn waits(waited: Option<u64>, nanoseconds: u64) -> bool {
+    waited.is_some_and(|waited| waited as f64 > DISTURBED * nanoseconds as f64)
+}
+
+/// What passes on one input computed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Computed {
+    pub input: usize,
+    pub output: Digest,
+    pub passes: usize,
 }
 
 impl Timed {
-    /// The median of the timed passes, the lower of two: where every other pass is answered from memory, it is one of
-    /// those.
+    /// Whether too few of its passes, `wanted` at least, had the processors to themselves.
     #[must_use]
-    pub fn usual(&self) -> Option<u64> {
-        let mut sorted = self.nanoseconds.clone();
-        sorted.sort_unstable();
-        sorted.get(sorted.len().saturating_sub(1) / 2).copied()
+    pub fn is_disturbed(&self, wanted: usize) -> bool {
+        let free = self.passes.iter().filter(|pass| !pass.is_disturbed()).count();
+        free < wanted.min(self.passes.len()) || self.stolen.is_some_and(|share| share > DISTURBED)
     }
 }
 
@@ -58,31 +102,72 @@ const GAIN: f64 = 0.05;
 /// So many settled passes in a row end the warm-up.
 const SETTLED: usize = 2;
 
+/// A turn that is disturbed takes at most so many times its least seconds.
+const LONGER: f64 = 4.0;
+
 /// A turn ends here however short its passes are.
 const MOST_PASSES: usize = 100_000;
 
-/// Takes a turn: `pass` is what is timed, `digest` looks at what the last pass computed.
-pub fn take<S, E>(
-    length: &Length,
-    state: &mut S,
-    mut pass: impl FnMut(&mut S) -> Result<(), E>,
-    mut digest: impl FnMut(&mut S) -> Result<Digest, E>,
-) -> Result<Timed, E> {
-    let mut outputs = BTreeMap::new();
-    let mut one = || {
-        let nanoseconds = nanoseconds(&mut || pass(state))?;
-        *outputs.entry(digest(state)?).or_insert(0) += 1;
+/// What a turn does with a network.
+pub trait Network {
+    type Error;
+
+    /// Hands over the input of this number.
+    fn load(&mut self, input: usize) -> Result<(), Self::Error>;
+
+    /// What is timed: a pass over the input that was handed over last.
+    fn pass(&mut self) -> Result<(), Self::Error>;
+
+    /// Of what the last pass computed.
+    fn output(&mut self) -> Result<Digest, Self::Error>;
+}
+
+/// The inputs of a turn, by number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inputs {
+    /// Of the untimed passes.
+    pub warm_up: usize,
+    /// Of the timed passes, one after the other and again from the first.
+    pub timed: Vec<usize>,
+    /// The place among `timed` that the first timed pass takes.
+    pub next: usize,
+}
+
+/// Takes a turn.
+pub fn take<N: Network>(length: &Length, inputs: &Inputs, network: &mut N) -> Result<Timed, N::Error> {
+    let mut outputs: BTreeMap<(usize, Digest), usize> = BTreeMap::new();
+    network.load(inputs.warm_up)?;
+    let (warmup, settled) = warm_up(length, || {
+        let nanoseconds = nanoseconds(&mut || network.pass())?;
+        *outputs.entry((inputs.warm_up, network.output()?)).or_insert(0) += 1;
         Ok(nanoseconds)
+    })?;
+    let threads = Threads::now();
+    let stolen = Stolen::now();
+    let mut measured = |input: usize, network: &mut N| -> Result<(u64, Option<u64>), N::Error> {
+        network.load(input)?;
+        let before = threads.waited();
+        let nanoseconds = nanoseconds(&mut || network.pass())?;
+        let waited = threads.waited().zip(before).map(|(after, before)| after.saturating_sub(before));
+        *outputs.entry((input, network.output()?)).or_insert(0) += 1;
+        Ok((nanoseconds, waited))
     };
-    let (warmup, settled) = warm_up(length, &mut one)?;
-    let mut times = Vec::with_capacity(length.iterations);
-    let mut spent = 0;
-    while times.len() < length.iterations || (seconds(spent) < length.min_seconds && times.len() < MOST_PASSES) {
-        let nanoseconds = one()?;
+    // One more pass that is not timed: the first timed one must not follow a wait unseen.
+    let (nanoseconds, waited) = measured(inputs.warm_up, network)?;
+    let (warmup, mut follows_wait) = (warmup + 1, waits(waited, nanoseconds));
+    let mut passes: Vec<Pass> = Vec::with_capacity(length.iterations);
+    let (mut spent, mut alone) = (0, 0);
+    while length.goes_on(passes.len(), alone, seconds(spent)) {
+        let input = inputs.timed[(inputs.next + passes.len()) % inputs.timed.len()];
+        let (nanoseconds, waited) = measured(input, network)?;
+        let pass = Pass { nanoseconds, input, waited, follows_wait };
+        follows_wait = waits(waited, nanoseconds);
         spent += nanoseconds;
-        times.push(nanoseconds);
+        alone += usize::from(!pass.is_disturbed());
+        passes.push(pass);
     }
-    Ok(Timed { nanoseconds: times, warmup, settled, outputs })
+    let outputs = outputs.into_iter().map(|((input, output), passes)| Computed { input, output, passes }).collect();
+    Ok(Timed { passes, warmup, settled, outputs, stolen: stolen.share() })
 }
 
 /// Passes taken and whether they settled.
@@ -109,58 +194,6 @@ fn nanoseconds<E>(pass: &mut impl FnMut() -> Result<(), E>) -> Result<u64, E> {
     Ok(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Passes on inputs that were never seen, beside those on one that was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Probed {
-    pub fresh_nanoseconds: Vec<u64>,
-    /// What a pass usually takes on the input of a turn.
-    pub usual_nanoseconds: u64,
-}
-
-impl Probed {
-    /// How many times longer the first look at an input takes than a later one: the fastest first look over the
-    /// usual pass. A first look that computes is slow whenever the machine is busy, one that fills a memory is
-    /// slow every time.
-    #[must_use]
-    pub fn ratio(&self) -> Option<f64> {
-        let fresh = self.fresh_nanoseconds.iter().min()?;
-        Some(*fresh as f64 / self.usual_nanoseconds.max(1) as f64)
-    }
-}
-
-/// Below this ratio of a first look to usual ones nothing was kept.
-const AS_FAST: f64 = 1.2;
-
-/// So many passes, after one that does not count, tell whether the machine has become slower since the turn.
-const AGAIN: usize = 3;
-
-/// Looks for answers kept from earlier passes, which usually took so long, on so many inputs at most: `load` hands
-/// over the input of that number, 0 being that of turns, and a `pass` that computes takes as long as ever.
-pub fn probe<S, E>(
-    inputs: usize,
-    usual_nanoseconds: u64,
-    state: &mut S,
-    mut load: impl FnMut(&mut S, usize) -> Result<(), E>,
-    mut pass: impl FnMut(&mut S) -> Result<(), E>,
-) -> Result<Probed, E> {
-    let mut probed = Probed { fresh_nanoseconds: Vec::new(), usual_nanoseconds };
-    // A first look as fast as usual is proof enough: more could only be faster.
-    while probed.fresh_nanoseconds.len() < inputs && probed.ratio().is_none_or(|ratio| ratio >= AS_FAST) {
-        load(state, 1 + probed.fresh_nanoseconds.len())?;
-        probed.fresh_nanoseconds.push(nanoseconds(&mut || pass(state))?);
-    }
-    if probed.ratio().is_some_and(|ratio| ratio >= AS_FAST) {
-        load(state, 0)?;
-        let mut fastest = u64::MAX;
-        for number in 0..=AGAIN {
-            let taken = nanoseconds(&mut || pass(state))?;
-            fastest = if number == 0 { fastest } else { fastest.min(taken) };
-        }
-        probed.usual_nanoseconds = probed.usual_nanoseconds.max(fastest);
-    }
-    Ok(probed)
-}
-
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
@@ -170,13 +203,31 @@ mod tests {
 
     const SHORT: Length = Length { warmup: 2, max_warmup: 50, iterations: 5, min_seconds: 0.0 };
 
-    fn run(length: Length, mut pass: impl FnMut(usize)) -> Timed {
-        let step = |number: &mut usize| {
-            pass(*number);
-            *number += 1;
-            Ok::<(), Infallible>(())
-        };
-        let Ok(timed) = take(&length, &mut 0, step, |_| Ok(Digest::of(b"same")));
+    /// A network of a test's own making: a pass is told its number, and computes its input.
+    struct Scripted<F>(F, usize, usize);
+
+    impl<F: FnMut(usize)> Network for Scripted<F> {
+        type Error = Infallible;
+
+        fn load(&mut self, input: usize) -> Result<(), Infallible> {
+            self.2 = input;
+            Ok(())
+        }
+
+        fn pass(&mut self) -> Result<(), Infallible> {
+            (self.0)(self.1);
+            self.1 += 1;
+            Ok(())
+        }
+
+        fn output(&mut self) -> Result<Digest, Infallible> {
+            Ok(Digest::of(&self.2.to_le_bytes()))
+        }
+    }
+
+    fn run(length: Length, pass: impl FnMut(usize)) -> Timed {
+        let inputs = Inputs { warm_up: 0, timed: vec![7, 8, 9], next: 1 };
+        let Ok(timed) = take(&length, &inputs, &mut Scripted(pass, 0, 0));
         timed
     }
 
@@ -185,91 +236,43 @@ mod tests {
         // 40, 20, 10 and then always 5 ms: three that gain, one more that does, two that do not.
         let slow = |number: usize| std::thread::sleep(Duration::from_millis(40 >> number.min(3)));
         let timed = run(SHORT, slow);
-        assert!(timed.settled && (6..12).contains(&timed.warmup), "{timed:?}");
-        assert_eq!(timed.nanoseconds.len(), 5);
-        assert!(timed.nanoseconds.iter().all(|&ns| ns < 20_000_000), "{timed:?}");
-        assert_eq!(timed.outputs.into_values().collect::<Vec<_>>(), [timed.warmup + 5]);
+        assert!(timed.settled && (6..13).contains(&timed.warmup), "{timed:?}");
+        assert!(timed.passes.len() >= 5);
+        assert_eq!(timed.outputs[0].passes, timed.warmup);
     }
 
     #[test]
     fn a_pass_that_never_settles_is_capped_and_said_so() {
         let faster = |number: usize| std::thread::sleep(Duration::from_millis(1 << (7 - number.min(7))));
         let timed = run(Length { max_warmup: 4, ..SHORT }, faster);
-        assert_eq!((timed.warmup, timed.settled), (4, false));
+        assert_eq!((timed.warmup, timed.settled), (5, false));
     }
 
     #[test]
     fn short_passes_are_repeated_for_the_least_time() {
         let timed = run(Length { min_seconds: 0.02, ..SHORT }, |_| std::thread::sleep(Duration::from_millis(1)));
-        assert!((6..=20).contains(&timed.nanoseconds.len()), "{}", timed.nanoseconds.len());
+        assert!((6..=20).contains(&timed.passes.len()), "{}", timed.passes.len());
     }
 
     #[test]
-    fn an_answer_from_memory_is_faster_than_a_first_look() {
-        // The turn's own input is known.
-        let mut known = (vec![true, false, false, false, false], 0);
-        let load = |state: &mut (Vec<bool>, usize), input| {
-            state.1 = input;
-            Ok::<(), Infallible>(())
-        };
-        let caching = |(known, input): &mut (Vec<bool>, usize)| {
-            if !std::mem::replace(&mut known[*input], true) {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Ok(())
-        };
-        let Ok(probed) = probe(4, 1_000, &mut known, load, caching);
-        assert_eq!(probed.fresh_nanoseconds.len(), 4);
-        assert!(probed.ratio().unwrap() > 10.0, "{probed:?}");
+    fn timed_passes_take_the_inputs_in_turn() {
+        let timed = run(SHORT, |_| ());
+        assert_eq!(timed.passes.iter().map(|pass| pass.input).collect::<Vec<_>>(), [8, 9, 7, 8, 9]);
+        let computed: Vec<_> = timed.outputs.iter().map(|seen| (seen.input, seen.passes)).collect();
+        assert_eq!(computed, [(0, timed.warmup), (7, 1), (8, 2), (9, 2)]);
     }
 
     #[test]
-    fn every_other_answer_from_memory_is_found_too() {
-        let answers = |nanoseconds: &[u64]| Timed {
-            nanoseconds: nanoseconds.to_vec(),
-            warmup: 0,
-            settled: true,
-            outputs: BTreeMap::new(),
-        };
-        assert_eq!(answers(&[900, 1, 900, 1]).usual(), Some(1));
-        assert_eq!(answers(&[5, 1, 3]).usual(), Some(3));
-        assert_eq!(answers(&[]).usual(), None);
-    }
-
-    #[test]
-    fn a_machine_that_became_slower_is_not_taken_for_a_memory() {
-        let sleep = |(): &mut ()| {
-            std::thread::sleep(Duration::from_millis(2));
-            Ok::<(), Infallible>(())
-        };
-        let Ok(probed) = probe(4, 1_000, &mut (), |(): &mut (), _| Ok(()), sleep);
-        assert!(probed.ratio().unwrap() < 2.0, "{probed:?}");
-    }
-
-    #[test]
-    fn what_computes_every_time_is_soon_believed() {
-        let inputs = std::cell::Cell::new(0);
-        let load = |(): &mut (), input: usize| {
-            inputs.set(input);
-            Ok::<(), Infallible>(())
-        };
-        let Ok(probed) = probe(50, 1_000_000_000, &mut (), load, |()| Ok(()));
-        assert_eq!((probed.fresh_nanoseconds.len(), inputs.get()), (1, 1));
-    }
-
-    #[test]
-    fn a_busy_machine_is_not_taken_for_a_memory() {
-        let probed = Probed { fresh_nanoseconds: vec![4_000, 900, 5_000, 6_000, 7_000], usual_nanoseconds: 1_000 };
-        assert!((probed.ratio().unwrap() - 0.9).abs() < 1e-9);
-    }
-
-    #[test]
-    fn changing_outputs_are_counted() {
-        let digest = |number: &mut u8| {
-            *number += 1;
-            Ok::<_, Infallible>(Digest::of(&[*number % 2]))
-        };
-        let Ok(timed) = take(&SHORT, &mut 0, |_| Ok(()), digest);
-        assert_eq!(timed.outputs.len(), 2);
+    fn a_turn_is_disturbed_where_too_few_passes_were_left_alone() {
+        let pass = |waited| Pass { nanoseconds: 1_000_000, input: 0, waited, follows_wait: false };
+        let turn = |passes: Vec<Pass>, stolen| Timed { passes, warmup: 0, settled: true, outputs: Vec::new(), stolen };
+        let mixed = || vec![pass(Some(0)), pass(Some(5_000)), pass(Some(900_000)), pass(Some(21_000))];
+        assert!(!turn(mixed(), None).is_disturbed(2));
+        assert!(turn(mixed(), None).is_disturbed(3));
+        assert!(turn(mixed(), Some(0.5)).is_disturbed(2));
+        let after = |pass: Pass| Pass { follows_wait: true, ..pass };
+        assert!(turn(vec![pass(Some(0)), after(pass(Some(0)))], None).is_disturbed(2));
+        // What is not counted cannot be left out.
+        assert!(!turn(vec![pass(None); 3], None).is_disturbed(5));
     }
 }

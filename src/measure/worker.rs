@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde::{Deserialize, Serialize};
 
-use super::turn::{Length, Probed, Timed};
+use super::turn::{Inputs, Length, Timed};
 use crate::base::{clock, interrupt};
 
 /// What a child is asked.
@@ -23,16 +23,14 @@ use crate::base::{clock, interrupt};
 pub enum Ask<V> {
     /// Load an artefact; `input` is a file of raw little-endian `f32` of shape `shape`.
     Open { variant: V, artefact: PathBuf, input: PathBuf, shape: Vec<usize> },
-    /// Time forward passes on the first `batch` images of the input.
-    Time { batch: usize, length: Length },
-    /// Time one pass on each of up to `inputs` different batches that no turn runs on.
-    Probe { batch: usize, inputs: usize, usual_nanoseconds: u64 },
+    /// Time forward passes on batches of so many images; an input is known by its first one.
+    Time { batch: usize, length: Length, inputs: Inputs },
     /// Report and end.
     Finish,
 }
 
 /// What a child answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Loaded: the largest resident set with the runtime alone, and until the model was loaded.
@@ -44,7 +42,6 @@ pub enum Answer {
         device_bytes: Option<u64>,
     },
     Timed(Timed),
-    Probed(Probed),
     /// The largest resident set since loading.
     Finished {
         peak_bytes: Option<u64>,

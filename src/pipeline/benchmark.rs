@@ -1,22 +1,23 @@
 //! Times every variant in fresh processes of its own, round by round in shuffled order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::evaluate::{Answers, Evaluated};
+use super::evaluate::{Answers, Evaluated, Expected};
+use super::prepare::Prepared;
 use super::quantize::Quantized;
 use super::serve::Task;
 use super::{Event, Surroundings};
-use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::{files, interrupt};
 use crate::manifest::{Benchmark, Manifest};
 use crate::measure::conditions::{Conditions, Watch};
+use crate::measure::pool::Pool;
 use crate::measure::protocol::{Round, Schedule};
 use crate::measure::summary::{self, Timing};
-use crate::measure::turn::{Length, Probed, Timed};
+use crate::measure::turn::{Computed, Inputs, Length, Pass, Timed};
 use crate::measure::worker::{Answer, Ask, Limits, Worker, WorkerError};
 use crate::record::host::{self, Host};
 
@@ -39,7 +40,6 @@ pub(super) struct Measurement {
     pub unsettled: usize,
     /// By batch size.
     pub outputs: BTreeMap<usize, Outputs>,
-    pub probes: BTreeMap<usize, Vec<Probed>>,
     /// One per process.
     pub memory: Vec<Footprint>,
     /// Why a measuring process failed, if one did.
@@ -71,12 +71,22 @@ pub(super) struct Footprint {
 /// The samples for the measuring processes, kept only while they run.
 const SAMPLES: &str = ".benchmark-input";
 
-/// How many inputs are tried in search of answers kept from earlier passes.
-const PROBES: usize = 5;
+/// A turn that was disturbed is taken again so many times. In all there are no more than rounds are asked for: a
+/// machine that is always busy is not waited for.
+const AGAIN: usize = 4;
 
-/// How many samples the measuring processes need: every probe's input starts one sample further on.
-pub(super) fn samples(settings: &Benchmark) -> usize {
-    settings.batch_sizes.iter().copied().max().unwrap_or(1) + PROBES
+/// What each batch size is timed on.
+pub(super) fn pools(prepared: &Prepared, batches: &[usize]) -> Vec<Pool> {
+    let samples = prepared.inputs.data.evaluation.entries.len();
+    let image_bytes = prepared.inputs.model.facts.input.iter().product::<usize>() * size_of::<f32>();
+    batches.iter().map(|&batch| Pool::of(batch, samples, image_bytes)).collect()
+}
+
+/// How many samples the measuring processes need, for all variants together.
+pub(super) fn samples(prepared: &Prepared) -> usize {
+    let manifest = &prepared.resolved.manifest;
+    let batches = manifest.variant.iter().flat_map(|variant| variant.timed_at(&manifest.benchmark));
+    pools(prepared, &batches.collect::<Vec<_>>()).iter().map(Pool::samples).max().unwrap_or(1)
 }
 
 /// The processes of the first rounds: they start and load while answers are judged, and wait until it is their turn.
@@ -164,7 +174,7 @@ fn all_rounds(
                 finish_all(benches);
                 start_all(benches, settings, around);
             }
-            take_round(benches, round, settings)?;
+            take_round(benches, round, settings, || watch.elapsed() < share)?;
             watch.look();
             longest = longest.max(watch.elapsed().saturating_sub(before));
             begun += 1;
@@ -193,11 +203,16 @@ fn known(benches: &[Option<Bench>], manifest: &Manifest, wanted: f64) -> bool {
     each.filter_map(reaches).all(|reach| reach <= wanted)
 }
 
-fn take_round(benches: &mut [Option<Bench>], round: &Round, settings: &Benchmark) -> Result<(), Failure> {
+fn take_round(
+    benches: &mut [Option<Bench>],
+    round: &Round,
+    settings: &Benchmark,
+    in_time: impl Fn() -> bool,
+) -> Result<(), Failure> {
     for &variant in &round.order {
         interrupt::check()?;
         if let Some(bench) = &mut benches[variant] {
-            bench.take_turn(round, settings);
+            bench.take_turns(round, settings, &in_time);
         }
     }
     Ok(interrupt::check()?)
@@ -206,13 +221,15 @@ fn take_round(benches: &mut [Option<Bench>], round: &Round, settings: &Benchmark
 /// One variant and its process of the moment; there is none once one has failed.
 pub(super) struct Bench {
     open: Ask<Task>,
-    /// The batch sizes that are timed.
-    batches: Vec<usize>,
-    /// Digest of the outputs at each batch size, of the session that was judged for accuracy.
-    expected: BTreeMap<usize, Digest>,
+    /// Of each batch size that is timed.
+    pools: Vec<Pool>,
+    /// Digest of the outputs for each batch size and input, of the session that was judged for accuracy.
+    expected: Expected,
     worker: Option<Worker>,
-    /// Batch sizes at which the process of the moment has warmed up.
-    warm: BTreeSet<usize>,
+    /// By batch size, how many timed passes the process of the moment has taken; absent before it has warmed up.
+    taken: BTreeMap<usize, usize>,
+    /// By batch size, how often a turn was taken again.
+    again: BTreeMap<usize, usize>,
     measurement: Measurement,
 }
 
@@ -251,7 +268,8 @@ impl Bench {
         let prepared = &quantized.calibrated.prepared;
         let (manifest, folder) = (&prepared.resolved.manifest, prepared.draft.path());
         let artefact = quantized.artefacts[index].as_ref()?;
-        let images = std::iter::once(samples(&manifest.benchmark));
+        let pools = pools(prepared, &manifest.variant[index].timed_at(&manifest.benchmark));
+        let images = std::iter::once(samples(prepared));
         let open = Ask::Open {
             variant: Task { variant: manifest.variant[index].clone(), compute: manifest.compute.clone() },
             artefact: folder.join(&artefact.path),
@@ -260,16 +278,17 @@ impl Bench {
         };
         Some(Self {
             open,
-            batches: manifest.variant[index].timed_at(&manifest.benchmark),
-            expected: BTreeMap::new(),
+            pools,
+            expected: Expected::new(),
             worker: None,
-            warm: BTreeSet::new(),
+            taken: BTreeMap::new(),
+            again: BTreeMap::new(),
             measurement: Measurement::default(),
         })
     }
 
     fn start(&mut self, mut command: Command, limits: Limits) {
-        self.warm.clear();
+        self.taken.clear();
         match Worker::start(&mut command, limits) {
             Ok(worker) => self.worker = Some(worker),
             Err(error) => self.fail(&error),
@@ -311,51 +330,68 @@ impl Bench {
         }
     }
 
-    fn take_turn(&mut self, round: &Round, settings: &Benchmark) {
+    /// A turn at each batch size, again where others had the processors.
+    fn take_turns(&mut self, round: &Round, settings: &Benchmark, in_time: impl Fn() -> bool) {
+        for pool in self.pools.clone() {
+            for take in 0..=AGAIN {
+                let Some(timed) = self.take_turn(&pool, settings) else { break };
+                let disturbed = timed.is_disturbed(settings.iterations);
+                self.keep(round, pool.batch, take, disturbed, timed);
+                let again = self.again.entry(pool.batch).or_default();
+                if !disturbed || *again >= settings.rounds || !in_time() || interrupt::check().is_err() {
+                    break;
+                }
+                *again += usize::from(take < AGAIN);
+            }
+        }
+    }
+
+    fn take_turn(&mut self, pool: &Pool, settings: &Benchmark) -> Option<Timed> {
         let length = Length {
             warmup: settings.warmup,
             max_warmup: settings.max_warmup.max(settings.warmup),
             iterations: settings.iterations,
             min_seconds: settings.min_seconds,
         };
-        for batch in self.batches.clone() {
-            let length = if self.warm.contains(&batch) { length.again() } else { length };
-            match self.ask(&Ask::Time { batch, length }) {
-                Some(Answer::Timed(timed)) => {
-                    if self.warm.insert(batch) {
-                        self.measurement.warm_ups += 1;
-                        self.measurement.unsettled += usize::from(!timed.settled);
-                        self.probe(batch, &timed);
-                    }
-                    self.keep(round, batch, timed);
+        let Pool { batch, warm_up, ref timed } = *pool;
+        let taken = self.taken.get(&batch).copied();
+        let length = if taken.is_some() { length.again() } else { length };
+        let inputs = Inputs { warm_up, timed: timed.clone(), next: taken.unwrap_or(0) % timed.len() };
+        match self.ask(&Ask::Time { batch, length, inputs }) {
+            Some(Answer::Timed(turn)) => {
+                if taken.is_none() {
+                    self.measurement.warm_ups += 1;
+                    self.measurement.unsettled += usize::from(!turn.settled);
                 }
-                other => self.expected_another(other.as_ref()),
+                *self.taken.entry(batch).or_default() += turn.passes.len();
+                Some(turn)
+            }
+            other => {
+                self.expected_another(other.as_ref());
+                None
             }
         }
     }
 
-    /// Once for each process and batch size, after a turn, when everything is warm and only the input is new.
-    fn probe(&mut self, batch: usize, turn: &Timed) {
-        let Some(usual_nanoseconds) = turn.usual() else { return };
-        match self.ask(&Ask::Probe { batch, inputs: PROBES, usual_nanoseconds }) {
-            Some(Answer::Probed(probed)) => self.measurement.probes.entry(batch).or_default().push(probed),
-            other => self.expected_another(other.as_ref()),
-        }
-    }
-
-    fn keep(&mut self, round: &Round, batch: usize, timed: Timed) {
+    fn keep(&mut self, round: &Round, batch: usize, take: usize, disturbed: bool, turn: Timed) {
         let measurement = &mut self.measurement;
         let outputs = measurement.outputs.entry(batch).or_default();
-        outputs.passes += timed.outputs.values().sum::<usize>();
-        outputs.identical += self.expected.get(&batch).and_then(|expected| timed.outputs.get(expected)).unwrap_or(&0);
-        let timing = |(iteration, nanoseconds)| Timing {
+        for Computed { input, output, passes } in &turn.outputs {
+            outputs.passes += passes;
+            outputs.identical += if self.expected.get(&(batch, *input)) == Some(output) { *passes } else { 0 };
+        }
+        let timing = |(iteration, pass): (usize, Pass)| Timing {
             round: round.number,
             process: round.process,
             batch,
             iteration,
-            nanoseconds,
+            nanoseconds: pass.nanoseconds,
+            take,
+            input: pass.input,
+            waited: pass.waited,
+            disturbed: disturbed || pass.is_disturbed(),
         };
-        measurement.timings.extend(timed.nanoseconds.into_iter().enumerate().map(timing));
+        measurement.timings.extend(turn.passes.into_iter().enumerate().map(timing));
     }
 
     fn finish(&mut self) {

@@ -13,7 +13,9 @@ use crate::backend::{self, BackendError, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
+use crate::graph::head::Head;
 use crate::manifest::{Backend, Engine, FEW_IMAGES, Precision, Variant};
+use crate::measure::pool::Pool;
 use crate::record::format::Parting;
 use crate::record::tables::{Prediction, Predictions};
 use crate::tensor::Tensor;
@@ -51,10 +53,13 @@ pub(super) enum Answers {
         undefined: usize,
         /// The engine in use at the end of the last pass.
         engine: Option<Engine>,
-        /// By benchmark batch size, the digest of what the same session computes of the first samples.
-        expected: BTreeMap<usize, Digest>,
+        /// What the same session computes of the inputs that are timed.
+        expected: Expected,
     },
 }
+
+/// By batch size and first sample, the digest of what a session computes.
+pub(super) type Expected = BTreeMap<(usize, usize), Digest>;
 
 /// Which network a variant runs: answers are compared between engines on the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +91,7 @@ struct Respondent {
     network: Network,
     /// How many images it is given at once, where that is not as many as there are.
     batch_size: Option<usize>,
+    head: Head,
     /// To the last batch.
     last: Option<Tensor>,
 }
@@ -97,7 +103,8 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
     let samples = ask_all(prepared, &mut respondents, &mut apart, around)?;
     let manifest = &prepared.resolved.manifest;
     for (variant, respondent) in manifest.variant.iter().zip(&mut respondents) {
-        variant.timed_at(&manifest.benchmark).into_iter().for_each(|batch| respondent.repeat(&samples, batch));
+        let pools = benchmark::pools(prepared, &variant.timed_at(&manifest.benchmark));
+        pools.iter().for_each(|pool| respondent.repeat(&samples, pool));
     }
     for (&(first, second), apart) in &mut apart {
         let pair = [first, second].map(|place| &manifest.variant[place]);
@@ -114,8 +121,8 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
     let prepared = &quantized.calibrated.prepared;
     let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
         let network = Network::of(variant, quantized.calibrated.attempt.few.is_some());
-        let batch_size = variant.batch_size;
-        let respondent = |session, answers| Respondent { session, answers, network, batch_size, last: None };
+        let (batch_size, head) = (variant.batch_size, prepared.inputs.model.head);
+        let respondent = |session, answers| Respondent { session, answers, network, batch_size, head, last: None };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
             return Ok(respondent(None, Answers::Missing));
         };
@@ -140,7 +147,7 @@ fn ask_all(
     around: &Surroundings<'_>,
 ) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
-    let mut kept = Kept::new(benchmark::samples(&manifest.benchmark), &prepared.inputs.model.facts.input);
+    let mut kept = Kept::new(benchmark::samples(prepared), &prepared.inputs.model.facts.input);
     stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
         compare(respondents, apart);
@@ -185,14 +192,14 @@ impl Respondent {
         };
         match in_batches(&mut **session, input, self.batch_size) {
             Ok(Some(output)) => {
-                // The first samples are what is timed.
-                if self.batch_size.is_none() && predictions.predictions.is_empty() {
-                    let rows = input.shape().first().copied().unwrap_or(0);
-                    expected.extend(output_digest(&**session).ok().map(|digest| (rows, digest)));
+                // The first batches may be what is timed.
+                let (rows, first) = (input.shape().first().copied().unwrap_or(0), predictions.predictions.len());
+                if self.batch_size.is_none() && first <= MOST_INPUTS * rows {
+                    expected.extend(output_digest(&**session).ok().map(|digest| ((rows, first), digest)));
                 }
                 *engine = session.engine();
                 *classes = output.shape().last().copied().unwrap_or(0);
-                predictions.predictions.extend(output.f32_rows().map(predict));
+                predictions.predictions.extend(output.f32_rows().map(|row| predict(self.head, row)));
                 *undefined += output.f32_rows().filter(|row| is_undefined(row)).count();
                 if keep_logits {
                     logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
@@ -237,34 +244,40 @@ fn rounding(network: Network, logits: &[f32]) -> f32 {
 
 const LEAD: f32 = 1e-3;
 
+/// As many inputs of one size as are timed at most, and one to warm up.
+const MOST_INPUTS: usize = 9;
+
 impl Respondent {
-    /// Runs the first samples at a benchmark's batch size, unless that is how they were judged, and holds the answers
-    /// to those already given: so what is timed is what was judged.
-    fn repeat(&mut self, samples: &Tensor, batch: usize) {
-        let (Some(session), Answers::Given { predictions, expected, .. }) = (&mut self.session, &mut self.answers)
-        else {
-            return;
-        };
-        if expected.contains_key(&batch) {
-            return;
-        }
-        let given = &predictions.predictions;
-        let again = session.run(&samples.rows(0, batch)).and_then(|outputs| {
-            expected.insert(batch, output_digest(&**session)?);
-            Ok(outputs.into_iter().next())
-        });
-        let again = match again {
-            Ok(Some(again)) => again,
-            Ok(None) => return,
-            Err(error) => return self.fail(error.to_string()),
-        };
-        let lead = rounding(self.network, again.as_f32().unwrap_or(&[]));
-        let again: Vec<Prediction> = again.f32_rows().map(predict).collect();
-        // Few samples are repeated from the first.
-        let differs = |(a, b): (&Prediction, &Prediction)| a.class != b.class && a.margin.max(b.margin) > lead;
-        let changed = again.iter().zip(given.iter().cycle()).filter(|pair| differs(*pair)).count();
-        if changed > 0 {
-            self.fail(format!("at batch {batch} it classifies {changed} of the first samples otherwise"));
+    /// Runs the inputs that are timed, unless that is how they were judged, and holds the answers to those already
+    /// given: so what is timed is what was judged.
+    fn repeat(&mut self, samples: &Tensor, pool: &Pool) {
+        let batch = pool.batch;
+        for input in pool.inputs() {
+            let (Some(session), Answers::Given { predictions, expected, .. }) = (&mut self.session, &mut self.answers)
+            else {
+                return;
+            };
+            if expected.contains_key(&(batch, input)) {
+                continue;
+            }
+            let given = &predictions.predictions;
+            let again = session.run(&samples.rows(input, batch)).and_then(|outputs| {
+                expected.insert((batch, input), output_digest(&**session)?);
+                Ok(outputs.into_iter().next())
+            });
+            let again = match again {
+                Ok(Some(again)) => again,
+                Ok(None) => return,
+                Err(error) => return self.fail(error.to_string()),
+            };
+            let lead = rounding(self.network, again.as_f32().unwrap_or(&[]));
+            let again: Vec<Prediction> = again.f32_rows().map(|row| predict(self.head, row)).collect();
+            // Few samples are repeated from the first.
+            let differs = |(a, b): (&Prediction, &Prediction)| a.class != b.class && a.margin.max(b.margin) > lead;
+            let changed = again.iter().zip(given.iter().cycle().skip(input)).filter(|pair| differs(*pair)).count();
+            if changed > 0 {
+                return self.fail(format!("at batch {batch} it classifies {changed} samples otherwise"));
+            }
         }
     }
 
@@ -278,8 +291,22 @@ fn is_undefined(logits: &[f32]) -> bool {
     logits.iter().any(|logit| logit.is_nan()) || !logits.iter().any(|logit| logit.is_finite())
 }
 
+/// The class that a network's numbers for an image stand for, and by how much.
+pub(super) fn predict(head: Head, numbers: &[f32]) -> Prediction {
+    match (head, numbers) {
+        (Head::Probability, [p]) => {
+            let lead = 2.0 * p - 1.0;
+            Prediction { class: usize::from(lead > 0.0), margin: if lead.is_finite() { lead.abs() } else { 0.0 } }
+        }
+        (Head::Logit, [logit]) => {
+            Prediction { class: usize::from(*logit > 0.0), margin: if logit.is_finite() { logit.abs() } else { 0.0 } }
+        }
+        (Head::Scores | Head::Probability | Head::Logit, scores) => largest(scores),
+    }
+}
+
 /// The class with the largest logit (the first of equals) and its lead over the next.
-pub(super) fn predict(logits: &[f32]) -> Prediction {
+fn largest(logits: &[f32]) -> Prediction {
     let mut best = (0, f32::NEG_INFINITY);
     let mut second = f32::NEG_INFINITY;
     for (class, &logit) in logits.iter().enumerate() {
@@ -327,8 +354,16 @@ mod tests {
 
     #[test]
     fn ties_go_to_the_first_class_and_nan_wins_nothing() {
-        assert_eq!(predict(&[1.0, 3.0, 3.0]), Prediction { class: 1, margin: 0.0 });
-        assert_eq!(predict(&[f32::NAN, 2.0, 0.5]), Prediction { class: 1, margin: 1.5 });
+        assert_eq!(predict(Head::Scores, &[1.0, 3.0, 3.0]), Prediction { class: 1, margin: 0.0 });
+        assert_eq!(predict(Head::Scores, &[f32::NAN, 2.0, 0.5]), Prediction { class: 1, margin: 1.5 });
+    }
+
+    #[test]
+    fn one_number_is_held_to_its_threshold() {
+        assert_eq!(predict(Head::Probability, &[0.75]), Prediction { class: 1, margin: 0.5 });
+        assert_eq!(predict(Head::Probability, &[0.5]), Prediction { class: 0, margin: 0.0 });
+        assert_eq!(predict(Head::Logit, &[-2.0]), Prediction { class: 0, margin: 2.0 });
+        assert_eq!(predict(Head::Logit, &[f32::NAN]), Prediction { class: 0, margin: 0.0 });
     }
 
     #[test]

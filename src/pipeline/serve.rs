@@ -98,17 +98,33 @@ impl Server {
                 peak_bytes: memory::peak_resident_bytes(),
                 device_bytes: session.device_peak_bytes(),
             },
-            Ask::Time { batch, length } => {
-                session.load(&samples.rows(0, batch)?)?;
-                Answer::Timed(turn::take(&length, session, |s| s.forward(), |s| output_digest(&**s))?)
-            }
-            Ask::Probe { batch, inputs, usual_nanoseconds } => {
-                // The first rows are what turns run on.
-                let load = |s: &mut Box<dyn Session>, input| Ok(s.load(&samples.rows(input, batch)?)?);
-                let pass = |s: &mut Box<dyn Session>| Ok::<_, Failure>(s.forward()?);
-                Answer::Probed(turn::probe(inputs, usual_nanoseconds, session, load, pass)?)
+            Ask::Time { batch, length, inputs } => {
+                Answer::Timed(turn::take(&length, &inputs, &mut Timed { session, samples, batch })?)
             }
         })
+    }
+}
+
+/// A session on batches of one size.
+struct Timed<'a> {
+    session: &'a mut Box<dyn Session>,
+    samples: &'a Samples,
+    batch: usize,
+}
+
+impl turn::Network for Timed<'_> {
+    type Error = Failure;
+
+    fn load(&mut self, input: usize) -> Result<(), Failure> {
+        Ok(self.session.load(&self.samples.rows(input, self.batch)?)?)
+    }
+
+    fn pass(&mut self) -> Result<(), Failure> {
+        Ok(self.session.forward()?)
+    }
+
+    fn output(&mut self) -> Result<Digest, Failure> {
+        Ok(output_digest(&**self.session)?)
     }
 }
 
