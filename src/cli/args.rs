@@ -89,6 +89,13 @@ pub(super) enum Verb {
         /// A named set of quantization choices
         #[arg(long, default_value = "fx-default", value_name = "RECIPE")]
         recipe: String,
+        /// The tensor that holds the scores, where the model has several outputs
+        #[arg(long, value_name = "TENSOR")]
+        scores: Option<String>,
+        /// The names of the model's scores in their order, where they are more than the data has classes: a JSON array, or
+        /// a line for each
+        #[arg(long, value_name = "FILE")]
+        classes: Option<PathBuf>,
         /// Where to write it; `experiments/NAME.toml` where there is such a folder, or else `NAME.toml`
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
@@ -245,6 +252,9 @@ pub(super) enum Verb {
     /// Measure one variant (started by `run`, spoken to in JSON lines)
     #[command(hide = true)]
     Worker,
+    /// Fills a template in a process of its own; requant starts it
+    #[command(hide = true)]
+    Template,
 }
 
 /// Which runs to list.

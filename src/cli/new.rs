@@ -8,20 +8,32 @@ use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::manifest::{Choice as _, Recipe, is_file_name, nearest};
 use crate::scaffold::{self, Scaffold, Wish};
 
-pub(super) fn new(
-    name: &str,
-    model: &Path,
-    data: &Path,
-    recipe: &str,
-    output: Option<PathBuf>,
-) -> Result<Exit, Failure> {
+/// What the command line says beside the name.
+pub(super) struct New {
+    pub(super) model: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) recipe: String,
+    pub(super) scores: Option<String>,
+    pub(super) classes: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
+}
+
+pub(super) fn new(name: &str, asked: &New) -> Result<Exit, Failure> {
     if !is_file_name(name) {
         let message = format!("`{name}` cannot name a file");
         return Err(Diagnostic::error(Cause::Input, message).next("use letters, digits, `-`, `_` and `.`").into());
     }
-    let recipe = known(recipe)?;
-    let output = output.unwrap_or_else(|| place(name));
-    let wish = Wish { name, model, data, recipe, output: &output };
+    let recipe = known(&asked.recipe)?;
+    let output = asked.output.clone().unwrap_or_else(|| place(name));
+    let wish = Wish {
+        name,
+        model: &asked.model,
+        data: &asked.data,
+        recipe,
+        scores: asked.scores.as_deref(),
+        classes: asked.classes.as_deref(),
+        output: &output,
+    };
     let Scaffold { written, guesses } = scaffold::scaffold(&wish, &Gauge::new("hashing"))?;
     for path in written {
         print(&format!("wrote {}\n", path.display()));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::container::Container;
-use super::{DatasetError, Entry, Image, Source};
+use super::{DatasetError, Entry, Image, Look, Source};
 use crate::base::digest::Digest;
 use crate::base::progress::Meter;
 
@@ -137,8 +137,8 @@ impl Source for Cifar {
         Ok(self.record(entry.place)[self.record - PIXELS..].to_vec())
     }
 
-    fn shape(&self, _: &Entry, _: &[u8]) -> Result<[usize; 3], DatasetError> {
-        Ok([3, SIDE, SIDE])
+    fn look(&self, _: &Entry, _: &[u8]) -> Result<Look, DatasetError> {
+        Ok(Look::plain([3, SIDE, SIDE]))
     }
 
     fn decode(&self, _: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {

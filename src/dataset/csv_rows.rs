@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use csv::{ByteRecord, ReaderBuilder};
 
 use super::container::digest_of_file;
-use super::{DatasetError, Entry, Image, Source};
+use super::{DatasetError, Entry, Image, Look, Source};
 use crate::base::digest::Digest;
 use crate::base::files;
 use crate::base::progress::Meter;
@@ -205,8 +205,8 @@ impl Source for CsvRows {
         Ok(self.cells[self.rows[entry.place].cells.clone()].to_vec())
     }
 
-    fn shape(&self, entry: &Entry, bytes: &[u8]) -> Result<[usize; 3], DatasetError> {
-        self.decode(entry, bytes).map(|_| self.shape)
+    fn look(&self, entry: &Entry, bytes: &[u8]) -> Result<Look, DatasetError> {
+        self.decode(entry, bytes).map(|_| Look::plain(self.shape))
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {

@@ -1,11 +1,13 @@
 //! What can be wrong with a dataset.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Explain};
 use crate::base::files::FileError;
 use crate::base::interrupt::Interrupted;
+use crate::base::units::counted;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
@@ -39,6 +41,12 @@ pub enum DatasetError {
     Image { id: String, reason: String },
     #[error("sample `{id}` has changed since it was chosen: its SHA-256 was {chosen} and is {found}")]
     Changed { id: String, chosen: Digest, found: Digest },
+    #[error("{} cannot be decoded: {}", counted(broken.len(), "image"), reasons(broken))]
+    Images { broken: Vec<(String, String)> },
+    #[error("`{}` is no list of classes: {reason}", path.display())]
+    ClassesFile { path: PathBuf, reason: String },
+    #[error("`{}` has {} in its class folders, and none that can be read", path.display(), self::endings(endings))]
+    OtherEndings { path: PathBuf, endings: BTreeMap<String, usize> },
     #[error("`{}` holds `{file}`, deeper than `<split>/<class>/<image>`", path.display())]
     TooDeep { path: PathBuf, file: String },
     #[error("`{}` holds images both as `<class>/<image>` and below, such as `{shallow}` and `{deep}`", path.display())]
@@ -59,8 +67,31 @@ pub enum DatasetError {
     ListLength { path: PathBuf, listed: usize, wanted: usize },
 }
 
+/// Names that a message shows at most.
+const SHOWN: usize = 5;
+
+fn more(all: usize) -> String {
+    if all > SHOWN { format!(" and {} more", all - SHOWN) } else { String::new() }
+}
+
 fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ") }
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
+    if names.is_empty() { "none".into() } else { shown.join(", ") + &more(names.len()) }
+}
+
+fn reasons(broken: &[(String, String)]) -> String {
+    let shown: Vec<String> = broken.iter().take(SHOWN).map(|(id, reason)| format!("`{id}` ({reason})")).collect();
+    shown.join(", ") + &more(broken.len())
+}
+
+/// `12 .gif and 3 .txt files`
+#[must_use]
+pub fn endings(counts: &BTreeMap<String, usize>) -> String {
+    let mut sorted: Vec<(&String, &usize)> = counts.iter().collect();
+    sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let each: Vec<String> = sorted.iter().take(SHOWN).map(|(ending, count)| format!("{count} {ending}")).collect();
+    let files = if counts.values().sum::<usize>() == 1 { "file" } else { "files" };
+    format!("{}{} {files}", each.join(", "), more(counts.len()))
 }
 
 impl DatasetError {
@@ -102,13 +133,22 @@ impl Explain for DatasetError {
             Self::NoFiles { .. } | Self::Form { .. } => "correct `dataset.format`, or copy the data again".into(),
             Self::NoSplit { .. } => "correct `splits` in the manifest, or `dataset.path`".into(),
             Self::MissingClass { .. } => {
-                "restore the class folder; labels would shift without it, and every accuracy with them".into()
+                "list every class in `dataset.classes`, in the order of the model's outputs: a split may then lack samples of \
+                 some; without the list labels would shift"
+                    .into()
             }
             Self::UnlistedClass { .. } => "add it to `dataset.classes` where the model's output has it".into(),
             Self::Rows { .. } => "write ranges as `first..end`, such as `train = \"0..1000\"`".into(),
             Self::Row { .. } => {
                 "each row is a label and its pixels; correct it, or `dataset.shape` and `full_scale`".into()
             }
+            Self::ClassesFile { .. } => {
+                "write one class name per line, or a JSON array of them, in the order of the model's outputs".into()
+            }
+            Self::OtherEndings { .. } => {
+                "convert them, for example to PNG; read are PNG, JPEG, BMP, WebP, TIFF and PPM/PGM".into()
+            }
+            Self::Images { .. } => "replace these files, or remove them from every split".into(),
             Self::Image { .. } => "replace the file, or remove it from every split".into(),
             Self::Changed { .. } => {
                 "nothing of this run is kept; find out what writes to the data, restore it and run again".into()

@@ -10,7 +10,7 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 
 use super::container::{Container, MAX_FILE_BYTES};
-use super::{DatasetError, Entry, Image, Source};
+use super::{DatasetError, Entry, Image, Look, Source};
 use crate::base::digest::Digest;
 use crate::base::progress::Meter;
 
@@ -171,9 +171,9 @@ impl Source for Idx {
         Ok(split.pixels[row * size..][..size].to_vec())
     }
 
-    fn shape(&self, entry: &Entry, _: &[u8]) -> Result<[usize; 3], DatasetError> {
+    fn look(&self, entry: &Entry, _: &[u8]) -> Result<Look, DatasetError> {
         let (split, _) = self.locate(entry.place);
-        Ok([1, split.height, split.width])
+        Ok(Look::plain([1, split.height, split.width]))
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::container::Container;
-use super::{DatasetError, Entry, Image, Source, picture};
+use super::{DatasetError, Entry, Image, Labels, Look, Source, picture};
 use crate::base::digest::Digest;
 use crate::base::progress::Meter;
 
@@ -14,46 +14,55 @@ const ALL: &str = "all";
 pub(super) struct ImageFolder {
     container: Container,
     classes: Vec<String>,
+    /// Whether a split may lack a class: where their order was given, labels cannot shift.
+    may_lack: bool,
     /// Split → class → places.
-    splits: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
+    splits: Splits,
+    /// How many files of class folders are not read, by ending.
+    passed_over: BTreeMap<String, usize>,
     /// The folder above the splits, where the archive has one.
     root: String,
+    /// Whether images are turned as EXIF says.
+    turn: bool,
 }
 
+type Splits = BTreeMap<String, BTreeMap<String, Vec<usize>>>;
+
 impl ImageFolder {
-    /// `wanted` are the classes in label order; none takes the class folders as they come.
-    pub(super) fn open(path: &Path, wanted: &[String]) -> Result<Self, DatasetError> {
+    /// Classes get their labels by `labels`; where those say nothing, folders are taken as they come.
+    pub(super) fn open(path: &Path, labels: &Labels, turn: bool) -> Result<Self, DatasetError> {
         let container = Container::open(path)?;
         let root = common_root(container.names());
-        let splits = arrange(path, container.names(), &root)?;
+        let (splits, passed_over) = arrange(path, container.names(), &root)?;
         if splits.is_empty() {
-            return Err(DatasetError::NoImages { path: path.to_owned() });
+            let path = path.to_owned();
+            let others = !passed_over.is_empty();
+            return Err(if others {
+                DatasetError::OtherEndings { path, endings: passed_over }
+            } else {
+                DatasetError::NoImages { path }
+            });
         }
         let found: BTreeSet<&String> = splits.values().flat_map(BTreeMap::keys).collect();
-        let classes: Vec<String> = if wanted.is_empty() {
-            found.into_iter().cloned().collect()
-        } else {
-            if let Some(extra) = found.into_iter().find(|class| !wanted.contains(class)) {
-                return Err(DatasetError::UnlistedClass { path: path.to_owned(), class: extra.clone() });
-            }
-            wanted.to_vec()
-        };
-        Ok(Self { container, classes, splits, root })
+        let classes = labels.order(found.into_iter().cloned().collect());
+        let classes = classes.map_err(|class| DatasetError::UnlistedClass { path: path.to_owned(), class })?;
+        Ok(Self { container, classes, may_lack: *labels != Labels::Found, splits, passed_over, root, turn })
     }
 }
 
-fn arrange(
-    path: &Path,
-    names: &[String],
-    root: &str,
-) -> Result<BTreeMap<String, BTreeMap<String, Vec<usize>>>, DatasetError> {
-    let mut splits: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+/// The images by split and class, and what else lies among them.
+fn arrange(path: &Path, names: &[String], root: &str) -> Result<(Splits, BTreeMap<String, usize>), DatasetError> {
+    let mut splits = Splits::new();
+    let mut passed_over = BTreeMap::new();
     let names = names.iter().enumerate();
     let inside = names.filter_map(|(at, name)| Some((at, name.strip_prefix(root)?)).filter(|_| !is_hidden(name)));
     let (mut shallow, mut deep) = (None, None);
     for (place, name) in inside {
-        // What a file manager or a person left beside the images is no sample.
+        // What a file manager or a person left beside the images is no sample, and is told.
         if !picture::is_named_so(name) {
+            if name.contains('/') {
+                *passed_over.entry(ending(name)).or_insert(0) += 1;
+            }
             continue;
         }
         let (split, class) = match name.split('/').collect::<Vec<_>>().as_slice() {
@@ -74,7 +83,14 @@ fn arrange(
         let (shallow, deep) = (shallow.to_owned(), deep.to_owned());
         return Err(DatasetError::TwoDepths { path: path.to_owned(), shallow, deep });
     }
-    Ok(splits)
+    Ok((splits, passed_over))
+}
+
+/// `.gif`; of a name without one, what it lacks.
+fn ending(name: &str) -> String {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    file.rsplit_once('.')
+        .map_or_else(|| "without an ending".to_owned(), |(_, ending)| format!(".{}", ending.to_lowercase()))
 }
 
 /// Files and folders that tools leave behind, such as `.DS_Store`.
@@ -108,13 +124,14 @@ impl Source for ImageFolder {
         let path = self.container.path();
         let classes = self.splits.get(name).ok_or_else(|| DatasetError::no_split(path, name, self.splits()))?;
         let missing: Vec<_> = self.classes.iter().filter(|class| !classes.contains_key(*class)).cloned().collect();
-        if !missing.is_empty() {
+        if !missing.is_empty() && !self.may_lack {
             return Err(DatasetError::MissingClass { path: path.to_owned(), split: name.to_owned(), missing });
         }
         let id = |place: usize| self.container.names()[place][self.root.len()..].to_owned();
         let mut entries: Vec<Entry> = Vec::new();
         for (class, name) in self.classes.iter().enumerate() {
-            entries.extend(classes[name].iter().map(|&place| Entry { id: id(place), class, place }));
+            let places = classes.get(name).map_or(&[][..], Vec::as_slice);
+            entries.extend(places.iter().map(|&place| Entry { id: id(place), class, place }));
         }
         Ok(entries)
     }
@@ -123,12 +140,16 @@ impl Source for ImageFolder {
         self.container.read(entry.place)
     }
 
-    fn shape(&self, entry: &Entry, bytes: &[u8]) -> Result<[usize; 3], DatasetError> {
-        picture::shape(bytes).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
+    fn look(&self, entry: &Entry, bytes: &[u8]) -> Result<Look, DatasetError> {
+        picture::look(bytes, self.turn).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {
-        picture::decode(bytes).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
+        picture::decode(bytes, self.turn).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
+    }
+
+    fn passed_over(&self) -> BTreeMap<String, usize> {
+        self.passed_over.clone()
     }
 }
 
@@ -151,11 +172,15 @@ mod tests {
     #[test]
     fn class_folders_alone_are_one_split() {
         let flat = names(&["README", "a/1.png", "b/.x", "b/2.png"]);
-        let splits = arrange(Path::new("d"), &flat, "").unwrap();
+        let (splits, passed_over) = arrange(Path::new("d"), &flat, "").unwrap();
+        assert!(passed_over.is_empty(), "what lies on top, or is hidden, was never meant");
         assert_eq!(splits.keys().collect::<Vec<_>>(), [ALL]);
         assert_eq!((splits[ALL]["a"].as_slice(), splits[ALL]["b"].as_slice()), (&[1][..], &[3][..]));
         let deep = names(&["train/a/1.png", "train/labels.csv"]);
-        assert_eq!(arrange(Path::new("d"), &deep, "").unwrap().keys().collect::<Vec<_>>(), ["train"]);
+        assert_eq!(arrange(Path::new("d"), &deep, "").unwrap().0.keys().collect::<Vec<_>>(), ["train"]);
+        let (_, others) = arrange(Path::new("d"), &names(&["a/1.png", "a/2.GIF", "b/3.JPG.txt", "b/x"]), "").unwrap();
+        let counted: Vec<_> = others.iter().map(|(ending, count)| (ending.as_str(), *count)).collect();
+        assert_eq!(counted, [(".gif", 1), (".txt", 1), ("without an ending", 1)]);
         let mixed = names(&["a/1.png", "b/2.png", "b/more/3.png"]);
         assert!(matches!(arrange(Path::new("d"), &mixed, ""), Err(DatasetError::TwoDepths { .. })));
     }

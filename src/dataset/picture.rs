@@ -1,10 +1,11 @@
-//! PNG, JPEG, BMP and WebP as planes of pixels.
+//! PNG, JPEG, BMP, WebP, TIFF and PPM/PGM as planes of pixels.
 
 use std::io::Cursor;
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::Image;
+use super::{Image, Look};
 
 /// Larger images are refused: a few bytes must not become gigabytes.
 const MAX_PIXELS: u64 = 1 << 26;
@@ -12,20 +13,27 @@ const MAX_PIXELS: u64 = 1 << 26;
 /// Decoders may take this much for themselves.
 const MAX_DECODED_BYTES: u64 = 1 << 30;
 
-/// `[channels, height, width]`, by the image's header.
-pub(super) fn shape(bytes: &[u8]) -> Result<[usize; 3], String> {
-    let decoder = decoder(bytes)?;
+/// A look at the image's header; `turn` says whether it will be decoded the way that EXIF says.
+pub(super) fn look(bytes: &[u8], turn: bool) -> Result<Look, String> {
+    let mut decoder = decoder(bytes)?;
     whole(bytes)?;
     let (width, height) = decoder.dimensions();
     let channels = if is_gray(decoder.color_type()) { 1 } else { 3 };
-    Ok([channels, height as usize, width as usize])
+    let orientation = orientation(&mut decoder);
+    let [height, width] = [height as usize, width as usize];
+    let lies = turn && swaps_sides(orientation);
+    let shape = if lies { [channels, width, height] } else { [channels, height, width] };
+    Ok(Look { shape, turned: orientation != Orientation::NoTransforms })
 }
 
 /// Grayscale files give one channel, all others three; transparency is dropped, as Pillow's
 /// `convert("RGB")` does.
-pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
+pub(super) fn decode(bytes: &[u8], turn: bool) -> Result<Image, String> {
     whole(bytes)?;
-    let picture = DynamicImage::from_decoder(decoder(bytes)?).map_err(|error| error.to_string())?;
+    let mut decoder = decoder(bytes)?;
+    let orientation = if turn { orientation(&mut decoder) } else { Orientation::NoTransforms };
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    picture.apply_orientation(orientation);
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let (channels, pixels) = if is_gray(picture.color()) {
         (1, picture.into_luma8().into_raw())
@@ -33,6 +41,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Image, String> {
         (3, planes(picture.into_rgb8().as_raw()))
     };
     Ok(Image { channels, height, width, pixels, full: u8::MAX })
+}
+
+/// What cannot be read of EXIF says nothing.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    decoder.orientation().unwrap_or(Orientation::NoTransforms)
+}
+
+const fn swaps_sides(orientation: Orientation) -> bool {
+    match orientation {
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH => {
+            true
+        }
+        Orientation::NoTransforms
+        | Orientation::Rotate180
+        | Orientation::FlipHorizontal
+        | Orientation::FlipVertical => false,
+    }
 }
 
 /// Whether an image has its end, and a PNG its checksums: decoders fill up with gray what a cut
@@ -66,8 +91,18 @@ fn whole_chunks(mut chunks: &[u8]) -> Result<(), String> {
 }
 
 fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
+    if bytes.is_empty() {
+        return Err("it is empty".into());
+    }
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|error| error.to_string())?;
+    match reader.format() {
+        None => return Err("it is no image, whatever its name says".into()),
+        Some(format) if !format.reading_enabled() => {
+            return Err(format!("it is {}, which is not read, whatever its name says", article(format)));
+        }
+        Some(_) => {}
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_DECODED_BYTES);
     reader.limits(limits);
@@ -77,6 +112,10 @@ fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
         return Err(format!("it has {height} × {width} pixels, and at most {MAX_PIXELS} are read"));
     }
     Ok(decoder)
+}
+
+fn article(format: ImageFormat) -> String {
+    format!("a {} file", format.extensions_str().first().unwrap_or(&"?").to_uppercase())
 }
 
 const fn is_gray(color: ColorType) -> bool {
@@ -92,12 +131,12 @@ fn planes(interleaved: &[u8]) -> Vec<u8> {
 /// Whether a file name is one of an image.
 pub(super) fn is_named_so(name: &str) -> bool {
     let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    ["png", "jpg", "jpeg", "bmp", "webp"].contains(&ending.as_str())
+    ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "pnm"].contains(&ending.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use image::{DynamicImage, ImageFormat, Luma, Rgb, RgbImage};
+    use image::{DynamicImage, Luma, Rgb, RgbImage};
 
     use super::*;
 
@@ -117,31 +156,33 @@ mod tests {
         let small = |number: u32| u8::try_from(number).unwrap();
         let color = RgbImage::from_fn(3, 2, |x, y| Rgb([small(x), small(y), 200]));
         let gray = image::GrayImage::from_fn(3, 2, |x, y| Luma([small(10 * x + y)]));
-        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
-            let image = decode(&encoded(&color.clone().into(), format)).unwrap();
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Pnm] {
+            let image = decode(&encoded(&color.clone().into(), format), false).unwrap();
             assert_eq!((image.channels, image.height, image.width), (3, 2, 3), "{format:?}");
             assert_eq!(image.pixels, planes(color.as_raw()), "{format:?}");
         }
-        let image = decode(&encoded(&gray.clone().into(), ImageFormat::Png)).unwrap();
+        let image = decode(&encoded(&gray.clone().into(), ImageFormat::Png), false).unwrap();
         assert_eq!((image.channels, image.pixels), (1, gray.into_raw()));
-        assert!(decode(b"not an image").is_err());
+        assert!(decode(b"not an image", false).is_err());
     }
 
     #[test]
     fn a_shape_is_of_a_whole_image_and_has_a_limit() {
         let gray = encoded(&image::GrayImage::new(7, 5).into(), ImageFormat::Png);
         let color = encoded(&RgbImage::new(4, 6).into(), ImageFormat::Jpeg);
-        assert_eq!((shape(&gray), shape(&color)), (Ok([1, 5, 7]), Ok([3, 6, 4])));
+        assert_eq!((look(&gray, false), look(&color, false)), (Ok(Look::plain([1, 5, 7])), Ok(Look::plain([3, 6, 4]))));
         let webp = encoded(&RgbImage::new(4, 6).into(), ImageFormat::WebP);
         for image in [&gray, &color, &webp] {
-            assert!(shape(image).is_ok() && decode(image).is_ok());
-            assert!(shape(&image[..image.len() - 3]).is_err() && decode(&image[..image.len() - 3]).is_err());
+            assert!(look(image, false).is_ok() && decode(image, false).is_ok());
+            assert!(
+                look(&image[..image.len() - 3], false).is_err() && decode(&image[..image.len() - 3], false).is_err()
+            );
         }
         let mut flipped = gray.clone();
         *flipped.iter_mut().rev().nth(20).unwrap() ^= 1;
-        assert!(shape(&flipped).unwrap_err().contains("checksum"));
+        assert!(look(&flipped, false).unwrap_err().contains("checksum"));
         let mut header = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\x40\0\0\0\x40\0\0\x01\0\x18\0".to_vec();
         header.resize(4096, 0);
-        assert!(shape(&header).unwrap_err().contains("16384 × 16384"));
+        assert!(look(&header, false).unwrap_err().contains("16384 × 16384"));
     }
 }

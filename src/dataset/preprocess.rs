@@ -10,8 +10,8 @@ use crate::tensor::Tensor;
 
 /// Arithmetic on images, as torchvision's tensor transforms do it.
 pub trait ImageArithmetic {
-    /// Scales images to 0..1, resizes and crops them, repeats a single channel up to `channels`, and
-    /// normalizes. Returns `f32[images, channels, height, width]`.
+    /// Makes images gray where that is asked for, scales them, resizes and crops them, repeats a single channel up to
+    /// `channels`, and normalizes. Returns `f32[images, channels, height, width]`.
     fn preprocess(&self, images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tensor, PreprocessError>;
 }
 
@@ -74,6 +74,9 @@ mod tests {
             resize,
             resize_shorter_side: shorter,
             center_crop: crop,
+            scale: crate::manifest::PixelScale::Unit,
+            grayscale: false,
+            exif_orientation: false,
             interpolation: crate::manifest::Interpolation::Bilinear,
             antialias: false,
             mean: vec![0.0],

@@ -6,7 +6,7 @@ use std::thread::Scope;
 
 use rayon::prelude::*;
 
-use super::{Chosen, DatasetError, Entry, Image, Source};
+use super::{Chosen, DatasetError, Entry, Image, Look, Source};
 use crate::base::digest::Digest;
 use crate::base::interrupt;
 
@@ -30,15 +30,15 @@ pub struct Piece<'a> {
 pub fn pieces(chosen: &Chosen, size: usize) -> Vec<Piece<'_>> {
     let size = size.max(1);
     let content = chosen.entries.chunks(size).zip(chosen.digests.chunks(size));
-    let batches = content.zip(chosen.shapes.chunks(size));
-    batches.flat_map(|((entries, digests), shapes)| cut(entries, digests, shapes)).collect()
+    let batches = content.zip(chosen.looks.chunks(size));
+    batches.flat_map(|((entries, digests), looks)| cut(entries, digests, looks)).collect()
 }
 
-fn cut<'a>(entries: &'a [Entry], digests: &'a [Digest], shapes: &[[usize; 3]]) -> Vec<Piece<'a>> {
+fn cut<'a>(entries: &'a [Entry], digests: &'a [Digest], looks: &[Look]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let (mut start, mut values) = (0, 0);
-    for (at, shape) in shapes.iter().enumerate() {
-        let more = shape.iter().product::<usize>();
+    for (at, look) in looks.iter().enumerate() {
+        let more = look.shape.iter().product::<usize>();
         if at > start && values + more > MOST_VALUES {
             pieces.push(Piece { entries: &entries[start..at], digests: &digests[start..at], ends_batch: false });
             (start, values) = (at, 0);
@@ -92,7 +92,7 @@ mod tests {
         let large = [3, 2048, 2048];
         let shapes = vec![[1, 8, 8], [1, 8, 8], large, [1, 8, 8], large, [3, 4096, 4096], [1, 8, 8]];
         let digests = vec![Digest::of(b""); entries.len()];
-        let chosen = Chosen { digests, entries, shapes };
+        let chosen = Chosen { digests, entries, looks: shapes.into_iter().map(Look::plain).collect() };
         let lengths = |size| pieces(&chosen, size).iter().map(|p| (p.entries.len(), p.ends_batch)).collect::<Vec<_>>();
         assert_eq!(lengths(3), [(3, true), (2, false), (1, true), (1, true)]);
         assert_eq!(lengths(1).len(), 7);

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{DatasetError, Entry, Source};
+use super::{DatasetError, Entry, Look, Source};
 use crate::base::digest::Digest;
 use crate::base::interrupt;
 use crate::base::progress::Meter;
@@ -21,8 +21,8 @@ pub struct Chosen {
     pub entries: Vec<Entry>,
     /// SHA-256 of each sample's bytes, in the order of `entries`.
     pub digests: Vec<Digest>,
-    /// `[channels, height, width]` of each sample before preprocessing, in the order of `entries`.
-    pub shapes: Vec<[usize; 3]>,
+    /// What each sample is before preprocessing, in the order of `entries`.
+    pub looks: Vec<Look>,
 }
 
 impl Chosen {
@@ -32,7 +32,7 @@ impl Chosen {
         Self {
             entries: places.iter().map(|&at| self.entries[at].clone()).collect(),
             digests: places.iter().map(|&at| self.digests[at]).collect(),
-            shapes: places.iter().map(|&at| self.shapes[at]).collect(),
+            looks: places.iter().map(|&at| self.looks[at]).collect(),
         }
     }
 
@@ -54,6 +54,12 @@ impl Chosen {
         let lines = self.entries.iter().zip(&self.digests).map(|(entry, digest)| format!("{digest}  {}\n", entry.id));
         let lines: Vec<String> = lines.collect();
         Digest::of_parts(std::iter::once(head).chain(lines.iter().map(String::as_str)).map(str::as_bytes))
+    }
+
+    /// How many samples EXIF says are to be turned.
+    #[must_use]
+    pub fn turned(&self) -> usize {
+        self.looks.iter().filter(|look| look.turned).count()
     }
 
     /// How many samples each of so many classes has.
@@ -110,19 +116,39 @@ pub fn choose(
     }
     // Few are looked into once they are known: that costs less than a look into each.
     let few = matches!(settings.strategy, Strategy::Random | Strategy::Stratified) && wanted < entries.len() / 2;
-    let look = |entry: &Entry, bytes: &[u8]| Some(source.shape(entry, bytes));
+    let look = |entry: &Entry, bytes: &[u8]| Some(source.look(entry, bytes));
     let look_at_once = |entry: &Entry, bytes: &[u8]| if few { None } else { look(entry, bytes) };
-    let (digests, mut shapes) = each(source, &entries, meter, look_at_once)?;
+    let (digests, mut looks) = each(source, &entries, meter, look_at_once)?;
     let order = order(&entries, &digests, settings, wanted, source.classes().len());
     let chosen: Vec<Entry> = order.iter().map(|&i| entries[i].clone()).collect();
     // A broken image that was not chosen harms nobody.
-    let shapes: Vec<_> =
-        if few { each(source, &chosen, meter, look)?.1 } else { order.iter().map(|&i| shapes[i].take()).collect() };
+    let looks: Vec<_> =
+        if few { each(source, &chosen, meter, look)?.1 } else { order.iter().map(|&i| looks[i].take()).collect() };
     Ok(Chosen {
-        shapes: shapes.into_iter().flatten().collect::<Result<_, _>>()?,
+        looks: all_or_every_fault(looks.into_iter().flatten())?,
         entries: chosen,
         digests: order.iter().map(|&i| digests[i]).collect(),
     })
+}
+
+/// Broken images are told together: whoever mends one would otherwise meet the next.
+fn all_or_every_fault(looks: impl Iterator<Item = Result<Look, DatasetError>>) -> Result<Vec<Look>, DatasetError> {
+    let (mut well, mut broken) = (Vec::new(), Vec::new());
+    for look in looks {
+        match look {
+            Ok(look) => well.push(look),
+            Err(DatasetError::Image { id, reason }) => broken.push((id, reason)),
+            Err(other) => return Err(other),
+        }
+    }
+    match broken.len() {
+        0 => Ok(well),
+        1 => Err(broken
+            .into_iter()
+            .next()
+            .map_or(DatasetError::NoPath, |(id, reason)| DatasetError::Image { id, reason })),
+        _ => Err(DatasetError::Images { broken }),
+    }
 }
 
 /// Every sample of some splits by the digest of its content: what many subsets are drawn from.
@@ -142,7 +168,7 @@ impl Pool {
         Ok(Self { entries, digests, classes: source.classes().len() })
     }
 
-    /// As [`choose`] chooses where it draws by seed, but for the shapes of the samples, which were not looked at.
+    /// As [`choose`] chooses where it draws by seed, but for the looks at the samples, which were not taken.
     /// `None` where there are too few.
     #[must_use]
     pub fn draw(&self, settings: &Subset) -> Option<Chosen> {
@@ -152,7 +178,7 @@ impl Pool {
         Some(Chosen {
             entries: order.iter().map(|&at| entries[at].clone()).collect(),
             digests: order.iter().map(|&at| digests[at]).collect(),
-            shapes: Vec::new(),
+            looks: Vec::new(),
         })
     }
 }
@@ -299,9 +325,9 @@ mod tests {
             Ok(entry.id.clone().into_bytes())
         }
 
-        fn shape(&self, entry: &Entry, _: &[u8]) -> Result<[usize; 3], DatasetError> {
+        fn look(&self, entry: &Entry, _: &[u8]) -> Result<Look, DatasetError> {
             let broken = || DatasetError::Image { id: entry.id.clone(), reason: "broken".to_owned() };
-            if entry.place == 7 { Err(broken()) } else { Ok([1, 8, entry.place]) }
+            if entry.place == 7 { Err(broken()) } else { Ok(Look::plain([1, 8, entry.place])) }
         }
 
         fn decode(&self, _: &Entry, _: &[u8]) -> Result<Image, DatasetError> {
@@ -325,8 +351,8 @@ mod tests {
             let (well, broken): (Vec<_>, Vec<_>) = drawn.into_iter().partition(Result::is_ok);
             assert!(!well.is_empty() && !broken.is_empty(), "{} and {}", well.len(), broken.len());
             for chosen in well.into_iter().flatten() {
-                let seen = chosen.entries.iter().zip(&chosen.shapes);
-                assert_eq!(seen.clone().filter(|(entry, shape)| shape[2] == entry.place).count(), samples);
+                let seen = chosen.entries.iter().zip(&chosen.looks);
+                assert_eq!(seen.clone().filter(|(entry, look)| look.shape[2] == entry.place).count(), samples);
                 assert!(seen.into_iter().all(|(entry, _)| entry.place != 7));
             }
         }

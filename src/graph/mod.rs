@@ -3,6 +3,9 @@
 
 pub mod census;
 pub mod function;
+pub mod head;
+pub mod live;
+pub mod normalization;
 pub mod op;
 pub mod pass;
 pub mod quantization;

@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::{Inputs, PinState};
+use super::{DataInputs, Inputs, PinState};
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic};
-use crate::dataset::Chosen;
-use crate::manifest::Resolved;
+use crate::base::units::counted;
+use crate::dataset::{self, Chosen};
+use crate::manifest::{DatasetFormat, Resolved};
+use crate::record::format::Reading;
 
 /// How many names a message lists.
-const SHOWN: usize = 3;
+const SHOWN: usize = 5;
 
 /// Every concern, with the place that it is about. A leak is an error; the others are warnings.
 #[must_use]
@@ -20,9 +22,13 @@ pub fn concerns(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> Vec<
     let data = &inputs.data;
     found.extend(leak(&data.calibration, &data.evaluation).map(|d| d.at(resolved.place("evaluation.splits"))));
     for (table, chosen) in [("calibration", &data.calibration), ("evaluation", &data.evaluation)] {
-        let coverage = coverage(table, chosen, data.source.classes());
+        let coverage = coverage(table, chosen, data);
         found.extend(coverage.map(|d| d.at(resolved.place(&format!("{table}.strategy")))));
     }
+    found.extend(passed_over(data).map(|d| d.at(resolved.place("dataset.path"))));
+    found.extend(turned(resolved, data).map(|d| d.at(resolved.place("dataset.preprocess"))));
+    found.extend(numbers(resolved, data).map(|d| d.at(resolved.place("dataset.path"))));
+    found.extend(normalized_twice(resolved, inputs).map(|d| d.at(resolved.place("dataset.preprocess.mean"))));
     found.extend(repeated(&data.evaluation).map(|d| d.at(resolved.place("evaluation.splits"))));
     for pin in pins.iter().filter(|pin| pin.expected.is_none() && pin.key != "model.sha256") {
         let table = pin.key.trim_end_matches(".sha256");
@@ -64,15 +70,73 @@ fn leak(calibration: &Chosen, evaluation: &Chosen) -> Option<Diagnostic> {
     Some(Diagnostic::error(Cause::Refuted, message).next(next))
 }
 
-fn coverage(table: &str, chosen: &Chosen, classes: &[String]) -> Option<Diagnostic> {
+/// Classes that the splits have samples of and the subset has not; and, of a list of classes, those that nothing has.
+fn coverage(table: &str, chosen: &Chosen, data: &DataInputs) -> Option<Diagnostic> {
+    let classes = data.source.classes();
     let counts = chosen.per_class(classes.len());
-    let absent: Vec<&String> = classes.iter().zip(counts).filter(|(_, n)| *n == 0).map(|(name, _)| name).collect();
+    let absent: Vec<usize> = (0..classes.len()).filter(|&class| counts[class] == 0).collect();
     if absent.is_empty() {
         return None;
     }
-    let names = some(absent.iter().map(|name| format!("`{name}`")), absent.len());
+    let names = some(absent.iter().map(|&class| format!("`{}`", classes[class])), absent.len());
     let message = format!("the {table} subset has no sample of {} of {} classes: {names}", absent.len(), classes.len());
-    Some(Diagnostic::warning(message).next("use `strategy = \"stratified\"`, or more samples"))
+    let splits = data.source.splits();
+    let there = |class: &usize| {
+        splits.iter().filter_map(|split| data.source.split(split).ok()).flatten().any(|entry| entry.class == *class)
+    };
+    let next = if absent.iter().take(SHOWN).any(there) {
+        "use `strategy = \"stratified\"`, more samples, or other splits"
+    } else {
+        "nothing, if the data is meant to cover a part of the model's classes: accuracy is that of this part"
+    };
+    Some(Diagnostic::warning(message).next(next))
+}
+
+/// Files among the images that nobody will see.
+fn passed_over(data: &DataInputs) -> Option<Diagnostic> {
+    let counts = data.source.passed_over();
+    (!counts.is_empty()).then(|| {
+        let message = format!("not read among the images: {}", dataset::endings(&counts));
+        Diagnostic::warning(message).next("convert them, for example to PNG, or take them out of the class folders")
+    })
+}
+
+/// Images that viewers show otherwise than they are stored.
+fn turned(resolved: &Resolved, data: &DataInputs) -> Option<Diagnostic> {
+    let count = data.calibration.turned() + data.evaluation.turned();
+    let ignored = count > 0 && !resolved.manifest.dataset.preprocess.exif_orientation;
+    ignored.then(|| {
+        let message = format!("EXIF turns {}, which are taken as they are stored", counted(count, "sample"));
+        Diagnostic::warning(message)
+            .next("set `exif_orientation = true` if the model was trained on turned images; Pillow does not turn them")
+    })
+}
+
+/// Class folders whose order is one of text and may be meant as one of numbers.
+fn numbers(resolved: &Resolved, data: &DataInputs) -> Option<Diagnostic> {
+    let settings = &resolved.manifest.dataset;
+    let unsaid = settings.classes.is_empty() && settings.classes_file.is_none() && settings.class_index.is_empty();
+    let classes = data.source.classes();
+    (unsaid && settings.format == DatasetFormat::ImageFolder && dataset::are_shuffled_numbers(classes)).then(|| {
+        let names = some(classes.iter().map(|name| format!("`{name}`")), classes.len());
+        let message = format!("the class folders are numbers and are labelled in byte order: {names}");
+        Diagnostic::warning(message).next("list `dataset.classes` in the order of the model's outputs")
+    })
+}
+
+/// A network that normalizes its input, on top of a manifest that does.
+fn normalized_twice(resolved: &Resolved, inputs: &Inputs) -> Option<Diagnostic> {
+    let (nodes, pixels) = inputs.model.facts.reading.iter().find_map(|reading| match reading {
+        Reading::Normalizes { nodes, pixels } => Some((nodes, *pixels)),
+        _ => None,
+    })?;
+    let settings = &resolved.manifest.dataset.preprocess;
+    (settings.scale != pixels || !settings.leaves_pixels()).then(|| {
+        let names = some(nodes.iter().map(|name| format!("`{name}`")), nodes.len());
+        let message =
+            format!("the model normalizes its input itself ({names}), and `dataset.preprocess` does it before");
+        Diagnostic::warning(message).next(format!("set `scale = \"{pixels}\"`, every `mean` to 0 and every `std` to 1"))
+    })
 }
 
 /// Samples that count more than once.

@@ -8,8 +8,10 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic};
 use crate::base::files;
 use crate::base::progress::Meter;
-use crate::dataset::{self, Chosen, DatasetError, List, Source, output_size};
-use crate::manifest::{Preprocess, Resolved, Subset};
+use crate::base::units::counted;
+use crate::dataset::{self, Chosen, DatasetError, Labels, List, Source, output_size};
+use crate::manifest::{DatasetFormat, PixelScale, Preprocess, Resolved, Subset};
+use crate::record::format::Reading;
 
 /// Samples that are ready to be read.
 pub struct DataInputs {
@@ -27,7 +29,12 @@ impl Look<'_> {
         if path.as_ref().is_some_and(|path| self.awaits_fetching("dataset.path", path, settings.source.as_ref())) {
             return None;
         }
-        let source = self.keep("dataset.path", dataset::open(settings, path.as_deref()))?;
+        let file = settings.classes_file.as_ref().map(|file| resolved.locate("dataset.classes_file", file));
+        let (labels, named) = self.keep("dataset.classes_file", dataset::labels(settings, file.as_deref()))?;
+        if let (Some(found), Some(file)) = (named, &file) {
+            self.holds("dataset.classes_sha256", &format!("`{}`", file.display()), settings.classes_sha256, found);
+        }
+        let source = self.keep("dataset.path", dataset::open(settings, path.as_deref(), &labels))?;
         let manifest = &resolved.manifest;
         let (sha256, (calibration, evaluation)) = rayon::join(
             || source.digest(meter),
@@ -43,11 +50,10 @@ impl Look<'_> {
             let what = path.map_or_else(|| "the dataset".to_owned(), |path| format!("`{}`", path.display()));
             self.holds("dataset.sha256", &what, settings.sha256, found);
         }
-        if let Some(model) = model.filter(|model| model.classes != source.classes().len()) {
-            let (wanted, found) = (model.classes, source.classes().len());
-            let message = format!("the model gives {wanted} classes, but the dataset has {found}");
-            let next = "use the dataset the model was trained for; labels must match its outputs";
-            self.problem("dataset.path", Diagnostic::error(Cause::Input, message).next(next));
+        if let Some((key, problem)) =
+            model.and_then(|model| other_classes(model.classes, settings.format, &labels, source.classes()))
+        {
+            self.problem(key, problem);
         }
         let calibration = self.keep("calibration", calibration);
         let evaluation = self.keep("evaluation", evaluation);
@@ -69,10 +75,19 @@ impl Look<'_> {
     /// Every sample, by its shape alone, so that a misfit is found before the work begins.
     fn at_images(&mut self, model: &ModelInputs, data: &DataInputs) {
         let mut seen = BTreeSet::new();
+        let settings = &self.resolved.manifest.dataset.preprocess;
+        if model.facts.reading.contains(&Reading::Bytes)
+            && !(settings.scale == PixelScale::Bytes && settings.leaves_pixels())
+        {
+            let message =
+                "the model takes pixels as bytes from 0 to 255, and `dataset.preprocess` gives it other numbers";
+            let next = "set `scale = \"0..255\"`, every `mean` to 0 and every `std` to 1";
+            self.problem("dataset.preprocess.mean", Diagnostic::error(Cause::Input, message).next(next));
+        }
         for chosen in [&data.calibration, &data.evaluation] {
-            for (entry, shape) in chosen.entries.iter().zip(&chosen.shapes).filter(|(_, shape)| seen.insert(**shape)) {
-                let settings = &self.resolved.manifest.dataset.preprocess;
-                if let Err(Misfit { key, message, next }) = fits(&entry.id, *shape, settings, &model.facts.input) {
+            let new = chosen.entries.iter().zip(&chosen.looks).filter(|(_, look)| seen.insert(look.shape));
+            for (entry, look) in new {
+                if let Err(Misfit { key, message, next }) = fits(&entry.id, look.shape, settings, &model.facts.input) {
                     let problem = Diagnostic::error(Cause::Input, message).next(next);
                     self.problem(&format!("dataset.preprocess{key}"), problem);
                     return;
@@ -104,6 +119,46 @@ pub(super) fn subset(
     })
 }
 
+/// Classes that are not the model's, and the key that says so. One output may stand for two classes.
+fn other_classes(
+    outputs: usize,
+    format: DatasetFormat,
+    labels: &Labels,
+    classes: &[String],
+) -> Option<(&'static str, Diagnostic)> {
+    let found = classes.len();
+    let count = if outputs == 1 { 2 } else { outputs };
+    let (key, message, next) = match labels {
+        _ if found == count => return None,
+        Labels::Indexed(_) if found < count => return None,
+        Labels::Indexed(_) => (
+            "dataset.class_index",
+            format!("`class_index` names output {}, and the model has {outputs}", found - 1),
+            "count the model's outputs from 0".to_owned(),
+        ),
+        Labels::Listed(_) => (
+            "dataset.classes",
+            format!("the model gives {outputs} scores, and {found} classes are listed"),
+            "list one name per score, in their order, or give folders their outputs with `class_index`".to_owned(),
+        ),
+        Labels::Found if found < count && format == DatasetFormat::ImageFolder => (
+            "dataset.path",
+            format!("the model gives {outputs} scores, and the dataset has {found} classes"),
+            format!(
+                "say which score is which class: `classes_file = \"FILE\"` with {outputs} names in the order of the scores, \
+                 or `class_index = {{ \"{}\" = 0, … }}` with the output of each folder",
+                classes.first().map_or("", String::as_str)
+            ),
+        ),
+        Labels::Found => (
+            "dataset.path",
+            format!("the model gives {}, and the dataset has {found} classes", counted(outputs, "score")),
+            "name the data that the model was trained for, or leave out the folders that it does not know".to_owned(),
+        ),
+    };
+    Some((key, Diagnostic::error(Cause::Input, message).next(next)))
+}
+
 /// Why an image does not become what the model takes.
 struct Misfit {
     /// Below `dataset.preprocess`.
@@ -120,13 +175,23 @@ fn fits(id: &str, shape: [usize; 3], settings: &Preprocess, input: &[usize]) -> 
             format!("`mean` and `std` have {} values for the model's {channels} channels", settings.mean.len());
         return problem(".mean", message, "give one of each per channel of the model's input");
     }
-    let next = "set `dataset.preprocess.resize`, `mean` and `std` to what the model was trained with";
+    let next = match settings.resize.or(settings.center_crop) {
+        Some(_) => "set `resize` or `center_crop` to the model's height and width, as it was trained with",
+        None => {
+            "set `resize = [height, width]`, or `resize_shorter_side` and `center_crop`, to what the model was trained with"
+        }
+    };
     let [found_height, found_width] = output_size(settings, shape[1], shape[2]).map_err(|error| Misfit {
         key: ".center_crop",
         message: error.to_string(),
         next: "resize to at least the crop's size first",
     })?;
-    let found_channels = if shape[0] == 1 { channels } else { shape[0] };
+    let own_channels = if settings.grayscale { 1 } else { shape[0] };
+    if channels == 1 && own_channels != 1 {
+        let message = format!("the model takes images of one channel, and `{id}` has {own_channels}");
+        return problem(".grayscale", message, "set `grayscale = true` if it was trained on colour images made gray");
+    }
+    let found_channels = if own_channels == 1 { channels } else { own_channels };
     if [found_channels, found_height, found_width] == [channels, height, width] {
         return Ok(());
     }

@@ -6,6 +6,7 @@
 
 mod concerns;
 mod data;
+mod memory;
 mod model;
 mod pinner;
 mod pins;
@@ -61,6 +62,7 @@ pub fn inspect(resolved: &Resolved, meter: &dyn Meter) -> Inspection {
     let mut look = Look { resolved, found: Inspection::default() };
     let model = look.at_model();
     let rules = model.as_ref().and_then(|model| look.at_layers(model));
+    model.iter().for_each(|model| look.at_memory(model));
     let data = look.at_data(model.as_ref(), meter);
     let availability = look.at_engines();
     let template = look.at_template();

@@ -10,11 +10,12 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Explain as _};
 use crate::base::files;
 use crate::codec::onnx;
+use crate::graph::head::Head;
 use crate::graph::pass::{self, AppliedPatch};
-use crate::graph::{Graph, Node, Op, census};
-use crate::manifest::{LayerOverride, nearest};
+use crate::graph::{Dim, Graph, Node, Op, census, normalization};
+use crate::manifest::{LayerOverride, PixelScale, nearest};
 use crate::quantize::LayerRule;
-use crate::record::format::ModelFacts;
+use crate::record::format::{ModelFacts, Reading};
 
 /// A model that can be run.
 pub struct ModelInputs {
@@ -23,7 +24,9 @@ pub struct ModelInputs {
     pub fp32_modules: BTreeMap<String, usize>,
     pub graph: Graph,
     pub patches: Vec<AppliedPatch>,
+    /// Numbers that the network gives for an image, and what they say of it.
     pub classes: usize,
+    pub head: Head,
 }
 
 impl ModelInputs {
@@ -34,39 +37,122 @@ impl ModelInputs {
     }
 }
 
-/// Reads a model file; its digest comes back even where the rest fails.
-pub fn read(path: &Path) -> Result<(Digest, Result<ModelInputs, Diagnostic>), Diagnostic> {
+/// Reads a model file and what lies beside it; `output` names the tensor with its scores. Its digest comes back even
+/// where the rest fails.
+pub fn read(path: &Path, output: Option<&str>) -> Result<(Digest, Result<ModelInputs, Diagnostic>), Diagnostic> {
     let bytes = files::read(path)?;
     let sha256 = Digest::of(&bytes);
-    Ok((sha256, understand(path, &bytes, sha256)))
+    Ok((sha256, understand(path, &bytes, sha256, output)))
 }
 
-fn understand(path: &Path, bytes: &[u8], sha256: Digest) -> Result<ModelInputs, Diagnostic> {
-    let model = onnx::read(bytes).map_err(|error| {
+/// Operators of files in which other tools have put integers in the place of real numbers.
+fn is_quantized(operator: &str) -> bool {
+    let name = operator.strip_prefix("com.microsoft.").unwrap_or(operator);
+    name.starts_with("QLinear")
+        || ["ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", "QGemm", "QuantizeLinear", "MatMulNBits"]
+            .contains(&name)
+}
+
+/// A file that requant would have to be the author of.
+fn quantized_already(path: &Path, operator: &str) -> Diagnostic {
+    let message = format!("model `{}` is quantized already: it has `{operator}`", path.display());
+    Diagnostic::error(Cause::Input, message).next(
+        "name the float model that it was made of: requant quantizes that, and its `onnxruntime` rows run the result",
+    )
+}
+
+/// Opens files of the model's own folder, and nothing that a link there leads out of it to.
+fn beside(model: &Path) -> impl Fn(&Path) -> Result<Vec<u8>, String> {
+    let folder = model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    move |name| {
+        let path = folder.join(name);
+        let inside = folder.canonicalize().ok().zip(path.canonicalize().ok());
+        if inside.is_some_and(|(folder, path)| !path.starts_with(folder)) {
+            return Err("it is a link out of the model's folder".to_owned());
+        }
+        files::read(&path).map_err(|error| error.to_string())
+    }
+}
+
+fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -> Result<ModelInputs, Diagnostic> {
+    let told = |error: onnx::ImportError| {
         let problem = Diagnostic::error(Cause::Input, format!("model `{}`: {error}", path.display()));
         Diagnostic { next_step: error.next_step(), ..problem }
-    })?;
-    if let Some(id) = model.activations.keys().next() {
-        let name = &model.graph.node(*id).name;
-        let message = format!("model `{}` is quantized already, from `{name}` on", path.display());
-        return Err(Diagnostic::error(Cause::Input, message).next("name the float model that it was made of"));
+    };
+    let outline = onnx::outline(bytes).map_err(told)?;
+    if let Some(operator) = outline.operators.iter().find(|operator| is_quantized(operator)) {
+        return Err(quantized_already(path, operator));
     }
+    let open = beside(path);
+    let model = onnx::read_model(bytes, &onnx::Reading { output, open: Some(&open) }).map_err(told)?;
+    let classes = model.graph.classes().ok_or_else(|| {
+        let shape: Vec<String> = model.graph.node(model.graph.output).shape.iter().map(size).collect();
+        let message = format!("the model's output is [{}], not one score per class, [batch, classes]", shape.join(", "));
+        let next = "name the tensor that holds the classes' scores with `output = \"…\"` in `[model]`, or add the pooling and \
+                    flattening to the model before exporting";
+        Diagnostic::error(Cause::Input, message).next(next)
+    })?;
     let facts = ModelFacts {
         sha256,
         bytes: bytes.len() as u64,
         producer: model.producer.clone(),
         opset: model.opset,
         input: model.graph.input_shape().unwrap_or_default(),
+        reading: reading(&model, output, classes),
     };
     let fp32_modules = census::modules(&model.graph);
-    let classes = model.graph.classes().ok_or_else(|| {
-        Diagnostic::error(Cause::Input, "the model's output is not one score per class, [batch, classes]")
-            .next("only image classifiers can be evaluated; add the pooling and flattening before exporting")
-    })?;
+    let head = Head::of(&model.graph);
     let (graph, patches) = pass::run_all(model.graph).map_err(|broken| {
         Diagnostic::error(Cause::Bug, broken.to_string()).next("please report it with the model's SHA-256")
     })?;
-    Ok(ModelInputs { facts, fp32_modules, graph, patches, classes })
+    Ok(ModelInputs { facts, fp32_modules, graph, patches, classes, head })
+}
+
+/// A dimension as a person writes it.
+fn size(dim: &Dim) -> String {
+    dim.known().map_or_else(|| "batch".to_owned(), |size| size.to_string())
+}
+
+/// What there is to know of how the file was read.
+fn reading(model: &onnx::Model, output: Option<&str>, classes: usize) -> Vec<Reading> {
+    let mut found: Vec<Reading> = model
+        .beside
+        .iter()
+        .map(|(file, content)| Reading::Beside {
+            file: file.clone(),
+            sha256: Digest::of(content),
+            bytes: content.len() as u64,
+        })
+        .collect();
+    found.extend(output.map(|name| Reading::Output { name: name.to_owned() }));
+    found.extend(model.pixels.channels_last.then_some(Reading::ChannelsLast));
+    found.extend(model.pixels.bytes.then_some(Reading::Bytes));
+    found.extend(normalization::of(&model.graph).map(|own| Reading::Normalizes {
+        pixels: if model.pixels.bytes || own.is_of_bytes() { PixelScale::Bytes } else { PixelScale::Unit },
+        nodes: own.nodes.iter().map(|id| model.graph.node(*id).name.clone()).collect(),
+    }));
+    let types: Vec<String> = model.widened.iter().map(|&name| name.to_owned()).collect();
+    found.extend((!types.is_empty()).then_some(Reading::Widened { types }));
+    found.extend((classes == 1).then(|| Reading::OneScore { threshold: Head::of(&model.graph).threshold() }));
+    found
+}
+
+/// Of the files beside a model: that of the only one, or of the lines that `sha256sum` prints for them by name.
+pub(super) fn digest_beside(reading: &[Reading]) -> Option<Digest> {
+    let files: Vec<(&String, &Digest)> = reading
+        .iter()
+        .filter_map(
+            |reading| if let Reading::Beside { file, sha256, .. } = reading { Some((file, sha256)) } else { None },
+        )
+        .collect();
+    match files.as_slice() {
+        [] => None,
+        [(_, sha256)] => Some(**sha256),
+        several => {
+            let lines: Vec<String> = several.iter().map(|(file, sha256)| format!("{sha256}  {file}\n")).collect();
+            Some(Digest::of_parts(lines.iter().map(String::as_bytes)))
+        }
+    }
 }
 
 impl Look<'_> {
@@ -76,9 +162,18 @@ impl Look<'_> {
         if self.awaits_fetching("model.path", &path, settings.source.as_ref()) {
             return None;
         }
-        let (digest, model) = self.keep("model.path", read(&path))?;
+        let (digest, model) = self.keep("model.path", read(&path, settings.output.as_deref()))?;
         self.holds("model.sha256", &format!("`{}`", path.display()), settings.sha256, digest);
-        self.keep("model.path", model)
+        let model = self.keep("model.path", model)?;
+        match (digest_beside(&model.facts.reading), settings.data_sha256) {
+            (Some(found), pin) => self.holds("model.data_sha256", "the model's weights beside it", pin, found),
+            (None, Some(_)) => {
+                let problem = Diagnostic::error(Cause::Input, "the model keeps no weights beside it");
+                self.problem("model.data_sha256", problem.next("remove `data_sha256`"));
+            }
+            (None, None) => {}
+        }
+        Some(model)
     }
 
     pub(super) fn at_layers(&mut self, model: &ModelInputs) -> Option<Vec<LayerRule>> {

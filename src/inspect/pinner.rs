@@ -18,6 +18,8 @@ use crate::manifest::{Dataset, Manifest, Resolved, Strategy, Subset};
 pub struct Pinner<'a> {
     meter: &'a dyn Meter,
     files: BTreeMap<PathBuf, Digest>,
+    /// By model and the output that is asked for.
+    beside: BTreeMap<(PathBuf, Option<String>), Option<Digest>>,
     data: BTreeMap<String, (Box<dyn Source>, Digest)>,
     pools: BTreeMap<String, Pool>,
     subsets: BTreeMap<String, Digest>,
@@ -26,7 +28,14 @@ pub struct Pinner<'a> {
 impl<'a> Pinner<'a> {
     #[must_use]
     pub fn new(meter: &'a dyn Meter) -> Self {
-        Self { meter, files: BTreeMap::new(), data: BTreeMap::new(), pools: BTreeMap::new(), subsets: BTreeMap::new() }
+        Self {
+            meter,
+            files: BTreeMap::new(),
+            beside: BTreeMap::new(),
+            data: BTreeMap::new(),
+            pools: BTreeMap::new(),
+            subsets: BTreeMap::new(),
+        }
     }
 
     /// The settings with every pin of their inputs; fails where a pin that they have does not hold.
@@ -40,6 +49,14 @@ impl<'a> Pinner<'a> {
         };
         let (path, found) = self.file(resolved, "model.path", &resolved.manifest.model.path)?;
         hold("model.sha256", format!("`{}`", path.display()), &mut manifest.model.sha256, found);
+        if let Some(found) = self.beside(resolved, &path)? {
+            hold("model.data_sha256", "the model's weights beside it".into(), &mut manifest.model.data_sha256, found);
+        }
+        if let Some(file) = &resolved.manifest.dataset.classes_file {
+            let (path, found) = self.file(resolved, "dataset.classes_file", file)?;
+            let pin = &mut manifest.dataset.classes_sha256;
+            hold("dataset.classes_sha256", format!("`{}`", path.display()), pin, found);
+        }
         let (data, found) = self.dataset(resolved)?;
         hold("dataset.sha256", "the dataset".to_owned(), &mut manifest.dataset.sha256, found);
         let found = self.subset(resolved, "calibration", &resolved.manifest.calibration, &data)?;
@@ -64,6 +81,23 @@ impl<'a> Pinner<'a> {
         Ok((path, found))
     }
 
+    /// The digest of the files beside a model that hold its weights.
+    fn beside(&mut self, resolved: &Resolved, model: &Path) -> Result<Option<Digest>, Diagnostic> {
+        let key = (model.to_owned(), resolved.manifest.model.output.clone());
+        if let Some(known) = self.beside.get(&key) {
+            return Ok(*known);
+        }
+        let at = |problem: Diagnostic| problem.at(resolved.place("model.path"));
+        let found = if mentions_files_beside(model) {
+            let (_, model) = super::read_model(model, key.1.as_deref()).map_err(at)?;
+            super::model::digest_beside(&model.map_err(at)?.facts.reading)
+        } else {
+            None
+        };
+        self.beside.insert(key, found);
+        Ok(found)
+    }
+
     /// The key of the open dataset, and its digest.
     fn dataset(&mut self, resolved: &Resolved) -> Result<(String, Digest), Diagnostic> {
         let settings = &resolved.manifest.dataset;
@@ -71,7 +105,9 @@ impl<'a> Pinner<'a> {
         let key = dataset_key(settings, path.as_deref());
         if !self.data.contains_key(&key) {
             let at = |problem: Diagnostic| problem.at(resolved.place("dataset.path"));
-            let source = dataset::open(settings, path.as_deref()).map_err(|error| at(error.into()))?;
+            let file = settings.classes_file.as_ref().map(|file| resolved.locate("dataset.classes_file", file));
+            let (labels, _) = dataset::labels(settings, file.as_deref()).map_err(|error| at(error.into()))?;
+            let source = dataset::open(settings, path.as_deref(), &labels).map_err(|error| at(error.into()))?;
             let found = source.digest(self.meter).map_err(|error| at(error.into()))?;
             self.data.insert(key.clone(), (source, found));
         }
@@ -121,8 +157,27 @@ impl Pinner<'_> {
 
 /// What a dataset is opened by.
 fn dataset_key(settings: &Dataset, path: Option<&Path>) -> String {
-    let Dataset { format, splits, classes, shape, full_scale, path: _, sha256: _, source: _, preprocess: _ } = settings;
-    text(&(format, splits, classes, shape, full_scale, path.map(spelled)))
+    let Dataset {
+        format,
+        splits,
+        classes,
+        classes_file,
+        class_index,
+        shape,
+        full_scale,
+        path: _,
+        sha256: _,
+        source: _,
+        classes_sha256: _,
+        preprocess,
+    } = settings;
+    let labels = (classes, classes_file, class_index);
+    text(&(format, splits, labels, shape, full_scale, preprocess.exif_orientation, path.map(spelled)))
+}
+
+/// Whether a model may keep weights beside it: its file then names them.
+fn mentions_files_beside(model: &Path) -> bool {
+    files::read(model).is_ok_and(|bytes| bytes.windows(8).any(|window| window == b"location"))
 }
 
 /// A path as a text that no other path has.

@@ -34,7 +34,7 @@ macro_rules! choice {
 choice!(
     /// How samples are stored.
     DatasetFormat {
-        /// `<split>/<class>/<image>` or `<class>/<image>` as PNG, JPEG, BMP or WebP, in a folder, `.tar`, `.tar.gz` or `.zip`.
+        /// `<split>/<class>/<image>` or `<class>/<image>` as PNG, JPEG, BMP, WebP, TIFF or PPM/PGM, in a folder, `.tar`, `.tar.gz` or `.zip`.
         ImageFolder = "image-folder",
         /// The binary version of CIFAR-10, in a folder or archive.
         Cifar10 = "cifar10",
@@ -48,6 +48,24 @@ choice!(
         Digits = "digits",
     }
 );
+choice!(
+    /// What full intensity becomes.
+    #[derive(Default)]
+    PixelScale {
+        /// 1, as `ToTensor` has it.
+        #[default]
+        Unit = "0..1",
+        /// 255: the numbers of the file.
+        Bytes = "0..255",
+    }
+);
+impl PixelScale {
+    /// Whether it is what manifests mean that do not say.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::Unit
+    }
+}
 choice!(
     /// The library that runs a variant.
     Backend {

@@ -19,7 +19,7 @@ mod tuned;
 
 pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
-    LayerObserver, LayerPrecision, MemoryFormat, Precision, Recipe, Step, Strategy,
+    LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, Step, Strategy,
 };
 pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
@@ -82,6 +82,14 @@ pub struct Model {
     pub sha256: Option<Digest>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Remote>,
+    /// The tensor that holds the classes' scores: one of the model's outputs, or what a node gives. Needed where the
+    /// model has several outputs, or ends in `ArgMax`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// Pin of the files beside the model that hold its weights (`model.onnx.data`): the file's SHA-256, or where there
+    /// are several, that of the lines that `sha256sum` prints for them sorted by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_sha256: Option<Digest>,
 }
 
 /// Where `requant fetch` finds a file that is not committed.
@@ -111,9 +119,21 @@ pub struct Dataset {
     /// Names for row ranges `first..end` of a format that has rows instead of folders.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub splits: BTreeMap<String, String>,
-    /// Class names in label order; absent, image folders take their class folders in byte order.
+    /// Class names in the order of the model's outputs; absent, image folders take their class folders in byte order.
+    /// A split may lack samples of a class that is listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// The same in a file of its own, relative to the manifest: a JSON array of names, or a line for each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes_file: Option<PathBuf>,
+    /// Pin of `classes_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes_sha256: Option<Digest>,
+    /// The model's output for each class folder, counted from 0, where the model has more outputs than the data has
+    /// classes: `{ tench = 0, "English springer" = 217 }`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("additionalProperties" = {"type": "integer", "minimum": 0, "maximum": 1_000_000}))]
+    pub class_index: BTreeMap<String, usize>,
     /// `[channels, height, width]` of a row of `csv`; absent, one channel and a square.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<[usize; 3]>,
@@ -142,15 +162,36 @@ pub struct Preprocess {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(range(min = 1, max = 8192)))]
     pub center_crop: Option<[usize; 2]>,
+    /// What full intensity becomes before anything else: `0..1`, or `0..255` for networks that normalize their input
+    /// themselves or take bytes. `0..1` unless said otherwise.
+    #[serde(default, skip_serializing_if = "PixelScale::is_usual")]
+    pub scale: PixelScale,
+    /// Makes one channel of colour images, `0.299 R + 0.587 G + 0.114 B` in integers as Pillow's `convert("L")`; `false`
+    /// unless said otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub grayscale: bool,
+    /// Turns images the way that their EXIF orientation says, as viewers do and Pillow does not; `false` unless said
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exif_orientation: bool,
     pub interpolation: Interpolation,
     /// Whether shrinking averages over every source pixel; torchvision's default is `true`.
     pub antialias: bool,
-    /// Subtracted per channel of the model's input, in units of 0..1.
+    /// Subtracted per channel of the model's input, in units of `scale`.
     #[schemars(length(min = 1))]
     pub mean: Vec<f64>,
-    /// Divides per channel, in units of 0..1.
+    /// Divides per channel, in units of `scale`.
     #[schemars(length(min = 1), extend("items" = {"type": "number", "exclusiveMinimum": 0}))]
     pub std: Vec<f64>,
+}
+
+impl Preprocess {
+    /// Whether normalizing changes nothing.
+    #[must_use]
+    pub fn leaves_pixels(&self) -> bool {
+        let all = |values: &[f64], wanted: f64| values.iter().all(|value| (value - wanted).abs() < f64::EPSILON);
+        all(&self.mean, 0.0) && all(&self.std, 1.0)
+    }
 }
 
 /// An ordered choice of samples.
@@ -249,6 +290,11 @@ const fn interventions() -> usize {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 const fn are_interventions(value: &usize) -> bool {
     *value == interventions()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]

@@ -110,9 +110,10 @@ fn written(table: &Table) -> String {
 /// changed as they were.
 fn rebase<'a>(manifest: &mut Manifest, path: &Path, folder: impl Fn(&str) -> &'a Path) -> BTreeMap<String, PathBuf> {
     let home = path.parent().unwrap_or(Path::new(""));
-    let paths: [(&str, Option<&mut PathBuf>); 5] = [
+    let paths: [(&str, Option<&mut PathBuf>); 6] = [
         ("model.path", Some(&mut manifest.model.path)),
         ("dataset.path", manifest.dataset.path.as_mut()),
+        ("dataset.classes_file", manifest.dataset.classes_file.as_mut()),
         ("calibration.list", manifest.calibration.list.as_mut()),
         ("evaluation.list", manifest.evaluation.list.as_mut()),
         ("report.template", manifest.report.template.as_mut()),

@@ -105,6 +105,7 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     let mut problems = Vec::new();
     if let Ok(dataset) = &parts.dataset {
         problems.extend(storage(dataset));
+        problems.extend(labels(dataset));
         problems.extend(preprocessing(dataset));
     }
     for (table, subset) in [("calibration", &parts.calibration), ("evaluation", &parts.evaluation)] {
@@ -214,6 +215,47 @@ pub(crate) fn row_range(text: &str) -> Option<std::ops::Range<usize>> {
     let (first, end) = (first.trim().parse().ok()?, end.trim().parse().ok()?);
     (first < end).then_some(first..end)
 }
+
+/// The label order is said once.
+fn labels(dataset: &Dataset) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let file = dataset.classes_file.is_some();
+    let said = [
+        (!dataset.classes.is_empty(), "classes"),
+        (file, "classes_file"),
+        (!dataset.class_index.is_empty(), "class_index"),
+    ];
+    let said: Vec<&str> = said.into_iter().filter_map(|(said, key)| said.then_some(key)).collect();
+    if let [first, second, ..] = said.as_slice() {
+        let message = format!("contradicts `{first}`, which gives the label order");
+        found.push(problem(format!("dataset.{second}"), message, "keep one of the two"));
+    }
+    if dataset.format != DatasetFormat::ImageFolder {
+        let only = said.iter().filter(|key| **key != "classes");
+        found.extend(only.map(|key| {
+            let message = format!("is of image folders, and `format` is `{}`", dataset.format);
+            problem(format!("dataset.{key}"), message, "give the names in `classes`")
+        }));
+    }
+    if dataset.classes_sha256.is_some() && !file {
+        found.push(problem("dataset.classes_sha256", "pins no file", "add `classes_file`, or remove it"));
+    }
+    let mut outputs: Vec<usize> = dataset.class_index.values().copied().collect();
+    outputs.sort_unstable();
+    let twice = outputs.iter().zip(outputs.iter().skip(1)).find(|(one, next)| one == next);
+    if let Some((twice, _)) = twice {
+        let message = format!("gives output {twice} to two folders");
+        found.push(problem("dataset.class_index", message, "give each folder an output of its own"));
+    }
+    if let Some(far) = outputs.last().filter(|last| **last > MOST_OUTPUTS) {
+        let message = format!("names output {far}, and no classifier has so many");
+        found.push(problem("dataset.class_index", message, "count the model's outputs from 0"));
+    }
+    found
+}
+
+/// Outputs beyond this are no classes.
+const MOST_OUTPUTS: usize = 1_000_000;
 
 fn preprocessing(dataset: &Dataset) -> Vec<Problem> {
     let mut found = Vec::new();

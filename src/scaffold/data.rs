@@ -1,15 +1,17 @@
 //! What the data says of itself: its format, its splits, its images' sizes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
 
 use super::Wish;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::progress::Unmetered;
 use crate::base::units::counted;
-use crate::dataset::{self, Entry, Source, guess};
+use crate::dataset::{self, DatasetError, Entry, Labels, Look, Source, guess};
 use crate::inspect::ModelInputs;
-use crate::manifest::{Dataset, DatasetFormat, Interpolation, Preprocess, Strategy, Subset};
+use crate::manifest::{Dataset, DatasetFormat, Interpolation, PixelScale, Preprocess, Strategy, Subset};
 
 /// Calibration advice starts between 100 and 500 samples.
 const CALIBRATION: usize = 512;
@@ -33,7 +35,22 @@ pub(super) struct Found {
     pub(super) lists: Vec<List>,
     /// `[height, width]` to resize to, where the images have other sizes than the model takes.
     pub(super) resize: Option<[usize; 2]>,
-    pub(super) note: Option<String>,
+    /// Whether colour images become gray ones.
+    pub(super) gray: bool,
+    /// Whether the classes must be listed, for some split lacks one.
+    pub(super) listed: bool,
+    /// Files among the images that are not read, by ending.
+    pub(super) passed_over: BTreeMap<String, usize>,
+    /// Images with an EXIF orientation.
+    pub(super) turned: usize,
+    pub(super) notes: Vec<String>,
+}
+
+impl Found {
+    /// Whether class folders are numbers in another order than they count.
+    pub(super) fn are_numbers(&self) -> bool {
+        self.format == DatasetFormat::ImageFolder && !self.listed && dataset::are_shuffled_numbers(&self.classes)
+    }
 }
 
 /// A subset as it will be written.
@@ -58,16 +75,25 @@ pub(super) fn look(wish: &Wish<'_>, model: &ModelInputs) -> Result<Found, Failur
     let format = guess::format(wish.data)?;
     let rows = if format == DatasetFormat::Csv { halves(guess::csv_rows(wish.data)?) } else { Vec::new() };
     let mut settings = settings(format, &rows);
-    let source = open(&mut settings, wish.data, model)?;
+    let (labels, _) = dataset::labels(&settings, wish.classes)?;
+    let mut source = open(&mut settings, wish.data, model, &labels)?;
+    let mut notes = Vec::new();
+    let mut listed = false;
+    if let Some(missing) = lacking(&*source)? {
+        // The order of all folders is what it would be without the gap.
+        let all = Labels::Listed(source.classes().to_vec());
+        (source, listed) = (open(&mut settings, wish.data, model, &all)?, true);
+        notes.push(format!("the data: {missing}; every class is listed, so that no label shifts"));
+    }
     let mut splits = Vec::new();
     for name in source.splits() {
         let entries = source.split(&name)?;
         splits.push((name, entries));
     }
-    let resize = resize(&*source, &splits, model)?;
+    let Pictures { resize, gray, turned } = pictures(&*source, &splits, model)?;
     let counted = splits.iter().map(|(name, entries)| (name.clone(), entries.len())).collect();
     let names: Vec<&str> = splits.iter().map(|(name, _)| name.as_str()).collect();
-    let (calibration, evaluation, lists, note) = match sides(&names) {
+    let (calibration, evaluation, lists, divided) = match sides(&names) {
         Some((from, to)) => {
             let available = splits.iter().find(|(name, _)| name == from).map_or(0, |(_, entries)| entries.len());
             let choice = Choice::Stratified(CALIBRATION.min(available));
@@ -76,6 +102,7 @@ pub(super) fn look(wish: &Wish<'_>, model: &ModelInputs) -> Result<Found, Failur
         }
         None => divided(wish, &*source, names.first().copied().unwrap_or_default())?,
     };
+    unnamed_scores(wish, model, &*source)?;
     Ok(Found {
         format,
         rows,
@@ -86,7 +113,11 @@ pub(super) fn look(wish: &Wish<'_>, model: &ModelInputs) -> Result<Found, Failur
         evaluation,
         lists,
         resize,
-        note,
+        gray,
+        listed,
+        passed_over: source.passed_over(),
+        turned,
+        notes: notes.into_iter().chain(divided).collect(),
     })
 }
 
@@ -101,12 +132,18 @@ fn settings(format: DatasetFormat, rows: &[(&'static str, std::ops::Range<usize>
         source: None,
         splits: rows.iter().map(range).collect(),
         classes: Vec::new(),
+        classes_file: None,
+        classes_sha256: None,
+        class_index: BTreeMap::new(),
         shape: None,
         full_scale: None,
         preprocess: Preprocess {
             resize: None,
             resize_shorter_side: None,
             center_crop: None,
+            scale: PixelScale::Unit,
+            grayscale: false,
+            exif_orientation: false,
             interpolation: Interpolation::Bilinear,
             antialias: true,
             mean: Vec::new(),
@@ -116,16 +153,50 @@ fn settings(format: DatasetFormat, rows: &[(&'static str, std::ops::Range<usize>
 }
 
 /// A CSV file of colour images cannot be told from one of gray ones but by the model's channels.
-fn open(settings: &mut Dataset, data: &Path, model: &ModelInputs) -> Result<Box<dyn Source>, Failure> {
-    match dataset::open(settings, Some(data)) {
+fn open(settings: &mut Dataset, data: &Path, model: &ModelInputs, labels: &Labels) -> Result<Box<dyn Source>, Failure> {
+    match dataset::open(settings, Some(data), labels) {
         Ok(source) => Ok(source),
         Err(error) if settings.format == DatasetFormat::Csv => {
             let &[channels, height, width] = model.facts.input.as_slice() else { return Err(error.into()) };
             settings.shape = Some([channels, height, width]);
-            dataset::open(settings, Some(data)).map_err(|_| error.into())
+            dataset::open(settings, Some(data), labels).map_err(|_| error.into())
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a split lacks that others have, as a sentence.
+fn lacking(source: &dyn Source) -> Result<Option<String>, Failure> {
+    for name in source.splits() {
+        match source.split(&name) {
+            Ok(_) => {}
+            Err(DatasetError::MissingClass { split, missing, .. }) => {
+                let names: Vec<String> = missing.iter().take(5).map(|class| format!("`{class}`")).collect();
+                return Ok(Some(format!(
+                    "split `{split}` has no images of {} ({})",
+                    counted(missing.len(), "class"),
+                    names.join(", ")
+                )));
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(None)
+}
+
+/// A model with more scores than the data has classes needs names for them.
+fn unnamed_scores(wish: &Wish<'_>, model: &ModelInputs, source: &dyn Source) -> Result<(), Failure> {
+    let found = source.classes().len();
+    if wish.classes.is_some() || model.classes <= found || model.classes == 1 {
+        return Ok(());
+    }
+    let message = format!("the model gives {} scores, and the data has {}", model.classes, counted(found, "class"));
+    let next = format!(
+        "give `--classes FILE`: {} names in the order of the scores, as a JSON array or a line for each, among them those of \
+         the folders",
+        model.classes
+    );
+    Err(Diagnostic::error(Cause::Input, message).next(next).into())
 }
 
 fn halves(rows: usize) -> Vec<(&'static str, std::ops::Range<usize>)> {
@@ -195,20 +266,36 @@ fn listing<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
     entries.flat_map(|entry| [entry.id.as_str(), "\n"]).collect()
 }
 
-/// The model's size, unless every image already has it.
-fn resize(
-    source: &dyn Source,
-    splits: &[(String, Vec<Entry>)],
-    model: &ModelInputs,
-) -> Result<Option<[usize; 2]>, Failure> {
-    let &[_, height, width] = model.facts.input.as_slice() else { return Ok(None) };
-    for entry in splits.iter().flat_map(|(_, entries)| entries) {
-        let [_, own_height, own_width] = source.shape(entry, &source.bytes(entry)?)?;
-        if [own_height, own_width] != [height, width] {
-            return Ok(Some([height, width]));
+/// What the images are beside what the model takes.
+struct Pictures {
+    /// The model's size, unless every image already has it.
+    resize: Option<[usize; 2]>,
+    /// Whether the model takes one channel and some image has three.
+    gray: bool,
+    turned: usize,
+}
+
+/// Looks at every image; those that cannot be read are told together.
+fn pictures(source: &dyn Source, splits: &[(String, Vec<Entry>)], model: &ModelInputs) -> Result<Pictures, Failure> {
+    let mut found = Pictures { resize: None, gray: false, turned: 0 };
+    let &[channels, height, width] = model.facts.input.as_slice() else { return Ok(found) };
+    let entries: Vec<&Entry> = splits.iter().flat_map(|(_, entries)| entries).collect();
+    let look = |entry: &&Entry| source.bytes(entry).and_then(|bytes| source.look(entry, &bytes));
+    let mut broken = Vec::new();
+    for look in entries.par_iter().map(look).collect::<Vec<_>>() {
+        match look {
+            Ok(Look { shape: [own_channels, own_height, own_width], turned }) => {
+                if [own_height, own_width] != [height, width] {
+                    found.resize = Some([height, width]);
+                }
+                found.gray |= channels == 1 && own_channels != 1;
+                found.turned += usize::from(turned);
+            }
+            Err(DatasetError::Image { id, reason }) => broken.push((id, reason)),
+            Err(other) => return Err(other.into()),
         }
     }
-    Ok(None)
+    if broken.is_empty() { Ok(found) } else { Err(DatasetError::Images { broken }.into()) }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
+use crate::dataset;
 use crate::inspect::{self, ModelInputs};
 use crate::manifest::{self, Overrides, Pin, Recipe};
 
@@ -19,6 +20,10 @@ pub struct Wish<'a> {
     pub model: &'a Path,
     pub data: &'a Path,
     pub recipe: Recipe,
+    /// The tensor that holds the scores, where the model has several outputs.
+    pub scores: Option<&'a str>,
+    /// A file with the names of the model's scores, in their order.
+    pub classes: Option<&'a Path>,
     /// The manifest to write.
     pub output: &'a Path,
 }
@@ -35,7 +40,7 @@ pub struct Scaffold {
 /// Writes a pinned manifest. Nothing that exists is touched, and a failure leaves nothing.
 pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure> {
     refuse_existing(wish.output)?;
-    let (_, model) = inspect::read_model(wish.model)?;
+    let (_, model) = inspect::read_model(wish.model, wish.scores)?;
     let model = model?;
     let found = data::look(wish, &model)?;
     for list in &found.lists {
@@ -74,16 +79,42 @@ fn pinned(path: &Path, text: String, meter: &dyn Meter) -> Result<String, Failur
 }
 
 fn guesses(model: &ModelInputs, found: &data::Found) -> Vec<String> {
-    let mut guesses = vec![
-        "dataset.preprocess: `mean`, `std` and the resizing must be what the model was trained with".to_owned(),
-        format!(
-            "label order: class 0 of the model's {} is taken to be `{}`; list `dataset.classes` if it is not",
-            model.classes,
-            found.classes.first().map_or("", String::as_str)
-        ),
-    ];
-    guesses.extend(found.note.clone());
+    let mut guesses: Vec<String> =
+        model.facts.reading.iter().map(|reading| format!("the model: {}", reading.sentence())).collect();
+    guesses.push(match text::own_normalization(model) {
+        Some(_) => {
+            "dataset.preprocess: the model normalizes its input itself, so `mean` and `std` change nothing".to_owned()
+        }
+        None => "dataset.preprocess: `mean`, `std` and the resizing must be what the model was trained with".to_owned(),
+    });
+    guesses.push(format!(
+        "label order: class 0 of the model's {} is taken to be `{}`; list `dataset.classes` if it is not",
+        found.classes.len(),
+        found.classes.first().map_or("", String::as_str)
+    ));
+    if found.are_numbers() {
+        guesses.push(format!(
+            "label order: the class folders are numbers and are taken in byte order ({}); if the model's outputs are in numeric \
+             order, use the line `classes` that the manifest has as a comment",
+            found.classes.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if !found.passed_over.is_empty() {
+        let files = dataset::endings(&found.passed_over);
+        guesses.push(format!("the data: not read among the images: {files}"));
+    }
+    if found.turned > 0 {
+        guesses.push(format!(
+            "the data: {} by EXIF; they are taken as they are stored, as Pillow does, unless `exif_orientation = true`",
+            counted(found.turned, "image is turned", "images are turned")
+        ));
+    }
+    guesses.extend(found.notes.clone());
     guesses
+}
+
+fn counted(count: usize, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// Files made so far; those that are not kept are removed again.

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::Wish;
 use super::data::{Choice, Found, Side};
 use crate::inspect::ModelInputs;
-use crate::manifest::{Choice as _, DatasetFormat, relative};
+use crate::manifest::{Choice as _, DatasetFormat, PixelScale, relative};
+use crate::record::format::Reading;
 
 /// What most ImageNet-trained models expect, per channel.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
@@ -22,6 +23,12 @@ pub(super) fn manifest(wish: &Wish<'_>, model: &ModelInputs, found: &Found) -> S
         commented(&format!("opset {} of {}", model.facts.opset, model.facts.producer)),
         path(wish, wish.model),
     );
+    for reading in &model.facts.reading {
+        let _ = writeln!(text, "# {}", commented(&reading.sentence()));
+    }
+    if let Some(output) = wish.scores {
+        let _ = writeln!(text, "output = {}", quoted(output));
+    }
     dataset(&mut text, wish, found);
     preprocess(&mut text, model, found);
     side(&mut text, "calibration", &found.calibration);
@@ -72,21 +79,59 @@ fn dataset(text: &mut String, wish: &Wish<'_>, found: &Found) {
     if let Some([channels, height, width]) = found.shape {
         let _ = writeln!(text, "shape = [{channels}, {height}, {width}]");
     }
+    if let Some(file) = wish.classes {
+        let _ = writeln!(text, "classes_file = {}", path(wish, file));
+    }
+    let list = |classes: &[String]| classes.iter().map(|class| quoted(class)).collect::<Vec<_>>().join(", ");
+    if found.listed {
+        let _ = writeln!(text, "classes = [{}]", list(&found.classes));
+    }
+    if found.are_numbers() {
+        let mut numeric = found.classes.clone();
+        numeric.sort_by_key(|class| class.parse::<u64>().unwrap_or(0));
+        let _ =
+            writeln!(text, "# CHECK THIS: the folders are numbers, taken in byte order. In numeric order they are:");
+        let _ = writeln!(text, "# classes = [{}]", list(&numeric));
+    }
     let classes: Vec<String> = found.classes.iter().take(6).map(|class| commented(class)).collect();
     let more = if found.classes.len() > classes.len() { ", …" } else { "" };
-    let source =
-        if found.format == DatasetFormat::ImageFolder { "class folders in byte order" } else { "the data's own order" };
+    let source = match found.format {
+        DatasetFormat::ImageFolder if wish.classes.is_none() => "class folders in byte order",
+        _ => "the data's own order",
+    };
     let _ = writeln!(text, "# labels 0, 1, …: {}{more} ({source}; `classes = […]` gives another)", classes.join(", "));
+}
+
+/// The pixels that a network takes which normalizes them itself, or takes bytes.
+pub(super) fn own_normalization(model: &ModelInputs) -> Option<PixelScale> {
+    model.facts.reading.iter().find_map(|reading| match reading {
+        Reading::Normalizes { pixels, .. } => Some(*pixels),
+        Reading::Bytes => Some(PixelScale::Bytes),
+        _ => None,
+    })
 }
 
 fn preprocess(text: &mut String, model: &ModelInputs, found: &Found) {
     let channels = model.channels();
-    let (mean, std) = if channels == 3 {
+    let own = own_normalization(model);
+    let (mean, std) = if own.is_some() {
+        (vec![0.0; channels], vec![1.0; channels])
+    } else if channels == 3 {
         (IMAGENET.0.to_vec(), IMAGENET.1.to_vec())
     } else {
         (vec![0.5; channels], vec![0.5; channels])
     };
-    text.push_str("\n[dataset.preprocess]\n# CHECK THESE: they must be what the model was trained with.\n");
+    text.push_str("\n[dataset.preprocess]\n");
+    text.push_str(match own {
+        Some(_) => "# The model normalizes its input itself: mean 0 and std 1 leave that to it.\n",
+        None => "# CHECK THESE: they must be what the model was trained with.\n",
+    });
+    if let Some(scale) = own.filter(|scale| !scale.is_usual()) {
+        let _ = writeln!(text, "scale = \"{scale}\"");
+    }
+    if found.gray {
+        text.push_str("grayscale = true                # the model takes one channel, and the images have three\n");
+    }
     if let Some([height, width]) = found.resize {
         let _ = writeln!(text, "resize = [{height}, {width}]             # or resize_shorter_side and center_crop");
         text.push_str(

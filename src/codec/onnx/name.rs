@@ -38,10 +38,10 @@ impl Names {
     }
 
     pub(super) fn unique(&mut self, wanted: String) -> String {
-        let count = self.wanted.entry(wanted.clone()).or_default();
+        let (count, first) = (self.wanted.entry(wanted.clone()).or_default(), wanted);
         loop {
             *count += 1;
-            let name = if *count == 1 { wanted.clone() } else { format!("{wanted}_{count}") };
+            let name = if *count == 1 { first.clone() } else { format!("{first}_{count}") };
             if self.taken.insert(name.clone()) {
                 return name;
             }

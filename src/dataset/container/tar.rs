@@ -72,6 +72,8 @@ pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetE
         found.spans.insert(name, Span { offset, length });
         offset += length;
     }
+    // The checksum stands at the end, after everything that was taken out.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| broken(path, &e))?;
     contents.flush().map_err(|e| FileError::new("expand", path, e))?;
     Ok((contents, found.finish()?))
 }

@@ -2,7 +2,7 @@
 //! transforms: scale to 0..1, resize, crop, repeat a single channel, normalize.
 
 use requant::dataset::{Image, ImageArithmetic, PreprocessError, crop_start, output_size, resized};
-use requant::manifest::{Interpolation, Preprocess};
+use requant::manifest::{Interpolation, PixelScale, Preprocess};
 use requant::tensor::Tensor;
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
@@ -17,6 +17,13 @@ impl ImageArithmetic for TorchArithmetic {
             let given = settings.mean.len();
             return Err(PreprocessError(format!("`mean` and `std` have {given} numbers for {channels} channels")));
         }
+        let made_gray: Vec<Image>;
+        let images = if settings.grayscale {
+            made_gray = images.iter().map(Image::gray).collect();
+            made_gray.as_slice()
+        } else {
+            images
+        };
         if let Some(image) = images.iter().find(|image| image.channels != 1 && image.channels != channels) {
             let found = image.channels;
             return Err(PreprocessError(format!("they have {found} channels, and the model takes {channels}")));
@@ -50,9 +57,19 @@ fn place(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tor
     let Some(first) = images.first() else { return Err(TchError::Shape("an empty batch".into())) };
     let pixels = images.iter().map(|image| image.pixels.as_slice()).collect::<Vec<_>>().concat();
     let shape = [images.len(), first.channels, first.height, first.width];
-    let scaled = pixels_to_torch(&pixels, &shape)?.f_to_kind(Kind::Float)?.f_div_scalar(i64::from(first.full))?;
+    let numbers = pixels_to_torch(&pixels, &shape)?.f_to_kind(Kind::Float)?;
+    let scaled = match settings.scale {
+        PixelScale::Unit => numbers.f_div_scalar(i64::from(first.full))?,
+        PixelScale::Bytes if first.full == u8::MAX => numbers,
+        PixelScale::Bytes => numbers.f_mul_scalar(i64::from(u8::MAX))?.f_div_scalar(i64::from(first.full))?,
+    };
     let size = resized(settings, first.height, first.width);
-    let resized = if size == [first.height, first.width] { scaled } else { resize(&scaled, settings, size)? };
+    let resized = match settings.scale {
+        _ if size == [first.height, first.width] => scaled,
+        PixelScale::Unit => resize(&scaled, settings, size)?,
+        // Bytes stay bytes, as torchvision resizes a tensor of them.
+        PixelScale::Bytes => resize(&scaled, settings, size)?.f_round()?.f_clamp(0, i64::from(u8::MAX))?,
+    };
     let cropped =
         match settings.center_crop {
             None => resized,

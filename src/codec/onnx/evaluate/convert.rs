@@ -6,7 +6,11 @@ use crate::codec::onnx::constant::{Kind, type_name};
 
 pub(super) fn cast(call: &Call<'_>) -> Folded {
     let to = match call.node.op_type.as_str() {
-        "CastLike" => call.value(1)?.kind,
+        "CastLike" => match call.operand(1)? {
+            Operand::Node(_) | Operand::Float { .. } => Kind::F32,
+            Operand::Value(value) => value.kind,
+            Operand::Quantized(_) => return Err("it converts to the type of many integers".into()),
+        },
         _ => wanted(call.attributes)?,
     };
     // It bears on 8-bit floats alone, which are not read.

@@ -71,6 +71,8 @@ pub(super) fn fold(
     let folded = match node.op_type.as_str() {
         "Shape" => made::shape(&call, import),
         "Size" => made::size(&call, import),
+        // Of what it is to be like, only the type is asked.
+        "CastLike" if !matches!(operands.first(), Some(Some(Operand::Node(_)))) => convert::cast(&call),
         _ if runs => return Ok(None),
         name => match function(name) {
             Some(function) => function(&call),
@@ -189,6 +191,7 @@ impl Call<'_> {
     }
 
     /// A computed value as an operand: 32-bit floats are constants of the network.
+    #[expect(clippy::unnecessary_wraps, reason = "what every operator gives back")]
     fn outcome(&self, value: Value) -> Folded {
         Ok(vec![operand_of(self.name(), value)])
     }

@@ -18,15 +18,16 @@ fn shape(operand: &Operand) -> Vec<usize> {
     }
 }
 
+fn at<T: Copy>(values: &[T], places: impl Iterator<Item = usize>) -> Vec<T> {
+    places.map(|place| values[place]).collect()
+}
+
 /// The elements of `operand` at these places; a float constant keeps its name.
 fn picked(operand: &Operand, shape: Vec<usize>, places: impl Iterator<Item = usize>) -> Result<Operand, Unfolded> {
     if let Operand::Value(value) = operand {
         return Ok(Operand::Value(value.picked(shape, places)));
     }
     let (Operand::Float { tensor, .. } | Operand::Quantized(tensor)) = operand else { return Err(Unfolded::Runs) };
-    fn at<T: Copy>(values: &[T], places: impl Iterator<Item = usize>) -> Vec<T> {
-        places.map(|place| values[place]).collect()
-    }
     let data = match tensor.data() {
         Data::F32(values) => Data::F32(at(values, places)),
         Data::F64(values) => Data::F64(at(values, places)),
@@ -196,16 +197,14 @@ pub(super) fn gather(call: &Call<'_>) -> Folded {
     let axis = axis_of(call.attributes.int("axis")?.unwrap_or(0), own.len())?;
     let indices = call.value(1)?;
     let chosen = call.numbers(1)?;
-    let length = own[axis] as i64;
+    let (own_length, length) = (own[axis], own[axis] as i64);
     let inside = |&raw: &i64| (-length..length).contains(&raw).then(|| index(raw, own[axis]));
     let chosen: Vec<usize> = chosen.iter().map(inside).collect::<Option<_>>().ok_or("index out of bounds")?;
     let (outer, inner) = (volume(&own[..axis])?, volume(&own[axis + 1..])?);
     let target = [&own[..axis], &indices.shape, &own[axis + 1..]].concat();
     bounded(volume(&target)?)?;
     let walk = (0..outer).flat_map(|before| {
-        chosen
-            .iter()
-            .flat_map(move |&place| (0..inner).map(move |after| (before * length as usize + place) * inner + after))
+        chosen.iter().flat_map(move |&place| (0..inner).map(move |after| (before * own_length + place) * inner + after))
     });
     Ok(vec![picked(data, target.clone(), walk)?])
 }

@@ -198,14 +198,13 @@ impl Lowering<'_> {
     pub(super) fn standardize_groups(&mut self) -> Lowered {
         let x = self.running(0)?;
         let channels = self.import.graph.node(x).shape.get(1).and_then(Dim::known).ok_or("it has no channels")?;
-        let groups = match self.node.op_type.as_str() {
-            "InstanceNormalization" => channels,
-            _ => {
-                if self.attributes.int("stash_type")?.is_some_and(|kind| kind != i64::from(kind::FLOAT)) {
-                    return Err("it computes its statistics in another type than 32-bit floats".into());
-                }
-                self.attributes.int("num_groups")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
+        let groups = if self.node.op_type == "InstanceNormalization" {
+            channels
+        } else {
+            if self.attributes.int("stash_type")?.is_some_and(|kind| kind != i64::from(kind::FLOAT)) {
+                return Err("it computes its statistics in another type than 32-bit floats".into());
             }
+            self.attributes.int("num_groups")?.and_then(|n| usize::try_from(n).ok()).unwrap_or(0)
         };
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(format!("{groups} groups do not divide {channels} channels").into());
