@@ -34,7 +34,7 @@ pub(super) fn check(record: &Record) -> Finding {
             Outcome::Missing { reason, remedy } => {
                 case.note(format!("`{name}`, which is optional, did not run: {reason}; to have it, {remedy}"));
             }
-            Outcome::Failed { reason } => {
+            Outcome::Failed { reason, .. } => {
                 let remedy = if !reason.contains("measuring process") {
                     format!("run `requant doctor`, then this variant alone (`{name}`)")
                 } else if let Some(limit) = record.settings.benchmark.memory_limit_mb {

@@ -1,10 +1,10 @@
 //! Is the float network right on this data? What it gets wrong is not quantization's to answer for.
 
-use super::{Case, undefined_remedy};
+use super::{Case, some, undefined_remedy};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
-use crate::record::format::{Measured, ValueFacts};
+use crate::record::format::{Measured, Reading, ValueFacts};
 
 /// An accuracy below this share is looked into.
 const LOW: f64 = 0.5;
@@ -31,6 +31,7 @@ pub(super) fn check(record: &Record) -> Finding {
         case.against(Verdict::Fail, evidence, undefined_remedy(variant.precision));
         return case.close();
     }
+    normalized_twice(&mut case, record, accuracy.high < LOW);
     let gained = measured.correct_if_relabelled.saturating_sub(measured.correct) as f64 / accuracy.n.max(1) as f64;
     if gained > RELABELLED {
         let right = units::percent(measured.correct_if_relabelled as f64 / accuracy.n.max(1) as f64);
@@ -40,6 +41,24 @@ pub(super) fn check(record: &Record) -> Finding {
         low(&mut case, record, measured);
     }
     case.close()
+}
+
+/// A network that normalizes its input and is given normalized numbers; a cause where few answers are right.
+fn normalized_twice(case: &mut Case, record: &Record, few_right: bool) {
+    let settings = &record.settings.dataset.preprocess;
+    for reading in &record.inputs.model.reading {
+        let Reading::Normalizes { nodes, pixels } = reading else { continue };
+        if settings.scale == *pixels && settings.leaves_pixels() {
+            continue;
+        }
+        let evidence = format!(
+            "the network normalizes its input itself, in {}, and `dataset.preprocess` does it before",
+            some(nodes)
+        );
+        let remedy =
+            format!("set `scale = \"{pixels}\"`, every `mean` to 0 and every `std` to 1 in `dataset.preprocess`");
+        case.against(if few_right { Verdict::Fail } else { Verdict::Pass }, evidence, &remedy);
+    }
 }
 
 /// Why so few answers are right, as far as the numbers say.

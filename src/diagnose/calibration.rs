@@ -15,15 +15,20 @@ const SPARSE_SHARE: f64 = 0.25;
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("calibration", "Is the calibration data sufficient and separate?");
     let facts = &record.inputs.calibration;
-    let classes = &record.inputs.dataset.classes;
-    let even = facts.samples as f64 / classes.len().max(1) as f64;
-    let (fewest, most) = (facts.per_class.iter().min().unwrap_or(&0), facts.per_class.iter().max().unwrap_or(&0));
+    let counts = present(record);
+    let even = facts.samples as f64 / counts.len().max(1) as f64;
+    let each = || counts.iter().map(|(_, count)| *count);
+    let (fewest, most) = (each().min().unwrap_or(0), each().max().unwrap_or(0));
     case.note(format!(
         "{} samples in {} batches, {fewest} to {most} of each of {} classes",
         facts.samples,
         record.quantization.calibration_batches,
-        classes.len()
+        counts.len()
     ));
+    let absent = record.inputs.dataset.classes.len() - counts.len();
+    if absent > 0 {
+        case.note(format!("{absent} classes that the model knows have no samples in either subset"));
+    }
     if facts.samples < FEW_SAMPLES {
         let evidence = format!("fewer than {FEW_SAMPLES} samples");
         case.against(Verdict::Inconclusive, evidence, "raise `calibration.samples` to 300 or more");
@@ -33,11 +38,10 @@ pub(super) fn check(record: &Record) -> Finding {
     } else {
         settling(&mut case, record);
     }
-    let sparse: Vec<String> = classes
+    let sparse: Vec<String> = counts
         .iter()
-        .zip(&facts.per_class)
-        .filter(|(_, count)| (**count as f64) < even * SPARSE_SHARE)
-        .map(|(name, _)| name.clone())
+        .filter(|(_, count)| (*count as f64) < even * SPARSE_SHARE)
+        .map(|(name, _)| (*name).clone())
         .collect();
     if !sparse.is_empty() {
         let evidence = format!("hardly any samples of {}", some(&sparse));
@@ -56,6 +60,13 @@ pub(super) fn check(record: &Record) -> Finding {
         ),
     }
     case.close()
+}
+
+/// Calibration samples of each class that either subset has samples of: a model may know more.
+fn present(record: &Record) -> Vec<(&String, usize)> {
+    let own = record.inputs.dataset.classes.iter().zip(&record.inputs.calibration.per_class);
+    let both = own.zip(&record.inputs.evaluation.per_class);
+    both.filter(|((_, own), other)| **own + **other > 0).map(|((name, own), _)| (name, *own)).collect()
 }
 
 /// How many tensors were still finding wider ranges towards the end.

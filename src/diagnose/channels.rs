@@ -25,10 +25,12 @@ pub(super) fn check(record: &Record) -> Finding {
         }
         return case.close();
     };
+    outlying(&mut case, record, spaces);
     let unequal: Vec<&SpaceFacts> = spaces.iter().filter(|space| space.spread_log2 >= UNEQUAL).collect();
     let most = format!("{:.1} binary orders of magnitude at `{}`", widest.spread_log2, widest.layer);
     if unequal.is_empty() {
         case.note(format!("{} groups of tensors, the most unequal {most}", spaces.len()));
+        case.weigh(record, &[Change::Equalize]);
         return case.close();
     }
     let names: Vec<String> = unequal.iter().map(|space| space.layer.clone()).collect();
@@ -43,4 +45,34 @@ pub(super) fn check(record: &Record) -> Finding {
     case.against(verdict, evidence, "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`");
     case.weigh(record, &[Change::Equalize]);
     case.close()
+}
+
+/// Channels far beyond the others, of which a decile shows nothing. They are a fault where accuracy was lost.
+fn outlying(case: &mut Case, record: &Record, spaces: &[SpaceFacts]) {
+    let mut far: Vec<&SpaceFacts> = spaces.iter().filter(|space| !space.outlying.is_empty()).collect();
+    far.sort_by(|a, b| b.farthest_log2.total_cmp(&a.farthest_log2));
+    let Some(farthest) = far.first() else { return };
+    let names: Vec<String> = far.iter().map(|space| space.layer.clone()).collect();
+    let channels: Vec<String> = farthest.outlying.iter().take(8).map(usize::to_string).collect();
+    let more = if farthest.outlying.len() > channels.len() { ", …" } else { "" };
+    let evidence = format!(
+        "single channels reach far beyond the others in {} of {} groups of tensors ({}): at `{}` channels {}{more} of {}, up to \
+         {:.1} binary orders of magnitude beyond the median one",
+        far.len(),
+        spaces.len(),
+        some(&names),
+        farthest.layer,
+        channels.join(", "),
+        farthest.channels,
+        farthest.farthest_log2
+    );
+    let remedy = "add \"equalize\" to `quantize.steps`";
+    if integers_lost(record) {
+        case.against(Verdict::Fail, evidence, remedy);
+    } else if record.attribution.is_some() {
+        // Something was surely lost, if not more than a point.
+        case.against(Verdict::Pass, evidence, remedy);
+    } else {
+        case.note(evidence);
+    }
 }

@@ -3,7 +3,7 @@
 use crate::base::finding::Verdict;
 use crate::base::units;
 use crate::manifest::Goals;
-use crate::measure::summary::FEWEST_ROUNDS;
+use crate::measure::summary::{FEWEST_ROUNDS, Latency};
 use crate::record::Record;
 use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
 
@@ -71,7 +71,8 @@ fn accuracy_drop(measured: &Measured, limit: f64) -> (Verdict, String) {
 
 fn speedup(measured: &Measured, limit: f64) -> (Verdict, String) {
     let Some((latency, speedup)) = measured.latency.first().and_then(|l| Some((l, l.speedup?))) else {
-        return (Verdict::Inconclusive, "no speedup was measured".into());
+        let unclaimed = measured.latency.first().and_then(Latency::why_unclaimed);
+        return (Verdict::Inconclusive, unclaimed.unwrap_or_else(|| "no speedup was measured".into()));
     };
     let because = format!(
         "{} at batch {}, 95 % interval {} to {}, wanted {}",

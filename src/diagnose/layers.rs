@@ -1,6 +1,6 @@
 //! Which layers carry the loss?
 
-use super::Case;
+use super::{Case, remedy};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
@@ -36,12 +36,23 @@ pub(super) fn check(record: &Record) -> Finding {
         (block, layer) => {
             block.into_iter().for_each(|block| case.note(told(block)));
             if let Some(layer) = layer.or(block) {
-                let remedy = format!("in `quantize.layer` set `precision = \"fp32\"` for {}", patterns(layer));
-                case.against(Verdict::Pass, told(layer), &remedy);
+                match remedy::cheapest(record) {
+                    // Nothing is to be kept in float for what costs nothing.
+                    Some(cure) if !matches!(cure.change, Change::LayerInFloat | Change::BlockInFloat) => {
+                        case.note(told(layer));
+                        case.note(format!("cheaper: {}", cure.told()));
+                    }
+                    _ => case.against(Verdict::Pass, told(layer), &instruction(layer)),
+                }
             }
         }
     }
     case.close()
+}
+
+/// How a layer or a block is kept in float.
+pub(super) fn instruction(tried: &Intervention) -> String {
+    format!("in `quantize.layer` set `precision = \"fp32\"` for {}", patterns(tried))
 }
 
 /// What `match` takes for all nodes that were in float: the nodes of a layer, or the globs of a block.

@@ -1,5 +1,6 @@
 //! Judging a record: goals and checks. Pure, so that old runs can be judged by new checks.
 
+mod activations;
 mod agreement;
 mod backends;
 mod baseline;
@@ -13,13 +14,14 @@ mod likeness;
 mod modules;
 mod observers;
 mod ranges;
+mod remedy;
 mod resolution;
 mod runtime;
 mod saturation;
 mod timing;
 mod weights;
 
-use crate::base::finding::{Finding, Verdict};
+use crate::base::finding::{self, Finding, Verdict};
 use crate::base::units;
 use crate::manifest::{Precision, Step};
 use crate::record::Record;
@@ -27,7 +29,7 @@ use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
 
 /// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 17] = [
+const CHECKS: [fn(&Record) -> Finding; 18] = [
     baseline::check,
     observers::check,
     calibration::check,
@@ -37,6 +39,7 @@ const CHECKS: [fn(&Record) -> Finding; 17] = [
     ranges::check,
     gates::check,
     saturation::check,
+    activations::check,
     layers::check,
     resolution::check,
     modules::check,
@@ -50,7 +53,27 @@ const CHECKS: [fn(&Record) -> Finding; 17] = [
 /// Runs every check.
 #[must_use]
 pub fn findings(record: &Record) -> Vec<Finding> {
-    CHECKS.iter().map(|check| check(record)).collect()
+    let mut findings: Vec<Finding> = CHECKS.iter().map(|check| check(record)).collect();
+    prescribe(record, &mut findings);
+    findings
+}
+
+/// Findings about what integers lose. Of the others, the cure is not in the quantization.
+const OF_INTEGERS: [&str; 6] = ["channels", "weights", "ranges", "gates", "saturation", "layers"];
+
+/// Gives the finding that is shown first the remedy that was measured to help and costs least, before its own; where
+/// undoing it was measured to bring most back, its own is that already, or as good.
+fn prescribe(record: &Record, findings: &mut [Finding]) {
+    let is_of_integers = |finding: &&Finding| !finding.is_clean() && OF_INTEGERS.contains(&finding.code.as_str());
+    let first = finding::ranked(findings).into_iter().find(is_of_integers).map(|first| first.code.clone());
+    let Some(first) = findings.iter_mut().find(|own| first.as_ref() == Some(&own.code)) else { return };
+    let Some(loss) = remedy::loss(record) else { return };
+    let own_is_enough = first.explains.is_some_and(|points| points > loss * 100.0 / 2.0);
+    match remedy::cheapest(record) {
+        Some(cure) => first.remedy = cure.told(),
+        None if own_is_enough || was_learned(record) => {}
+        None => first.remedy = remedy::next_experiment(record),
+    }
 }
 
 /// A finding under construction: evidence accumulates, and the worst observation decides.
@@ -89,11 +112,10 @@ impl Case {
     }
 
     /// Weighs what was found by what the best of the changes that undo it gave back. Where that is surely next to
-    /// nothing, and another change gave back most of the loss, it is not the cause, and there is nothing to do about
-    /// it. Without another, two causes may hide each other.
+    /// nothing it is not the cause, whatever it looks like, and there is nothing to do about it.
     fn weigh(&mut self, record: &Record, changes: &[Change]) {
         let surely_little = self.explain(record, changes).is_some_and(|share| share < NEXT_TO_NOTHING);
-        if surely_little && is_explained(record) && !was_learned(record) {
+        if surely_little && !was_learned(record) {
             self.finding.verdict = Verdict::Pass;
             self.finding.remedy.clear();
         }
@@ -134,9 +156,10 @@ fn gained(record: &Record, change: Change) -> Option<(Estimate, f64)> {
 
 /// Whether another way to quantize surely gave back most of the loss.
 fn is_explained(record: &Record) -> bool {
-    const CAUSES: [Change; 8] = [
+    const CAUSES: [Change; 9] = [
         Change::Equalize,
         Change::Percentile,
+        Change::Mse,
         Change::Calibration,
         Change::PerChannel,
         Change::FloatStem,

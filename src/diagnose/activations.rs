@@ -1,0 +1,60 @@
+//! Is it the activations' integers that carry the loss, and no cause with a name of its own?
+
+use super::{Case, is_explained, remedy, some, was_learned};
+use crate::base::finding::{Finding, Verdict};
+use crate::base::units;
+use crate::record::Record;
+use crate::record::format::{Change, Layer, Usage};
+
+/// Tensors that are named.
+const WORST: usize = 3;
+
+/// Fewer levels than this for the central 99.9 % of the values, of 128 or 256: a few values far away take the others'.
+const STRETCHED: usize = 24;
+
+/// A tensor whose own rounding leaves less than this, in dB, is coarse, however its levels are used.
+const COARSE: f64 = 20.0;
+
+pub(super) fn check(record: &Record) -> Finding {
+    let mut case = Case::open("activations", "Do the activations' integers carry the loss?");
+    let Some((gained, loss)) = super::gained(record, Change::FloatActivations).filter(|(_, loss)| *loss > 0.0) else {
+        case.note("not looked for: nothing was surely lost, or `record.interventions` is 0".into());
+        return case.close();
+    };
+    let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, 2));
+    let brings = format!("activations in float bring {value} points ({low} to {high}) of {:.2}", loss * 100.0);
+    if gained.low <= loss / 2.0 || was_learned(record) {
+        case.note(brings);
+        return case.close();
+    }
+    worst(record).into_iter().for_each(|evidence| case.note(evidence));
+    if is_explained(record) {
+        // Another finding names what is wrong with them.
+        case.note(brings);
+        return case.close();
+    }
+    let cure = remedy::cheapest(record).map_or_else(|| remedy::next_experiment(record), |cure| cure.told());
+    case.against(Verdict::Fail, brings, &cure);
+    case.finding.explains = Some(gained.value * 100.0);
+    case.close()
+}
+
+/// The tensors that lose most by themselves, and why.
+fn worst(record: &Record) -> Vec<String> {
+    let known = record.network.layers.iter();
+    let mut known: Vec<(&Layer, f64, Option<&Usage>)> = known
+        .filter_map(|layer| Some((layer, layer.evidence.as_ref()?.local_sqnr_db?, layer.usage.as_ref())))
+        .collect();
+    known.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let told = |(layer, db, usage): &(&Layer, f64, Option<&Usage>)| {
+        let why = match usage.map(|usage| usage.levels) {
+            Some(levels) if levels < STRETCHED => {
+                format!("outliers leave the central 99.9 % of its values {levels} levels")
+            }
+            Some(levels) if *db < COARSE => format!("its values are spread so that {levels} levels are too few"),
+            _ => "its levels are used well".to_owned(),
+        };
+        format!("{} keeps {db:.1} dB by itself: {why}", some(std::slice::from_ref(&layer.name)))
+    };
+    known.iter().take(WORST).map(told).collect()
+}
