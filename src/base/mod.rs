@@ -10,4 +10,5 @@ pub mod interrupt;
 pub mod owner;
 pub mod progress;
 pub mod rng;
+pub mod text;
 pub mod units;

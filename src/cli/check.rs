@@ -132,6 +132,8 @@ fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String 
         ),
         format!("dataset      {}, {} classes, {}", manifest.dataset.format, classes.len(), pinned("dataset.sha256")),
     ];
+    let reading = inputs.model.facts.reading.iter().map(|reading| format!("             {}", reading.sentence()));
+    lines.splice(1..1, reading);
     let subsets = [
         ("calibration", &manifest.calibration.splits, &inputs.data.calibration),
         ("evaluation", &manifest.evaluation.splits, &inputs.data.evaluation),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, eprint};
 use crate::base::explain::{Cause, Diagnostic, Severity, line_and_column};
+use crate::base::text::is_active;
 
 /// Longer lines are not shown whole.
 const LONGEST_SHOWN: usize = 400;
@@ -52,11 +53,6 @@ pub fn text(diagnostic: &Diagnostic, colour: bool) -> String {
         group = group.element(Level::HELP.with_name("next").message(printable(next)));
     }
     renderer.render(&[group])
-}
-
-/// What a terminal would obey, or show in another order than it is.
-pub(super) fn is_active(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A line of a file without active characters; its length in bytes stays, so that the caret fits.

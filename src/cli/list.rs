@@ -12,6 +12,7 @@ use crate::base::explain::Failure;
 use crate::base::files;
 use crate::base::units::{self, ABSENT};
 use crate::history::{self, Listed, Summary};
+use crate::measure::summary::Latency;
 use crate::record::format::VariantResult;
 
 pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
@@ -120,6 +121,7 @@ fn document(run: &Listed) -> Value {
             "accuracy": measured.map(|measured| measured.accuracy),
             "latency": measured.and_then(|m| m.latency.first()).map(|l| json!({ "batch": l.batch, "ms": l.milliseconds })),
             "speedup": measured.and_then(|m| m.latency.first()).and_then(|latency| latency.speedup),
+            "speedup_unclaimed": measured.and_then(|m| m.latency.first()).and_then(Latency::why_unclaimed),
         })
     };
     json!({

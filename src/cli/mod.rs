@@ -23,6 +23,7 @@ mod schema;
 mod settings;
 mod show;
 mod sweep;
+mod template;
 mod tune;
 mod verify;
 mod worker;
@@ -34,12 +35,24 @@ use std::io::Write as _;
 
 use clap::Parser as _;
 
+use crate::base::explain::{Cause, Diagnostic};
 use crate::base::interrupt;
+use crate::base::text::is_active;
+use crate::report::apart as report_apart;
 use args::{Args, Verb};
 
 /// Parses the process's arguments, does what they ask, and says how it ended.
 #[must_use]
 pub fn main() -> Exit {
+    if let Ok(program) = std::env::current_exe() {
+        report_apart::use_program(program);
+    }
+    if let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none()) {
+        let message = format!("the argument `{}` is not UTF-8", argument.to_string_lossy());
+        let next = "rename the file or folder: records and manifests are UTF-8 and have to name it";
+        complaint::complain(&[Diagnostic::error(Cause::Input, message).next(next)]);
+        return Exit::Input;
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(usage) => {
@@ -49,7 +62,9 @@ pub fn main() -> Exit {
     };
     interrupt::listen(i32::from(Exit::Interrupted.code()));
     let result = match args.verb {
-        Verb::New { name, model, data, recipe, output } => new::new(&name, &model, &data, &recipe, output),
+        Verb::New { name, model, data, recipe, scores, classes, output } => {
+            new::new(&name, &new::New { model, data, recipe, scores, classes, output })
+        }
         Verb::Check { manifests, layers, format } => check::check(manifests, &layers.resolve(), format),
         Verb::Pin { manifest, check, from } => pin::pin(&manifest, check, from.as_deref()),
         Verb::Fetch { manifest, timeout } => fetch::fetch(&manifest, timeout),
@@ -71,6 +86,7 @@ pub fn main() -> Exit {
         Verb::Doctor => Ok(doctor::doctor()),
         Verb::Sweep(arguments) => sweep::sweep(*arguments),
         Verb::Worker => worker::worker(),
+        Verb::Template => template::template(),
     };
     result.unwrap_or_else(|failure| {
         complaint::complain(&failure.diagnostics);
@@ -84,12 +100,17 @@ fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(complaint::plain(text).as_bytes());
 }
 
+/// What another requant reads, as it is; whether it was taken.
+fn print_raw(text: &str) -> bool {
+    std::io::stdout().lock().write_all(text.as_bytes()).is_ok()
+}
+
 /// A JSON document to standard output: what a terminal would obey becomes an escape that JSON knows.
 fn print_json(text: &str) {
     use std::fmt::Write as _;
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if c != '\n' && complaint::is_active(c) {
+        if c != '\n' && is_active(c) {
             let mut units = [0; 2];
             for unit in c.encode_utf16(&mut units) {
                 let _ = write!(plain, "\\u{unit:04x}");

@@ -6,6 +6,7 @@ use tera::{Context, Tera, Value};
 
 use super::view::View;
 use crate::base::explain::{Cause, Explain};
+use crate::base::text::inline_markdown;
 use crate::record::Record;
 
 /// The template that requant carries.
@@ -13,6 +14,7 @@ pub const BUILT_IN: &str = include_str!("../../templates/report.md.tera");
 
 /// What the template is called in messages.
 const NAME: &str = "report";
+const FIGURE: &str = "figure";
 
 /// A template that cannot be rendered.
 #[derive(Debug, thiserror::Error)]
@@ -21,39 +23,63 @@ pub struct TemplateError {
     reason: String,
 }
 
+impl TemplateError {
+    pub(super) fn new(reason: String) -> Self {
+        Self { reason }
+    }
+
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
 impl Explain for TemplateError {
     fn class(&self) -> Cause {
         Cause::Input
     }
 
     fn next_step(&self) -> Option<String> {
-        Some("start from `templates/report.md.tera`, which uses every value there is".into())
+        Some(
+            "start from `templates/report.md.tera`, which uses every value there is, and loop over what is finite"
+                .into(),
+        )
     }
 }
 
 /// Parses a template without rendering it, so that a mistake is found before the work begins.
-pub fn check(template: &str) -> Result<(), TemplateError> {
-    engine(template).map(drop)
+pub(super) fn check(template: &str) -> Result<(), TemplateError> {
+    engine(NAME, template).map(drop)
 }
 
 /// Renders a record with a template.
-pub fn render(record: &Record, template: &str) -> Result<String, TemplateError> {
+pub(super) fn render(record: &Record, template: &str) -> Result<String, TemplateError> {
     fill(template, &View::of(record))
 }
 
-/// Places values into a template.
+/// Places values into a page of Markdown, each as text within a line.
 pub(crate) fn fill(template: &str, values: &impl serde::Serialize) -> Result<String, TemplateError> {
-    let context = Context::from_serialize(values).map_err(|error| trouble(&error))?;
-    engine(template)?.render(NAME, &context).map_err(|error| trouble(&error))
+    placed(NAME, template, values)
 }
 
-fn engine(template: &str) -> Result<Tera, TemplateError> {
+/// Places values into a figure, whose template escapes texts itself.
+pub(crate) fn figure(template: &str, values: &impl serde::Serialize) -> Result<String, TemplateError> {
+    placed(FIGURE, template, values)
+}
+
+fn placed(name: &str, template: &str, values: &impl serde::Serialize) -> Result<String, TemplateError> {
+    let context = Context::from_serialize(values).map_err(|error| trouble(&error))?;
+    engine(name, template)?.render(name, &context).map_err(|error| trouble(&error))
+}
+
+fn engine(name: &str, template: &str) -> Result<Tera, TemplateError> {
     let mut tera = Tera::default();
+    tera.autoescape_on(vec![NAME]);
+    tera.set_escape_fn(inline_markdown);
     // Tera's one way to the outside: a report must not depend on, or leak, the environment.
     tera.register_function("get_env", |_: &_| -> tera::Result<Value> {
         Err("templates have no access to the environment".into())
     });
-    tera.add_raw_template(NAME, template).map_err(|error| trouble(&error))?;
+    tera.add_raw_template(name, template).map_err(|error| trouble(&error))?;
     Ok(tera)
 }
 

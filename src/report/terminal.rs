@@ -17,14 +17,16 @@ pub fn summary(record: &Record) -> String {
         let line = match &variant.outcome {
             Outcome::Measured(m) => {
                 let time = m.latency.first().map_or_else(String::new, |l| {
-                    let speed = l.speedup.map_or_else(String::new, |s| format!(", {}", text::speedup(record, s)));
+                    let claimed = l.speedup.map(|speedup| text::speedup(record, speedup));
+                    let speed = claimed.or_else(|| l.why_unclaimed().map(|why| format!("speedup {why}")));
+                    let speed = speed.map_or_else(String::new, |speed| format!(", {speed}"));
                     format!("  {} at batch {}{speed}", units::milliseconds(l.milliseconds.value), l.batch)
                 });
                 let correct = format!("{} ({} of {})", units::percent(m.accuracy.value), m.correct, m.accuracy.n);
                 format!("{correct}{time}  {}", units::megabytes(m.artefact.bytes))
             }
             Outcome::Missing { reason, .. } => format!("missing: {reason}"),
-            Outcome::Failed { reason } => format!("failed: {reason}"),
+            Outcome::Failed { reason, .. } => format!("failed: {reason}"),
         };
         let _ = writeln!(out, "  {:width$}  {line}", variant.name);
     }

@@ -9,10 +9,11 @@ use serde::Serialize;
 
 use crate::base::finding::{self, Finding};
 use crate::base::units;
+use crate::dataset::endings;
 use crate::manifest::{MemoryFormat, Precision};
 use crate::measure::summary::Latency;
 use crate::record::Record;
-use crate::record::format::{Agreement, Measured, Outcome, VariantResult};
+use crate::record::format::{Agreement, Measured, Outcome, Reading, VariantResult};
 use attribution::AttributionView;
 use layers::{LayerSummary, TrialRow};
 use matrix::Matrix;
@@ -140,6 +141,8 @@ struct LatencyRow<'a> {
     outliers: usize,
     calls: usize,
     rounds: usize,
+    /// Turns that were left out.
+    disturbed: String,
     throughput: String,
     speedup: String,
 }
@@ -154,7 +157,11 @@ struct FindingRow<'a> {
 struct Inputs {
     model_size: String,
     input_shape: String,
+    /// The first of them, where there are many.
     classes: String,
+    /// What else there is to know of how the model was read.
+    reading: Vec<String>,
+    passed_over: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -210,7 +217,7 @@ impl<'a> VariantRow<'a> {
         let (status, reason) = match &variant.outcome {
             Outcome::Measured(_) => ("measured", ""),
             Outcome::Missing { reason, .. } => ("missing", reason.as_str()),
-            Outcome::Failed { reason } => ("failed", reason.as_str()),
+            Outcome::Failed { reason, .. } => ("failed", reason.as_str()),
         };
         let measured = variant.measured();
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| units::ABSENT.to_owned());
@@ -296,7 +303,10 @@ impl<'a> ComparedRow<'a> {
                 .counts
                 .smallest_resolved_drop()
                 .map_or_else(|| units::ABSENT.to_owned(), |drop| format!("{:.2} points", drop * 100.0)),
-            speedup: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| text::speedup(record, s)),
+            speedup: speedup
+                .map(|speedup| text::speedup(record, speedup))
+                .or_else(|| measured.latency.first().and_then(Latency::why_unclaimed))
+                .unwrap_or_else(|| units::ABSENT.to_owned()),
             speedup_interval: speedup.map_or_else(|| units::ABSENT.to_owned(), |s| interval(s, 2, "×")),
             compression: units::times(baseline.artefact.bytes as f64 / measured.artefact.bytes.max(1) as f64),
             size: units::megabytes(measured.artefact.bytes),
@@ -323,11 +333,16 @@ fn latency_rows<'a>(record: &Record, variant: &'a VariantResult) -> Vec<LatencyR
         outliers: latency.outliers,
         calls: latency.calls,
         rounds: latency.milliseconds.n,
+        disturbed: match latency.turns {
+            // Runs of before 2.3 did not look.
+            0 => units::ABSENT.to_owned(),
+            turns => format!("{} of {turns}", latency.disturbed_turns),
+        },
         throughput: format!("{:.0} images/s", latency.throughput()),
         speedup: match latency.speedup {
             Some(speedup) => format!("{} ({})", text::speedup(record, speedup), interval(speedup, 2, "×")),
             None if variant.baseline => "baseline".to_owned(),
-            None => units::ABSENT.to_owned(),
+            None => latency.why_unclaimed().unwrap_or_else(|| units::ABSENT.to_owned()),
         },
     };
     variant.measured().map(|measured| measured.latency.iter().map(row).collect()).unwrap_or_default()
@@ -339,8 +354,21 @@ impl Inputs {
         Self {
             model_size: units::megabytes(inputs.model.bytes),
             input_shape: inputs.model.input.iter().map(usize::to_string).collect::<Vec<_>>().join(" × "),
-            classes: inputs.dataset.classes.join(", "),
+            classes: listed(&inputs.dataset.classes),
+            reading: inputs.model.reading.iter().map(Reading::sentence).collect(),
+            passed_over: Some(&inputs.dataset.passed_over).filter(|o| !o.is_empty()).map(endings).unwrap_or_default(),
         }
+    }
+}
+
+/// Class names that a report lists.
+const CLASSES: usize = 100;
+
+fn listed(classes: &[String]) -> String {
+    let shown = classes[..classes.len().min(CLASSES)].join(", ");
+    match classes.len().saturating_sub(CLASSES) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

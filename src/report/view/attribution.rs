@@ -108,6 +108,8 @@ const fn described(change: Change) -> &'static str {
         Change::PerChannel => "a weight scale for each channel",
         Change::Equalize => "step `equalize`",
         Change::Percentile => "percentile observer",
+        Change::Mse => "least-squares observer",
+        Change::ProductsOnly => "step `products-only`",
         Change::FloatStem => "step `float-stem`",
         Change::BoundWeights => "step `bound-weights`, 8-bit activations",
         Change::GatesInFloat => "squeeze-excite gates in float",

@@ -79,8 +79,11 @@ pub(super) fn headline(record: &Record) -> String {
 fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
     let measured = variant.measured()?;
     let difference = measured.against_baseline.as_ref()?.difference;
+    let unclaimed = measured.latency.first().is_some_and(|latency| latency.unclaimed.is_some());
     let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
-    let speed = speed.map_or_else(String::new, |(batch, s)| match effect(s, record.settings.benchmark.noise_floor) {
+    let absent =
+        || if unclaimed { ", its speed not measurable beside other programs".to_owned() } else { String::new() };
+    let speed = speed.map_or_else(absent, |(batch, s)| match effect(s, record.settings.benchmark.noise_floor) {
         Effect::NoDifference => format!(", no faster and no slower that could be told (batch {batch})"),
         Effect::Undecided => format!(", its speed undecided from {} (batch {batch})", counted(s.n, "round")),
         Effect::Faster | Effect::Slower => format!(", at {} its speed (batch {batch})", units::times(s.value)),
@@ -130,7 +133,7 @@ pub(super) fn conclusions(record: &Record) -> Vec<String> {
             Outcome::Missing { reason, .. } => {
                 lines.push(format!("`{}` is optional and was not run: {reason}.", variant.name));
             }
-            Outcome::Failed { reason } => lines.push(format!("`{}` failed: {reason}.", variant.name)),
+            Outcome::Failed { reason, .. } => lines.push(format!("`{}` failed: {reason}.", variant.name)),
             Outcome::Measured(measured) => lines.extend(significance(variant, measured)),
         }
     }
