@@ -256,8 +256,10 @@ fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
             (Likeness::NotComparable, "no times".to_owned())
         };
     };
-    let ratio = apart.change.map_or(f64::NAN, |change| change.value);
-    let said = format!("{} of the {}", units::times(ratio), apart.name);
+    let Some(change) = apart.change else {
+        return (Likeness::NotComparable, "other programs disturbed one of the two".to_owned());
+    };
+    let said = format!("{} of the {}", units::times(change.value), apart.name);
     match apart.standing {
         Standing::NotComparable => (Likeness::NotComparable, format!("{said}, on a virtual machine")),
         _ => (Likeness::Different, said),

@@ -196,7 +196,10 @@ fn results(diff: &Diff) -> Option<Section> {
         lines.extend(diff.no_pairs_because.as_ref().map(|why| format!("Answers are not paired: {why}.")));
         let unsure = diff.variants.iter().flat_map(|v| &v.quantities).any(|q| q.standing == Standing::NotComparable);
         if unsure && diff.no_speed_because.is_none() {
-            lines.push("Times that stand apart are not compared: others share a virtual machine's processor.".into());
+            lines.push(
+                "Times with `?` are not compared: other programs disturbed them, or share a virtual machine's processor."
+                    .into(),
+            );
         }
         lines.push("~ no difference beyond chance and noise floor, ≠ a difference, ? not comparable".to_owned());
     } else {

@@ -155,7 +155,7 @@ fn status(variant: &VariantResult) -> String {
     match &variant.outcome {
         Outcome::Measured(_) => "measured".to_owned(),
         Outcome::Missing { reason, .. } => format!("missing: {reason}"),
-        Outcome::Failed { reason } => format!("failed: {reason}"),
+        Outcome::Failed { reason, .. } => format!("failed: {reason}"),
     }
 }
 
@@ -196,6 +196,9 @@ fn quantities(a: &Measured, b: &Measured, pairs: Option<&Pairs>, times: Times) -
     for left in &a.latency {
         let Some(right) = b.latency.iter().find(|latency| latency.batch == left.batch) else { continue };
         let name = |what: &str| format!("{what} at batch {}", left.batch);
+        // What was measured beside other programs is not compared with anything.
+        let disturbed = left.unclaimed.is_some() || right.unclaimed.is_some();
+        let times = Times { floor: times.floor.filter(|_| !disturbed), ..times };
         all.push(ratio_of(name("latency"), left.milliseconds, right.milliseconds, times));
         if let (Some(x), Some(y)) = (left.speedup, right.speedup) {
             all.push(ratio_of(name("speedup"), x, y, times));

@@ -167,6 +167,8 @@ impl Search<'_, '_> {
             ),
             (Change::Equalize, with(Step::Equalize)),
             (Change::Percentile, observer(ObserverKind::Percentile)),
+            (Change::Mse, observer(ObserverKind::Mse)),
+            (Change::ProductsOnly, with(Step::ProductsOnly)),
             (Change::FloatStem, with(Step::FloatStem)),
             (Change::BoundWeights, with(Step::BoundWeights)),
             // Last: what was observed on the manifest's samples is forgotten for it.

@@ -3,7 +3,7 @@
 mod facts;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::attribute::Attributed;
 use super::benchmark::{Benchmarked, Footprint, Measurement};
@@ -18,8 +18,8 @@ use crate::base::rng::Stream;
 use crate::dataset::Chosen;
 use crate::diagnose::{self as judge, goals};
 use crate::inspect::DataInputs;
+use crate::manifest;
 use crate::measure::summary;
-use crate::measure::turn::Probed;
 use crate::record::Record;
 use crate::record::format::{
     Agreement, Comparison, DatasetFacts, FORMAT, Inputs, Measured, Memory, Outcome, Run, RuntimeFacts, SubsetFacts,
@@ -83,9 +83,11 @@ fn run_facts(prepared: &Prepared) -> Run {
     }
 }
 
-/// A path that tells nothing about the machine.
+/// A path as seen from the working folder: an absolute one would tell about the machine, and mean nothing on another.
 fn shown_path(path: &Path) -> String {
-    let shown = if path.is_absolute() { path.file_name().map_or(path, Path::new) } else { path };
+    let own = || std::env::current_dir().ok().map(|home| manifest::relative(&home, path));
+    let name = || path.file_name().map_or_else(|| path.to_owned(), PathBuf::from);
+    let shown = if path.is_absolute() { own().unwrap_or_else(name) } else { path.to_owned() };
     shown.to_string_lossy().into_owned()
 }
 
@@ -103,7 +105,12 @@ fn inputs(calibrated: &Calibrated) -> Inputs {
     let seen: BTreeSet<Digest> = calibration.digests.iter().copied().collect();
     Inputs {
         model: prepared.inputs.model.facts.clone(),
-        dataset: DatasetFacts { sha256: prepared.inputs.data.sha256, classes: classes.to_vec() },
+        dataset: DatasetFacts {
+            sha256: prepared.inputs.data.sha256,
+            classes: classes.to_vec(),
+            passed_over: prepared.inputs.data.source.passed_over(),
+            turned: calibration.turned() + evaluation.turned(),
+        },
         calibration: subset(calibration, calibration.digest_in_batches(batch_size), looks.calibration.clone()),
         template: Digest::of(prepared.inputs.template.as_bytes()).into(),
         evaluation: subset(evaluation, evaluation.digest(), looks.evaluation.clone()),
@@ -122,7 +129,7 @@ fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {
     let variant = &manifest.variant[index];
     let outcome = match (&prepared.inputs.availability[index], &benchmarked.evaluated.answers[index]) {
         (Availability::Missing { why, remedy }, _) => Outcome::Missing { reason: why.clone(), remedy: remedy.clone() },
-        (_, Answers::Failed(reason)) => Outcome::Failed { reason: reason.clone() },
+        (_, Answers::Failed(reason)) => failed(benchmarked, index, reason),
         (_, _) => measured(benchmarked, index),
     };
     VariantResult {
@@ -138,8 +145,13 @@ fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {
     }
 }
 
+fn failed(benchmarked: &Benchmarked, index: usize, reason: &str) -> Outcome {
+    let artefact = benchmarked.evaluated.quantized.artefacts[index].clone();
+    Outcome::Failed { reason: reason.to_owned(), artefact }
+}
+
 fn measured(benchmarked: &Benchmarked, index: usize) -> Outcome {
-    let failed = |reason: &str| Outcome::Failed { reason: reason.to_owned() };
+    let failed = |reason: &str| failed(benchmarked, index, reason);
     let evaluated = &benchmarked.evaluated;
     let manifest = &evaluated.quantized.calibrated.prepared.resolved.manifest;
     let Some(measurement) = &benchmarked.measurements[index] else { return failed("it was not measured") };
@@ -194,12 +206,11 @@ fn memory(footprints: &[Footprint], name: &str) -> Memory {
 
 fn timing_check(measurement: &Measurement, batch: usize) -> TimingCheck {
     let outputs = measurement.outputs.get(&batch).copied().unwrap_or_default();
-    let probes = measurement.probes.get(&batch).map(Vec::as_slice).unwrap_or_default();
     TimingCheck {
         batch,
         passes: outputs.passes,
         identical: outputs.identical,
-        fresh_over_repeated: probes.iter().filter_map(Probed::ratio).max_by(f64::total_cmp),
+        fresh_over_repeated: summary::fresh_over_repeated(&measurement.timings, batch),
         warm_ups: measurement.warm_ups,
         unsettled: measurement.unsettled,
     }

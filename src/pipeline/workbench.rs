@@ -214,7 +214,10 @@ impl<'a> Workbench<'a> {
         let reach = self.reach_of(graph, EVIDENCE_SAMPLES)?;
         let int8 = |id: &NodeId| attempt.quantization.as_ref().is_some_and(|q| q.activations[id.0].is_some());
         let facts = |space: equalize::Space| {
+            let (outlying, farthest_log2) = equalize::outlying(graph, &space, &reach)?;
             Some(SpaceFacts {
+                outlying,
+                farthest_log2,
                 layer: graph.node(*space.members.first()?).name.clone(),
                 tensors: space.members.len(),
                 channels: reach.get(space.members.first()?)?.0.len(),

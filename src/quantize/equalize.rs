@@ -175,6 +175,21 @@ pub fn spread(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelReac
     Some(sample::quantile(&known, 0.9)? - sample::quantile(&known, 0.1)?)
 }
 
+/// Channels that reach farther than the median one by this binary order of magnitude or more, and how far the farthest
+/// does: one of them alone takes so many bits from all the others, in however large a tensor.
+#[must_use]
+pub fn outlying(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelReach>) -> Option<(Vec<usize>, f64)> {
+    let wanted = wanted(graph, space, reach)?;
+    let known: Vec<f64> = wanted.iter().flatten().copied().collect();
+    let median = sample::quantile(&known, 0.5)?;
+    let beyond = |log: &Option<f64>| log.map_or(0.0, |log| median - log);
+    let far = (0..wanted.len()).filter(|&channel| beyond(&wanted[channel]) >= OUTLYING).collect();
+    Some((far, wanted.iter().map(beyond).fold(0.0, f64::max)))
+}
+
+/// Four of seven or eight bits.
+pub const OUTLYING: f64 = 4.0;
+
 /// [`wanted`] as whole exponents of two around zero.
 #[must_use]
 pub fn exponents(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelReach>) -> Option<Vec<i32>> {

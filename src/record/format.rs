@@ -1,6 +1,8 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
+//! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of a latency `turns`, `disturbed_turns` and `unclaimed`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and
+//!   `disturbed`.
 //! - `2.2`: `attribution`; of conditions `beside_others`; `agreements` and where they part; `files`; of a layer `usage`, `bend_levels`, `kernel` and `evidence`; of a subset
 //!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
 //!   `engine`, `library`, `undefined` and memory of a device; of a quantization observer, steps, trials, rounding and `exchange`.
@@ -11,11 +13,14 @@
 //! - `1.0`: the first.
 
 mod network;
+mod reading;
 
 pub use network::{
     Attribution, Change, Evidence, Followed, Intervention, Layer, Network, ObservedFacts, Parts, QuantizationFacts,
     RoundingFacts, SpaceFacts, Trial, Usage, WeightFacts,
 };
+
+pub use reading::Reading;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +37,7 @@ use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 
 /// Major and minor version of the format. Additions raise the minor, anything else the major.
-pub const FORMAT: &str = "2.2";
+pub const FORMAT: &str = "2.3";
 
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,7 +126,7 @@ pub struct Inputs {
     pub shared_samples: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
     pub sha256: Digest,
     pub bytes: u64,
@@ -129,6 +134,9 @@ pub struct ModelFacts {
     pub opset: i64,
     /// `[channels, height, width]`.
     pub input: Vec<usize>,
+    /// What else there is to know of how the file was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reading: Vec<Reading>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +144,17 @@ pub struct DatasetFacts {
     pub sha256: Digest,
     /// In label order.
     pub classes: Vec<String>,
+    /// Files among the samples that are not read, by ending.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub passed_over: BTreeMap<String, usize>,
+    /// Chosen samples with an EXIF orientation that turns them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turned: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(value: &usize) -> bool {
+    *value == 0
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -214,6 +233,9 @@ pub enum Outcome {
     /// Available, but something went wrong.
     Failed {
         reason: String,
+        /// What was emitted for it before it failed, and lies in the run's folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        artefact: Option<ArtefactFacts>,
     },
 }
 
@@ -273,8 +295,8 @@ pub struct TimingCheck {
     /// whose accuracy was judged.
     pub passes: usize,
     pub identical: usize,
-    /// How many times longer a pass takes on an input that was never seen than on that of turns, in the process where
-    /// that is most. In runs of an earlier requant, than on the same input again.
+    /// How many times longer a pass takes on an input that its process sees for the first time than on the same input
+    /// later, where that is least. Before 2.3: in the process where it is most, of inputs outside the turns.
     pub fresh_over_repeated: Option<f64>,
     /// Warm-ups of new processes at any batch size, and those that ended by their cap.
     pub warm_ups: usize,
@@ -336,8 +358,12 @@ impl Record {
 
     /// The networks that the run wrote: those of its variants, and the one for other engines.
     pub fn artefacts(&self) -> impl Iterator<Item = &ArtefactFacts> {
-        let measured = self.variants.iter().filter_map(VariantResult::measured);
-        measured.map(|measured| &measured.artefact).chain(&self.quantization.exchange)
+        let emitted = self.variants.iter().filter_map(|variant| match &variant.outcome {
+            Outcome::Measured(measured) => Some(&measured.artefact),
+            Outcome::Failed { artefact, .. } => artefact.as_ref(),
+            Outcome::Missing { .. } => None,
+        });
+        emitted.chain(&self.quantization.exchange)
     }
 }
 

@@ -43,7 +43,7 @@ const LOCK: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.l
 pub fn collect(manifest: &Path) -> Provenance {
     let own = std::env::current_exe().ok();
     Provenance {
-        command: std::env::args().skip(1).map(|argument| without_folders(&argument)).collect(),
+        command: std::env::args_os().skip(1).map(|argument| without_folders(&argument.to_string_lossy())).collect(),
         binary: own.and_then(|path| Digest::of_reader(files::open(&path).ok()?).ok()),
         dependencies: Digest::of(LOCK),
         git: commit(manifest),

@@ -4,7 +4,7 @@ use csv::Writer;
 
 use super::Record;
 use super::format::{Measured, Outcome, VariantResult};
-use crate::measure::summary::Timing;
+use crate::measure::summary::{Latency, Timing};
 
 /// One sample as one variant sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,11 +68,14 @@ pub fn metrics(record: &Record) -> Vec<u8> {
 
 fn metrics_row(variant: &VariantResult) -> Vec<String> {
     let (status, reason) = match &variant.outcome {
-        Outcome::Measured(_) => ("measured", ""),
-        Outcome::Missing { reason, .. } => ("missing", reason.as_str()),
-        Outcome::Failed { reason } => ("failed", reason.as_str()),
+        Outcome::Measured(measured) => {
+            let unclaimed = measured.latency.first().and_then(Latency::why_unclaimed);
+            ("measured", unclaimed.map(|why| format!("speedup {why}")).unwrap_or_default())
+        }
+        Outcome::Missing { reason, .. } => ("missing", reason.clone()),
+        Outcome::Failed { reason, .. } => ("failed", reason.clone()),
     };
-    let mut row = vec![variant.name.clone(), status.into(), reason.into()];
+    let mut row = vec![variant.name.clone(), status.into(), reason];
     row.extend(variant.measured().map_or_else(|| vec![String::new(); 16], measured_cells));
     row
 }
@@ -106,6 +109,20 @@ pub fn predictions(classes: &[String], samples: &[(String, usize)], variants: &[
     table(&["sample", "label", "variant", "predicted", "margin"], rows)
 }
 
+/// The columns of `latency.csv`.
+pub const LATENCY: [&str; 10] = [
+    "variant",
+    "round",
+    "batch",
+    "iteration",
+    "nanoseconds",
+    "process",
+    "take",
+    "input",
+    "waited_nanoseconds",
+    "disturbed",
+];
+
 /// `latency.csv`: every raw timing.
 #[must_use]
 pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
@@ -113,10 +130,13 @@ pub fn latency(variants: &[(String, Vec<Timing>)]) -> Vec<u8> {
         timings.iter().map(move |t| {
             let numbers = [t.round, t.batch, t.iteration].map(|number| number.to_string());
             let [round, batch, iteration] = numbers;
-            [name.clone(), round, batch, iteration, t.nanoseconds.to_string(), t.process.to_string()]
+            let waited = t.waited.map(|waited| waited.to_string()).unwrap_or_default();
+            let [process, take, input] = [t.process, t.take, t.input].map(|number| number.to_string());
+            let (nanoseconds, disturbed) = (t.nanoseconds.to_string(), u8::from(t.disturbed).to_string());
+            [name.clone(), round, batch, iteration, nanoseconds, process, take, input, waited, disturbed]
         })
     });
-    table(&["variant", "round", "batch", "iteration", "nanoseconds", "process"], rows)
+    table(&LATENCY, rows)
 }
 
 /// `scales.csv`: the scale of every output channel of every integer layer, as exact decimals; weights have zero

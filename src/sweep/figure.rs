@@ -97,7 +97,7 @@ impl Pareto {
     }
 
     pub(super) fn text(&self) -> Result<String, Failure> {
-        report::fill(PARETO, self).map_err(|error| Failure::bug(error.to_string()))
+        report::figure(PARETO, self).map_err(|error| Failure::bug(error.to_string()))
     }
 }
 
@@ -161,7 +161,7 @@ pub(super) fn sensitivity(panels: &[Panel]) -> Result<String, Failure> {
     };
     let legend = variants.iter().enumerate().map(label).collect();
     let sheet = Sheet { height: PANEL * panels.len().max(1) + 10, panels: drawn, legend };
-    report::fill(SENSITIVITY, &sheet).map_err(|error| Failure::bug(error.to_string()))
+    report::figure(SENSITIVITY, &sheet).map_err(|error| Failure::bug(error.to_string()))
 }
 
 fn draw(panel: &Panel, at: usize, variants: &[&String]) -> Drawn {

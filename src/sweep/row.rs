@@ -2,6 +2,7 @@
 
 use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
+use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Measured, Outcome, VariantResult};
 use crate::stats::Estimate;
@@ -71,9 +72,12 @@ pub(super) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
     let inputs = &record.inputs;
     let row = |variant: &VariantResult| {
         let (status, reason) = match &variant.outcome {
-            Outcome::Measured(_) => ("measured", String::new()),
+            Outcome::Measured(measured) => {
+                let unclaimed = measured.latency.first().and_then(Latency::why_unclaimed);
+                ("measured", unclaimed.map(|why| format!("speedup {why}")).unwrap_or_default())
+            }
             Outcome::Missing { reason, .. } => ("missing", reason.clone()),
-            Outcome::Failed { reason } => ("failed", reason.clone()),
+            Outcome::Failed { reason, .. } => ("failed", reason.clone()),
         };
         Row {
             point,
@@ -117,7 +121,7 @@ fn figures(measured: &Measured) -> Figures {
         model_bytes: measured.artefact.bytes,
         batch: first.map(|latency| latency.batch),
         latency: first.map(|latency| latency.milliseconds),
-        throughput: first.map(crate::measure::summary::Latency::throughput),
+        throughput: first.map(Latency::throughput),
         speedup: first.and_then(|latency| latency.speedup),
         memory: measured.peak_memory_bytes(),
     }

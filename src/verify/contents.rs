@@ -344,15 +344,19 @@ fn compared(answers: &Answers, baseline: &str, name: &str) -> Option<Comparison>
     Some(Comparison { difference: counts.difference()?, p_value: counts.mcnemar(), agreeing, counts })
 }
 
-type Row = (String, usize, usize, usize, u64, usize);
+/// [`tables::LATENCY`].
+type Row = (String, usize, usize, usize, u64, usize, usize, usize, Option<u64>, u8);
 
 /// `latency.csv` by variant.
 fn read_timings(path: &Path) -> Result<BTreeMap<String, Vec<Timing>>, String> {
     let bytes = files::read(path).map_err(|error| error.to_string())?;
     let mut timings: BTreeMap<String, Vec<Timing>> = BTreeMap::new();
     for row in csv::Reader::from_reader(bytes.as_slice()).deserialize::<Row>() {
-        let (variant, round, batch, iteration, nanoseconds, process) = row.map_err(|error| error.to_string())?;
-        timings.entry(variant).or_default().push(Timing { round, process, batch, iteration, nanoseconds });
+        let row = row.map_err(|error| error.to_string())?;
+        let (variant, round, batch, iteration, nanoseconds, process, take, input, waited, disturbed) = row;
+        let disturbed = disturbed != 0;
+        let timing = Timing { round, process, batch, iteration, nanoseconds, take, input, waited, disturbed };
+        timings.entry(variant).or_default().push(timing);
     }
     Ok(timings)
 }

@@ -55,7 +55,7 @@ fn an_unsupported_operator_is_named() {
     let at = (1..model.len() - 9).find(|&i| &model[i..i + 9] == b"HardSwish" && model[i - 1] == 9).unwrap();
     model[at..at + 9].copy_from_slice(b"HardTwist");
     bench.digits_with_model(&model);
-    refused(&bench, 2, "uses operator `HardTwist` (opset 17)", "replace the operation");
+    refused(&bench, 2, "uses operator `HardTwist` (opset 17)", "use another operation");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_results_folder_that_cannot_be_written_is_named() {
 fn a_wrong_image_size_is_found_before_the_work() {
     let bench = Bench::new();
     bench.digits(&[("resize = [32, 32]", "resize = [24, 24]")]);
-    refused(&bench, 2, "takes 3 × 32 × 32 images, but `0` becomes 3 × 24 × 24", "dataset.preprocess.resize");
+    refused(&bench, 2, "takes 3 × 32 × 32 images, but `0` becomes 3 × 24 × 24", "set `resize` or `center_crop`");
 }
 
 /// Some mistakes show only with the values: what was measured is not lost for them.
@@ -161,7 +161,7 @@ fn a_missing_class_folder_is_named_before_labels_shift() {
     lab::unpack_some_cifar(&tar, &bench.path("data"), 2);
     std::fs::remove_dir_all(bench.path("data/test/cat")).unwrap();
     cifar(&bench, "data");
-    refused(&bench, 2, "split `test` of `data` lacks the class `cat`", "restore the class folder");
+    refused(&bench, 2, "split `test` of `data` lacks the class `cat`", "list every class in `dataset.classes`");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::lab::{self, Bench, picture_names};
 fn open(bench: &Bench, settings: &str, path: &str) -> Box<dyn Source> {
     let preprocess = "preprocess = { interpolation = \"bilinear\", antialias = false, mean = [0.5], std = [0.5] }";
     let settings: Dataset = toml::from_str(&format!("{settings}\n{preprocess}")).unwrap();
-    dataset::open(&settings, Some(&bench.path(path))).unwrap()
+    dataset::open(&settings, Some(&bench.path(path)), &dataset::labels(&settings, None).unwrap().0).unwrap()
 }
 
 fn subset(splits: &str, more: &str) -> Subset {

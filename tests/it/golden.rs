@@ -24,7 +24,7 @@ preprocess = { resize = [32, 32], interpolation = "bilinear", antialias = false,
 fn inputs(split: &str) -> Vec<Tensor> {
     let settings: Dataset = toml::from_str(DIGITS).unwrap();
     let runtime = lab::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
-    let source = dataset::open(&settings, None).unwrap();
+    let source = dataset::open(&settings, None, &dataset::Labels::Found).unwrap();
     let entries = source.split(split).unwrap();
     let images: Vec<Image> =
         entries.iter().map(|entry| source.decode(entry, &source.bytes(entry).unwrap()).unwrap()).collect();
@@ -70,10 +70,21 @@ fn fx_names(graph: &Graph) -> Vec<String> {
 fn fx_default_reproduces_pytorch_to_the_bit() {
     let Some(fixture) = lab::shared("fixtures/digits-fx-fbgemm.safetensors") else { return };
     let Some(model) = lab::shared("models/digits-mobilenet_v3_small.onnx") else { return };
-    lab::under_avx2("golden::fx_default_reproduces_pytorch_to_the_bit", || check_against(&model, &fixture));
+    lab::under_avx2("golden::fx_default_reproduces_pytorch_to_the_bit", || check_against(&model, &fixture, [110, 54]));
 }
 
-fn check_against(model: &Path, fixture: &Path) {
+/// The fixture is in the repository, with the script that made it.
+#[test]
+fn fx_default_reproduces_a_residual_network_to_the_bit() {
+    let folder = lab::root().join("tests/fixtures/golden");
+    let (model, fixture) = (folder.join("digits-resnet.onnx"), folder.join("digits-resnet-fx-fbgemm.safetensors"));
+    lab::under_avx2("golden::fx_default_reproduces_a_residual_network_to_the_bit", || {
+        check_against(&model, &fixture, [25, 16]);
+    });
+}
+
+/// `counts` of activations and of layers with weights, so that none is left out.
+fn check_against(model: &Path, fixture: &Path, counts: [usize; 2]) {
     let stored = files::read(fixture).unwrap();
     let golden = SafeTensors::deserialize(&stored).unwrap();
     let facts: serde_json::Value =
@@ -81,7 +92,9 @@ fn check_against(model: &Path, fixture: &Path) {
     let graph = folded(model);
 
     let evaluation = inputs("evaluation");
-    assert!(evaluation[0] == lab::floats(&golden, "input"), "preprocessing differs from PyTorch's");
+    if golden.names().contains(&"input") {
+        assert!(evaluation[0] == lab::floats(&golden, "input"), "preprocessing differs from PyTorch's");
+    }
 
     // The golden FP32 logits come from the model with its batch normalization still in place.
     let unfolded = torchscript::write(&imported(model), torchscript::Variant::Float).unwrap();
@@ -121,7 +134,7 @@ fn check_against(model: &Path, fixture: &Path) {
             wrong.push(format!("{name}: {expected} but found {found:?}"));
         }
     }
-    assert_eq!((matched, &wrong), (110, &Vec::new()), "activation parameters");
+    assert_eq!((matched, &wrong), (counts[0], &Vec::new()), "activation parameters");
 
     let mut weights = 0;
     for (id, int) in &quantization.weights {
@@ -136,7 +149,7 @@ fn check_against(model: &Path, fixture: &Path) {
         assert!(**bias == lab::floats(&golden, &format!("{name}.bias")), "{name} bias");
         weights += 1;
     }
-    assert_eq!(weights, 54);
+    assert_eq!(weights, counts[1]);
 
     let archive = torchscript::write(&graph, torchscript::Variant::Int8(&quantization)).unwrap();
     let again = torchscript::write(&graph, torchscript::Variant::Int8(&quantization)).unwrap();

@@ -78,7 +78,9 @@ fn the_bytes_of_a_row_are_what_cut_makes_of_it() {
     let text: String = std::iter::once("label,a,b,c,d\r\n".to_owned()).chain((0..20).map(row)).collect();
     bench.put("data.csv", text.as_bytes());
     let settings = "format = \"csv\"\nsplits = { all = \"0..20\" }\n[preprocess]\nmean = [0.5]\nstd = [0.5]\ninterpolation = \"nearest\"\nantialias = false";
-    let source = requant::dataset::open(&toml::from_str(settings).unwrap(), Some(&bench.path("data.csv"))).unwrap();
+    let labels = requant::dataset::Labels::Found;
+    let source =
+        requant::dataset::open(&toml::from_str(settings).unwrap(), Some(&bench.path("data.csv")), &labels).unwrap();
     let script = "sed -n 19p data.csv | cut -d, -f2- | tr -d '\\r\\n'";
     let output = Command::new("sh").args(["-c", script]).current_dir(bench.path("")).output().unwrap();
     assert_eq!(source.bytes(&source.split("all").unwrap()[17]).unwrap(), output.stdout);

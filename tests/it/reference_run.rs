@@ -37,7 +37,9 @@ fn the_report_is_a_function_of_the_record() {
 /// Of each format: its figures, read by this requant.
 #[test]
 fn records_of_every_format_are_read_and_rendered() {
-    for (format, memory) in [("1.0", Some(1)), ("1.1", Some(1)), ("2.0", Some(10)), ("2.1", Some(10))] {
+    for (format, memory) in
+        [("1.0", Some(1)), ("1.1", Some(1)), ("2.0", Some(10)), ("2.1", Some(10)), ("2.2", Some(10))]
+    {
         let path = lab::root().join(format!("tests/fixtures/records/{format}.json"));
         let record = store::read(&path).unwrap();
         assert_eq!(record.format, format);

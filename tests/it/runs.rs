@@ -58,7 +58,7 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
     let first = |name: &str| text(&run, name).lines().next().unwrap().to_owned();
     assert!(first("metrics.csv").starts_with("variant,status,reason,samples,correct,accuracy,accuracy_low,accuracy_high,latency_ms,latency_low,latency_high,throughput,speedup,speedup_low,speedup_high,peak_memory_bytes,model_bytes"));
     assert_eq!(first("predictions.csv"), "sample,label,variant,predicted,margin");
-    assert_eq!(first("latency.csv"), "variant,round,batch,iteration,nanoseconds,process");
+    assert!(first("latency.csv").starts_with("variant,round,batch,iteration,nanoseconds,process,take,"));
     assert!(first("layers.csv").starts_with("layer,operator,quantized"));
     let mut turns = BTreeMap::new();
     for line in text(&run, "latency.csv").lines().skip(1) {
@@ -274,7 +274,7 @@ fn a_killed_measurement_fails_its_variant_and_no_other() {
     let record = store::read(&bench.only_run("digits")).unwrap();
     assert!(record.variants[0].measured().is_some());
     match &record.variants[1].outcome {
-        Outcome::Failed { reason } => assert!(reason.contains("signal: 9"), "{reason}"),
+        Outcome::Failed { reason, .. } => assert!(reason.contains("signal: 9"), "{reason}"),
         other => panic!("{other:?}"),
     }
     assert!(text(&bench.only_run("digits"), "report.md").contains("`int8_fbgemm_cpu` failed: the measuring process"));
@@ -315,7 +315,9 @@ fn with_a_sick_child(script: &str) -> (Bench, String) {
     let finished = pipeline::run(resolved, &around).unwrap();
     assert!(finished.record.variants[0].measured().is_some(), "{script}");
     assert!(finished.folder.join("SHA256SUMS").is_file());
-    let Outcome::Failed { reason } = &finished.record.variants[1].outcome else { panic!("{script}") };
+    // A row that failed is no forgery.
+    assert_eq!(requant::verify::files_alone(&finished.folder).problems, Vec::new(), "{script}");
+    let Outcome::Failed { reason, .. } = &finished.record.variants[1].outcome else { panic!("{script}") };
     let finding = finished.record.findings.iter().find(|finding| finding.code == "backends").unwrap();
     assert!(finding.verdict == Verdict::Fail && finding.evidence.iter().any(|line| line.contains(reason.as_str())));
     (bench, reason.clone())
@@ -344,6 +346,8 @@ fn a_measuring_process_beyond_its_memory_is_told_by_the_engine() {
     for variant in &record.variants[..2] {
         assert!(matches!(variant.outcome, Outcome::Failed { .. }), "{variant:?}");
     }
+    let run = bench.only_run("digits").display().to_string();
+    assert_eq!(bench.run(&["verify", &run]).code, Some(0), "a row that failed is no forgery");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn what_cannot_become_a_manifest_leaves_nothing() {
     }
     let ended = new(&bench, "mine", "three");
     assert!(
-        ended.code == Some(2) && ended.stderr.contains("the model gives 10 classes, but the dataset has 3"),
+        ended.code == Some(2) && ended.stderr.contains("the model gives 10 scores, and the data has 3 classes"),
         "{ended:?}"
     );
     let recipe = bench.run(&["new", "mine", "--model", "downloads/net.onnx", "--data", "three", "--recipe", "minmx"]);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Session;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
+use crate::graph::head::Head;
 use crate::pipeline::evaluate::predict;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::{Surroundings, stream};
@@ -37,6 +38,7 @@ pub(super) struct Samples {
     /// What there is to gain over all evaluation samples: accuracy and agreement, which are known.
     all: (Estimate, Estimate),
     digest: Digest,
+    head: Head,
 }
 
 /// What a change does, samples by stratum.
@@ -101,6 +103,7 @@ impl Samples {
             strata: sizes,
             all: to_gain(&counts, strata[0].len()),
             digest: chosen.digest(),
+            head: prepared.inputs.model.head,
         }))
     }
 
@@ -128,7 +131,7 @@ impl Samples {
             let outputs = session.run(batch)?;
             for logits in outputs.first().into_iter().flat_map(Tensor::f32_rows) {
                 let stratum = usize::from(at >= self.strata[0].0);
-                let class = predict(logits).class;
+                let class = predict(self.head, logits).class;
                 changes.right.add(stratum, self.was_right[at], class == self.labels[at]);
                 changes.agreeing.add(stratum, stratum == 1, class == self.float[at]);
                 at += 1;
@@ -188,6 +191,7 @@ mod tests {
             strata,
             all: to_gain(&PairedCounts::default(), 0),
             digest,
+            head: Head::Scores,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::backend::Session;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::dataset;
+use crate::graph::head::Head;
 use crate::manifest::{Strategy, Subset};
 use crate::pipeline::evaluate::predict;
 use crate::pipeline::prepare::Prepared;
@@ -27,6 +28,7 @@ pub(super) struct HeldOut {
     /// The float network's logits, by batch.
     float: Vec<Tensor>,
     pub(super) digest: Digest,
+    head: Head,
 }
 
 impl HeldOut {
@@ -59,7 +61,8 @@ impl HeldOut {
             Ok(())
         })?;
         let labels = chosen.entries.iter().map(|entry| entry.class).collect();
-        let mut held_out = Self { batches, labels, float: Vec::new(), digest: chosen.digest() };
+        let mut held_out =
+            Self { batches, labels, float: Vec::new(), digest: chosen.digest(), head: prepared.inputs.model.head };
         let graph = &prepared.inputs.model.graph;
         let float = crate::codec::torchscript::Variant::Float;
         let mut session = crate::pipeline::workbench::open(crate::backend::Request::REFERENCE, graph, float)?;
@@ -92,9 +95,10 @@ impl HeldOut {
         let mut outcome = Outcome { samples: self.count(), ..Outcome::default() };
         let rows = logits.iter().flat_map(Tensor::f32_rows).zip(self.float.iter().flat_map(Tensor::f32_rows));
         for ((is, should), label) in rows.zip(&self.labels) {
-            outcome.right += usize::from(predict(is).class == *label);
-            outcome.agreeing += usize::from(predict(is).class == predict(should).class);
-            outcome.divergence += kullback_leibler(should, is) / self.count() as f64;
+            let head = self.head;
+            outcome.right += usize::from(predict(head, is).class == *label);
+            outcome.agreeing += usize::from(predict(head, is).class == predict(head, should).class);
+            outcome.divergence += kullback_leibler(&head.scores(should), &head.scores(is)) / self.count() as f64;
         }
         Ok(outcome)
     }

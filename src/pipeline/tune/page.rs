@@ -92,7 +92,7 @@ impl Tuned {
             y_ticks: y.ticks(),
             points,
         };
-        report::fill(FIGURE, &figure).map_err(|error| Failure::bug(error.to_string()))
+        report::figure(FIGURE, &figure).map_err(|error| Failure::bug(error.to_string()))
     }
 
     fn row_of(&self, at: usize) -> Row {

@@ -6,6 +6,7 @@ use super::{Attempt, EVIDENCE_SAMPLES, Workbench, open};
 use crate::backend::Request;
 use crate::base::explain::Failure;
 use crate::codec::torchscript::{self, Inputs};
+use crate::graph::head::Head;
 use crate::graph::{Graph, NodeId};
 use crate::manifest::Variant;
 use crate::quantize::calibrate as parameters;
@@ -62,7 +63,7 @@ impl Workbench<'_> {
         };
         let int8 = torchscript::Variant::Int8(quantization);
         let is = self.logits(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
-        let followed = follow(&should, &is);
+        let followed = follow(self.prepared().inputs.model.head, &should, &is);
         self.float_logits = Some(should);
         Ok(followed)
     }
@@ -72,9 +73,10 @@ impl Workbench<'_> {
         use torchscript::Variant::{Float, Int8, Rounded};
         let Some(quantization) = &attempt.quantization else { return Ok(None) };
         let rounded = parameters::with_integer_weights(&attempt.graph, quantization);
+        let head = self.prepared().inputs.model.head;
         let should = self.logits(Request::REFERENCE, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
         let mut follows = |request, graph: &Graph, variant: torchscript::Variant<'_>| -> Result<Followed, Failure> {
-            Ok(follow(&should, &self.logits(request, graph, variant, EVIDENCE_SAMPLES)?))
+            Ok(follow(head, &should, &self.logits(request, graph, variant, EVIDENCE_SAMPLES)?))
         };
         Ok(Some(Parts {
             weights: follows(Request::REFERENCE, &rounded, Float)?,
@@ -136,13 +138,14 @@ fn decibels(signal: f64, noise: f64) -> Option<f64> {
     (signal > 0.0 && noise > 0.0).then(|| 10.0 * (signal / noise).log10())
 }
 
-fn follow(should: &[Tensor], is: &[Tensor]) -> Followed {
+fn follow(head: Head, should: &[Tensor], is: &[Tensor]) -> Followed {
     let (mut signal, mut noise, mut divergence, mut agreeing, mut samples) = (0.0, 0.0, 0.0, 0, 0_u32);
     for (should, is) in should.iter().zip(is) {
         for (should, is) in should.f32_rows().zip(is.f32_rows()) {
             samples += 1;
-            agreeing += usize::from(largest(should) == largest(is));
-            divergence += kullback_leibler(should, is);
+            let classes = [head.scores(should), head.scores(is)];
+            agreeing += usize::from(largest(&classes[0]) == largest(&classes[1]));
+            divergence += kullback_leibler(&classes[0], &classes[1]);
             for (&a, &b) in should.iter().zip(is) {
                 signal += f64::from(a).powi(2);
                 noise += (f64::from(a) - f64::from(b)).powi(2);

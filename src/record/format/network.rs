@@ -168,6 +168,12 @@ pub struct SpaceFacts {
     /// How unequal the channels are as they are quantized: the binary logarithm between the first and the last
     /// decile of the factors that would even them out.
     pub spread_log2: f64,
+    /// Channels that reach so much farther than the median one that they take its levels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outlying: Vec<usize>,
+    /// The binary logarithm of how much farther the farthest one reaches, as integers see it.
+    #[serde(default)]
+    pub farthest_log2: f64,
 }
 
 /// A candidate that was carried out and compared with the float network, on calibration samples alone.
@@ -244,6 +250,10 @@ pub enum Change {
     Equalize,
     /// With the percentile observer.
     Percentile,
+    /// With the least-squares observer.
+    Mse,
+    /// With the step `products-only`.
+    ProductsOnly,
     /// With the step `float-stem`.
     FloatStem,
     /// With the step `bound-weights`.
