@@ -30,7 +30,7 @@ const CALIBRATION_PIN: &str = "sha256 = \"4f8cb41f99f11d37bd1e62b920f319374025f7
 const EVALUATION_PIN: &str = "sha256 = \"0b152313352992cb7a7b8fceead794dc2e89bc0b47bc8025ff85a5db3d6fa7ea\"";
 const DATASET_PIN: &str = "sha256 = \"c2777df97130ae946f9086d2adb8f2e0083a2bb8f5f112ade8cb25c1ede48c7e\"";
 
-const FAULTS: [Fault; 21] = [
+const FAULTS: [Fault; 23] = [
     Fault { name: "residual streams rescaled", cause: "channels", plant: |bench| skewed(bench, &[]) },
     Fault {
         name: "residual streams rescaled, min/max observer",
@@ -137,6 +137,16 @@ const FAULTS: [Fault; 21] = [
     Fault { name: "a gate shut from far away in each block", cause: "gates", plant: |bench| far_gates(bench) },
     Fault { name: "a dead channel far below hard-swish", cause: "gates", plant: |bench| far_channels(bench) },
     Fault {
+        name: "six of 64 depthwise channels without variance and with large constants",
+        cause: "channels",
+        plant: |bench| case(bench, "dead-depthwise", "[0.485, 0.456, 0.406]", "[0.229, 0.224, 0.225]"),
+    },
+    Fault {
+        name: "EfficientNet-B0 whose activations spread over many orders of magnitude",
+        cause: "activations",
+        plant: |bench| case(bench, "efficientnet-collapse", "[0.5, 0.5, 0.5]", "[0.5, 0.5, 0.5]"),
+    },
+    Fault {
         name: "every layer excepted",
         cause: "modules",
         plant: |bench| {
@@ -202,6 +212,26 @@ fn cifar_with(bench: &Bench, model: &str, edits: &[(&str, &str)]) {
         ("max_accuracy_drop = 1.0", "max_accuracy_drop = 3.0"),
     ];
     edit(bench, &[&here, edits].concat());
+}
+
+/// A network of ten classes on 400 images of 32 × 32.
+fn case(bench: &Bench, name: &str, mean: &str, std: &str) {
+    let model = lab::shared(&format!("cases/{name}/model.onnx")).expect("the bench needs the shared cases");
+    let data = lab::shared("cases/data/data32").expect("the bench needs the shared cases");
+    let bytes = files::read(&model).unwrap();
+    bench.put("models/case.onnx", &bytes);
+    let text = format!(
+        "schema = 1\nname = \"digits\"\n[model]\npath = \"models/case.onnx\"\nsha256 = \"{}\"\n\
+         [dataset]\nformat = \"image-folder\"\npath = \"{}\"\npreprocess = {{ mean = {mean}, std = {std} }}\n\
+         [calibration]\nsplits = [\"train\"]\nstrategy = \"all\"\n[evaluation]\nsplits = [\"test\"]\nstrategy = \"all\"\n\
+         [[variant]]\nname = \"fp32\"\nbackend = \"torch\"\nprecision = \"fp32\"\n\
+         [[variant]]\nname = \"int8\"\nbackend = \"torch\"\nprecision = \"int8\"\nengine = \"fbgemm\"\n\
+         [compute]\nthreads = 1\nisa = \"avx2\"\n[benchmark]\nrounds = 1\niterations = 2\nbatch_sizes = [8]\n\
+         [goals]\nmax_accuracy_drop = 5.0\n",
+        Digest::of(&bytes),
+        data.display()
+    );
+    bench.put("digits.toml", text.as_bytes());
 }
 
 fn edit(bench: &Bench, edits: &[(&str, &str)]) {
@@ -377,11 +407,13 @@ fn golden(path: &Path, page: &str) {
 
 const PAGE: &str = "# Diagnosis: planted faults and what is found
 
-A run asks 17 questions of its own record (`src/diagnose`, a file each). Where INT8 surely lost accuracy, it also
+A run asks 18 questions of its own record (`src/diagnose`, a file each). Where INT8 surely lost accuracy, it also
 changes one thing of the quantized network at a time and looks at what comes back, on evaluation samples that tell the
 two networks apart (`record.interventions`): other arithmetic, other scales, other calibration samples, then each
-block and the layers of the worst blocks in float. A finding whose undoing surely brings next to nothing back, while
-another change brings most of it, is no cause; causes are ranked by the points of accuracy that they explain.
+block and the layers of the worst blocks in float. A finding whose undoing was measured to bring next to nothing back is
+no cause, whatever it looks like; causes are ranked by the points of accuracy that they explain. The remedy that is shown
+first is the cheapest change that was measured to bring back most of the loss, with what it brought; where none did, the
+report says so and names the next experiment.
 
 Both tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test it faults` writes this page, and CI
 fails where it is stale. The first holds known faults, planted in healthy experiments by editing manifest, data or

@@ -2,6 +2,9 @@
 
 mod lab;
 
+/// Models and images of the kinds that people have.
+#[cfg(feature = "torch")]
+mod cases;
 /// `requant check`: what it says, and how it ends.
 mod checks;
 /// What is said of two runs, and laws of every pair.
