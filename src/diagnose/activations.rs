@@ -28,7 +28,10 @@ pub(super) fn check(record: &Record) -> Finding {
         return case.close();
     }
     worst(record).into_iter().for_each(|evidence| case.note(evidence));
-    if is_explained(record) {
+    // Activations in float also take the integer kernels out: what float arithmetic brings is the kernels' loss.
+    let by_kernels =
+        super::gained(record, Change::FloatArithmetic).is_some_and(|(gained, loss)| gained.value > loss / 2.0);
+    if by_kernels || is_explained(record) {
         // Another finding names what is wrong with them.
         case.note(brings);
         return case.close();

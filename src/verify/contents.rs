@@ -10,7 +10,7 @@ use crate::diagnose::{self, goals};
 use crate::manifest;
 use crate::measure::summary::{self, Latency, Timing};
 use crate::record::answers::{self, Answers};
-use crate::record::format::{Comparison, FORMAT, SubsetFacts, VariantResult};
+use crate::record::format::{Comparison, FORMAT, Outcome, SubsetFacts, VariantResult};
 use crate::record::{Record, tables};
 use crate::report;
 use crate::stats::paired::PairedCounts;
@@ -259,7 +259,9 @@ impl Run<'_> {
         let baseline = baseline.map(|variant| variant.name.as_str());
         for answered in &answers.variants {
             let name = &answered.name;
-            if !self.record.variants.iter().any(|variant| variant.name == *name && variant.measured().is_some()) {
+            // A variant that failed may have answered before: it can fail while it is timed.
+            let ran = |variant: &VariantResult| !matches!(variant.outcome, Outcome::Missing { .. });
+            if !self.record.variants.iter().any(|variant| variant.name == *name && ran(variant)) {
                 found.problem(FILE, format!("it has answers of `{name}`, which did not run"));
             }
             if answered.answers.iter().any(|answer| !answer.margin.is_finite() || answer.margin < 0.0) {

@@ -44,7 +44,7 @@ fn unpacked() -> (Bench, BTreeMap<String, Answer>) {
         let mut member = archive.by_index(place).unwrap();
         let mut content = Vec::new();
         member.read_to_end(&mut content).unwrap();
-        bench.put(&member.name().to_owned(), &content);
+        bench.put(member.name(), &content);
     }
     let answers = serde_json::from_slice(&files::read(&bench.path("answers.json")).unwrap()).unwrap();
     (bench, answers)
@@ -110,24 +110,33 @@ fn what_new_writes_answers_as_onnx_runtime_does() {
 fn one_score_is_held_to_its_threshold() {
     let (bench, answers) = unpacked();
     for entry in files::walk(&bench.path("images")).unwrap() {
-        let (split, class, file) = (entry.split('/').next().unwrap(), entry.split('/').nth(1).unwrap(), entry.rsplit('/').next().unwrap());
+        let (split, class, file) =
+            (entry.split('/').next().unwrap(), entry.split('/').nth(1).unwrap(), entry.rsplit('/').next().unwrap());
         let digit: usize = class[1..].parse().unwrap();
-        let side = if digit % 2 == 0 { "even" } else { "odd" };
-        bench.put(&format!("sides/{split}/{side}/{class}-{file}"), &files::read(&bench.path("images").join(&entry)).unwrap());
+        let side = if digit.is_multiple_of(2) { "even" } else { "odd" };
+        bench.put(
+            &format!("sides/{split}/{side}/{class}-{file}"),
+            &files::read(&bench.path("images").join(&entry)).unwrap(),
+        );
     }
     let ended = bench.run(&["new", "sides", "--model", "one_score.onnx", "--data", "sides", "--output", "sides.toml"]);
     assert!(ended.code == Some(0) && ended.stdout.contains("above 0.5 it is the second"), "{ended:?}");
     let half = ["--set", "dataset.preprocess.mean=[0.5,0.5,0.5]", "--set", "dataset.preprocess.std=[0.5,0.5,0.5]"];
     let record = run(&bench, "sides", &half);
     assert_eq!(record.variants[0].measured().unwrap().correct, answers["one_score.onnx"].right);
-    assert!(files::read_text(&bench.only_run("sides").join("report.md")).unwrap().contains("one score for two classes"));
+    assert!(
+        files::read_text(&bench.only_run("sides").join("report.md")).unwrap().contains("one score for two classes")
+    );
 }
 
 #[test]
 fn more_scores_than_classes_need_their_names() {
     let (bench, answers) = unpacked();
     let ended = new(&bench, "many", "many.onnx", &[]);
-    assert!(ended.code == Some(2) && ended.stderr.contains("90 scores") && ended.stderr.contains("--classes FILE"), "{ended:?}");
+    assert!(
+        ended.code == Some(2) && ended.stderr.contains("90 scores") && ended.stderr.contains("--classes FILE"),
+        "{ended:?}"
+    );
     let ended = new(&bench, "many", "many.onnx", &["--classes", "classes.json"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let half = ["--set", "dataset.preprocess.mean=[0.5,0.5,0.5]", "--set", "dataset.preprocess.std=[0.5,0.5,0.5]"];
@@ -181,7 +190,10 @@ fn nothing_among_the_images_is_dropped_in_silence() {
     bench.put("images/test/d0/extra.gif", b"GIF89a");
     bench.put("images/test/d0/notes.JPG.txt", b"x");
     let ended = new(&bench, "plain", "plain.onnx", &[]);
-    assert!(ended.code == Some(0) && ended.stdout.contains("not read among the images: 1 .gif, 1 .txt files"), "{ended:?}");
+    assert!(
+        ended.code == Some(0) && ended.stdout.contains("not read among the images: 1 .gif, 1 .txt files"),
+        "{ended:?}"
+    );
     let ended = bench.run(&["check", "plain.toml"]);
     assert!(ended.stderr.contains("not read among the images: 1 .gif, 1 .txt files"), "{ended:?}");
     let record = run(&bench, "plain", &[]);
@@ -201,7 +213,12 @@ fn a_sample_that_changes_during_a_run_ends_it() {
     assert_eq!(new(&bench, "plain", "plain.onnx", &[]).code, Some(0));
     let source = {
         let text = files::read_text(&bench.path("plain.toml")).unwrap();
-        let resolved = requant::manifest::load_bytes(&bench.path("plain.toml"), text.into_bytes(), &Default::default()).unwrap();
+        let resolved = requant::manifest::load_bytes(
+            &bench.path("plain.toml"),
+            text.into_bytes(),
+            &requant::manifest::Overrides::default(),
+        )
+        .unwrap();
         let settings = resolved.manifest.dataset.clone();
         requant::dataset::open(&settings, Some(&bench.path("images")), &requant::dataset::Labels::Found).unwrap()
     };

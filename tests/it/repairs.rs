@@ -49,7 +49,8 @@ fn a_collapse_names_unequal_channels_first() {
     assert_eq!((right(&record, 0), right(&record, 1)), (789, 424));
     let finding = record.findings.iter().find(|finding| finding.code == "channels").unwrap();
     assert_eq!(finding.verdict, Verdict::Fail);
-    assert!(finding.remedy.contains("quantize.recipe = \"robust\""), "{finding:?}");
+    // The remedy is the change that was tried, with what it brought.
+    assert!(finding.remedy.contains("set `quantize.steps = [\"equalize\"]` (tried: +46."), "{finding:?}");
     let report = files::read_text(&bench.only_run("digits").join("report.md")).unwrap();
     let diagnosis = report.split("## Diagnosis").nth(1).unwrap();
     let first = diagnosis.lines().find(|line| line.starts_with("| `")).unwrap();
