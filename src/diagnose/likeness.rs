@@ -78,9 +78,10 @@ fn ranges(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
     }
     if many(&idling) {
         let evidence = format!(
-            "{} of {} tensors use less than half of their levels on evaluation samples: {}",
+            "{} of {} tensors use less than {:.0} % of the levels on evaluation samples that they use on calibration samples: {}",
             idling.len(),
             used.len(),
+            LEVELS * 100.0,
             some(&idling)
         );
         case.against(verdict, evidence, REMEDY);

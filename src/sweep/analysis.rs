@@ -41,9 +41,9 @@ pub(super) fn front(compared: &[Compared<'_>]) -> Vec<usize> {
     let all = 0..compared.len();
     let stands = |&at: &usize| value(at).is_some() && !all.clone().any(|other| beats(other, at));
     let mut found: Vec<usize> = all.clone().filter(stands).collect();
-    found.sort_by(|&a, &b| {
-        compared[b].speedup.map(|s| s.value).partial_cmp(&compared[a].speedup.map(|s| s.value)).unwrap()
-    });
+    // Only what has a speed stands.
+    let fast = |at: usize| compared[at].speedup.map_or(f64::NEG_INFINITY, |speedup| speedup.value);
+    found.sort_by(|&a, &b| fast(b).total_cmp(&fast(a)));
     found
 }
 

@@ -13,8 +13,8 @@ use crate::pipeline::evaluate::predict;
 use crate::pipeline::prepare::Prepared;
 use crate::pipeline::{Surroundings, stream};
 use crate::record::tables::Prediction;
-use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
+use crate::stats::{Estimate, Z95};
 use crate::tensor::Tensor;
 
 /// So many samples of each stratum at most. Few that agree will change, and each stands for many.
@@ -22,9 +22,6 @@ const MOST: [usize; 2] = [128, 384];
 
 /// Samples per forward pass.
 const BATCH: usize = 32;
-
-/// Two-sided 95 % of a normal distribution.
-const Z: f64 = 1.959_964;
 
 pub(super) struct Samples {
     batches: Vec<Tensor>,
@@ -164,7 +161,7 @@ impl Samples {
             // A stratum that was looked at whole has no error of sampling.
             variance += weight * weight * spread.max(0.0) / n * (1.0 - n / size as f64);
         }
-        let reach = Z * variance.sqrt();
+        let reach = Z95 * variance.sqrt();
         Estimate { value, low: value - reach, high: value + reach, n: self.count() }
     }
 }
