@@ -92,8 +92,8 @@ pub(super) enum Verb {
         /// The tensor that holds the scores, where the model has several outputs
         #[arg(long, value_name = "TENSOR")]
         scores: Option<String>,
-        /// The names of the model's scores in their order, where they are more than the data has classes: a JSON array, or
-        /// a line for each
+        /// A file with the names of all the model's scores in their order, a JSON array or a line for each; needed where
+        /// the model has more scores than the data has classes
         #[arg(long, value_name = "FILE")]
         classes: Option<PathBuf>,
         /// Where to write it; `experiments/NAME.toml` where there is such a folder, or else `NAME.toml`

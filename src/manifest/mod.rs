@@ -25,7 +25,7 @@ pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
 pub use resolved::{Override, Resolved, relative, settings_text};
-pub use rows::Variant;
+pub use rows::{Variant, is_possible};
 pub(crate) use rules::row_range;
 pub use schema::json_schema;
 pub use source::Layer;

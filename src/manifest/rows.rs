@@ -80,7 +80,9 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
             let message = "is an engine of INT8, and this variant computes in FP32";
             found.push(problem(key("engine"), message, "remove it, or use `engine = \"onednn\"`"));
         }
-        found.extend(combination(variant, key));
+        if let Some((name, message, next)) = impossible(backend, precision, variant.device) {
+            found.push(problem(key(name), message, next));
+        }
         if variant.memory_format != MemoryFormat::Contiguous && backend != Backend::Torch {
             found.push(problem(key("memory_format"), "only applies to the torch backend", "remove it"));
         }
@@ -96,27 +98,32 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
     found
 }
 
-/// What no engine computes, or none that requant drives.
-fn combination(variant: &Variant, key: impl Fn(&str) -> String) -> Option<Problem> {
-    let Variant { backend, precision, device, .. } = *variant;
+/// Whether requant can drive such a variant on any machine.
+#[must_use]
+pub fn is_possible(backend: Backend, precision: Precision, device: Device) -> bool {
+    impossible(backend, precision, device).is_none()
+}
+
+/// The key at fault, why, and what to do, where no engine computes this, or none that requant drives.
+fn impossible(backend: Backend, precision: Precision, device: Device) -> Option<(&'static str, String, &'static str)> {
     let on_cpu = "use `device = \"cpu\"`";
     match (backend, precision, device) {
         (Backend::Torch, Precision::Int8, Device::Cuda) => {
-            Some(problem(key("device"), "is `cuda`, and libtorch has no INT8 kernels there", on_cpu))
+            Some(("device", "is `cuda`, and libtorch has no INT8 kernels there".into(), on_cpu))
         }
         (Backend::Onnxruntime, Precision::Int8, Device::Cuda) => {
             let message = "is `cuda`, where ONNX Runtime would round to integers and compute in float";
-            Some(problem(key("device"), message, "use `backend = \"tensorrt\"`, or `device = \"cpu\"`"))
+            Some(("device", message.into(), "use `backend = \"tensorrt\"`, or `device = \"cpu\"`"))
         }
         (Backend::Openvino, _, Device::Cuda) => {
-            Some(problem(key("device"), "is `cuda`, which OpenVINO does not use", on_cpu))
+            Some(("device", "is `cuda`, which OpenVINO does not use".into(), on_cpu))
         }
         (Backend::Tensorrt, _, Device::Cpu) => {
-            Some(problem(key("device"), "is `cpu`, and TensorRT needs a GPU", "use `device = \"cuda\"`"))
+            Some(("device", "is `cpu`, and TensorRT needs a GPU".into(), "use `device = \"cuda\"`"))
         }
         (other, short, _) if short.is_short() && other != Backend::Torch => {
             let message = format!("is `{short}`, which requant runs on the torch backend alone");
-            Some(problem(key("precision"), message, "use `backend = \"torch\"`, or `fp32`"))
+            Some(("precision", message, "use `backend = \"torch\"`, or `fp32`"))
         }
         _ => None,
     }

@@ -417,8 +417,9 @@ report says so and names the next experiment.
 
 Both tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test it faults` writes this page, and CI
 fails where it is stale. The first holds known faults, planted in healthy experiments by editing manifest, data or
-model; the finding that a reader is shown first should name the cause. *Explained* is in points of accuracy, measured
-by undoing the fault; `–` where there is nothing to undo.
+model; the finding that a reader is shown first should name the cause. *Explained* is what
+undoing the fault brought back, in points of accuracy, on the samples of that experiment (so it can differ a little from the
+loss of the whole run); `–` where it was not measured. A verdict of PASS is a fault that was found while the goal was met.
 
 | planted fault | its finding | shown first | verdict | explained | also shown |
 | --- | --- | --- | --- | --- | --- |

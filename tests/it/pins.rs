@@ -58,11 +58,11 @@ fn a_random_subset_is_what_sha256sum_and_sort_make_of_it() {
     let pins = files::read_text(&bench.path("m.toml")).unwrap();
     let script = r#"
         cd data
-        find -L train -type f | LC_ALL=C sort | xargs sha256sum | while read -r digest id; do
+        find -L train -type f | LC_ALL=C sort | xargs -d '\n' sha256sum | while read -r digest id; do
             printf '%s %s  %s\n' "$(printf '42:%s' "$digest" | sha256sum | cut -d' ' -f1)" "$digest" "$id"
         done | LC_ALL=C sort | head -n 7 | cut -d' ' -f2- > ../chosen.txt
         { echo 'batch_size 3'; cat ../chosen.txt; } | sha256sum | cut -d' ' -f1
-        find -L test -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -d' ' -f1
+        find -L test -type f | LC_ALL=C sort | xargs -d '\n' sha256sum | sha256sum | cut -d' ' -f1
     "#;
     let output = Command::new("sh").args(["-c", script]).current_dir(bench.path("")).output().unwrap();
     let by_hand = String::from_utf8(output.stdout).unwrap();
