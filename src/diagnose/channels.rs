@@ -1,7 +1,7 @@
 //! Are the channels that share one scale of like width? A tensor has one scale; a channel that reaches a
 //! hundredth of its neighbours is left with a hundredth of the levels.
 
-use super::{Case, integers_lost, some};
+use super::{Case, integers_lost, some, to_equalize};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::{Change, SpaceFacts};
@@ -42,7 +42,8 @@ pub(super) fn check(record: &Record) -> Finding {
     );
     // Unequal channels are a fault where accuracy was lost; elsewhere they are worth knowing.
     let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
-    case.against(verdict, evidence, "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`");
+    let advice = "set `quantize.recipe = \"robust\"`, or add \"equalize\" to `quantize.steps`";
+    case.against(verdict, evidence, to_equalize(record, advice));
     case.weigh(record, &[Change::Equalize]);
     case.close()
 }
@@ -66,7 +67,7 @@ fn outlying(case: &mut Case, record: &Record, spaces: &[SpaceFacts]) {
         farthest.channels,
         farthest.farthest_log2
     );
-    let remedy = "add \"equalize\" to `quantize.steps`";
+    let remedy = to_equalize(record, "add \"equalize\" to `quantize.steps`");
     if integers_lost(record) {
         case.against(Verdict::Fail, evidence, remedy);
     } else if record.attribution.is_some() {

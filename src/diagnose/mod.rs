@@ -144,6 +144,15 @@ fn was_learned(record: &Record) -> bool {
     [Step::AdaRound, Step::SequentialBiasCorrection].iter().any(|step| record.quantization.steps.contains(step))
 }
 
+/// Advice to equalize channels, or what is left to do where that was a step already.
+fn to_equalize<'a>(record: &Record, advice: &'a str) -> &'a str {
+    if record.quantization.steps.contains(&Step::Equalize) {
+        "set `precision = \"fp32\"` for these layers in `quantize.layer`; \"equalize\" was a step already"
+    } else {
+        advice
+    }
+}
+
 /// A share of the loss that is no cause of it.
 const NEXT_TO_NOTHING: f64 = 0.1;
 

@@ -1,6 +1,6 @@
 //! Do integers hold the weights?
 
-use super::{Case, integers_lost, some};
+use super::{Case, integers_lost, some, to_equalize};
 use crate::base::finding::{Finding, Verdict};
 use crate::manifest::Granularity;
 use crate::record::Record;
@@ -33,7 +33,8 @@ pub(super) fn check(record: &Record) -> Finding {
         let remedy = if per_tensor {
             "remove `quantize.weights = \"per-tensor\"`: channels then have a scale each"
         } else {
-            "set `precision = \"fp32\"` for these layers in `quantize.layer`, or add \"equalize\" to `quantize.steps`"
+            let both = "set `precision = \"fp32\"` for these layers in `quantize.layer`, or add \"equalize\" to `quantize.steps`";
+            to_equalize(record, both)
         };
         let scales = if per_tensor { "with one scale for all channels, " } else { "" };
         let evidence = format!("{scales}{} layers keep less than {COARSE} dB: {}", coarse.len(), some(&coarse));
@@ -44,7 +45,7 @@ pub(super) fn check(record: &Record) -> Finding {
         let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
         let evidence =
             format!("integer weights alone bring the network {:.3} nats from the float one", parts.weights.divergence);
-        case.against(verdict, evidence, "add \"equalize\" to `quantize.steps`");
+        case.against(verdict, evidence, to_equalize(record, "add \"equalize\" to `quantize.steps`"));
         case.weigh(record, &[Change::FloatWeights, Change::PerChannel]);
     }
     let overflowing: Vec<String> = weighted()

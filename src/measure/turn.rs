@@ -197,7 +197,6 @@ fn nanoseconds<E>(pass: &mut impl FnMut() -> Result<(), E>) -> Result<u64, E> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::time::Duration;
 
     use super::*;
 
@@ -231,27 +230,43 @@ mod tests {
         timed
     }
 
+    /// Warms up with passes of so many nanoseconds, the last of them again and again.
+    fn warmed_up(length: Length, passes: &[u64]) -> (usize, bool) {
+        let (mut next, last) = (passes.iter().copied(), passes[passes.len() - 1]);
+        let Ok(warmed_up) = warm_up(&length, || Ok::<_, Infallible>(next.next().unwrap_or(last)));
+        warmed_up
+    }
+
     #[test]
-    fn warm_up_is_not_timed_and_lasts_until_passes_settle() {
-        // 40, 20, 10 and then always 5 ms: three that gain, one more that does, two that do not.
-        let slow = |number: usize| std::thread::sleep(Duration::from_millis(40 >> number.min(3)));
-        let timed = run(SHORT, slow);
-        assert!(timed.settled && (6..13).contains(&timed.warmup), "{timed:?}");
-        assert!(timed.passes.len() >= 5);
-        assert_eq!(timed.outputs[0].passes, timed.warmup);
+    fn warm_up_lasts_until_passes_settle() {
+        // Four that gain, the first among them, and two that do not.
+        assert_eq!(warmed_up(SHORT, &[40, 20, 10, 5, 5, 5]), (6, true));
+        // A pass that something slows down gains nothing, and less than a twentieth is no gain.
+        assert_eq!(warmed_up(SHORT, &[40, 90, 20, 100, 98]), (5, true));
     }
 
     #[test]
     fn a_pass_that_never_settles_is_capped_and_said_so() {
-        let faster = |number: usize| std::thread::sleep(Duration::from_millis(1 << (7 - number.min(7))));
-        let timed = run(Length { max_warmup: 4, ..SHORT }, faster);
-        assert_eq!((timed.warmup, timed.settled), (5, false));
+        assert_eq!(warmed_up(Length { max_warmup: 4, ..SHORT }, &[128, 64, 32, 16, 8, 4]), (4, false));
+        assert_eq!(warmed_up(SHORT.again(), &[128, 64, 32]), (2, false));
     }
 
     #[test]
-    fn short_passes_are_repeated_for_the_least_time() {
-        let timed = run(Length { min_seconds: 0.02, ..SHORT }, |_| std::thread::sleep(Duration::from_millis(1)));
-        assert!((6..=20).contains(&timed.passes.len()), "{}", timed.passes.len());
+    fn a_turn_lasts_its_least_passes_and_its_least_time() {
+        let length = Length { min_seconds: 0.02, ..SHORT };
+        assert!(length.goes_on(4, 4, 1.0) && length.goes_on(15, 15, 0.019));
+        assert!(!length.goes_on(15, 15, 0.021));
+        // Where passes are disturbed it goes on for some times as long.
+        assert!(length.goes_on(15, 4, 0.021) && length.goes_on(15, 4, 0.079));
+        assert!(!length.goes_on(15, 4, 0.081) && !length.goes_on(15, 5, 0.021));
+        assert!(!length.goes_on(MOST_PASSES, 4, 0.0));
+    }
+
+    #[test]
+    fn untimed_passes_run_on_an_input_of_their_own() {
+        let timed = run(SHORT, |_| ());
+        assert!(timed.warmup > SHORT.warmup, "one more than it warms up with: {timed:?}");
+        assert_eq!((timed.outputs[0].input, timed.outputs[0].passes), (0, timed.warmup));
     }
 
     #[test]

@@ -118,6 +118,26 @@ fn a_template_that_fails_at_the_end_costs_no_results() {
     assert!(files::read_text(&run.join("report.md")).unwrap().starts_with("# "), "the built-in report");
 }
 
+/// The process that fills such a template dies, and no other.
+#[test]
+fn a_template_without_end_is_refused() {
+    let bench = Bench::new();
+    let run = lab::root().join("results/digits/reference").display().to_string();
+    let deep = ["{% if true %}".repeat(100_000), "{% endif %}".repeat(100_000)].concat();
+    for template in [
+        "{% macro m(n) %}{{ self::m(n=n) }}{% endmacro m %}{{ self::m(n=1) }}",
+        "{% for i in range(end=10, step_by=0) %}x{% endfor %}",
+        "{% set_global s = \"x\" %}{% for i in range(end=60) %}{% set_global s = s ~ s %}{% endfor %}{{ s }}",
+        &deep,
+    ] {
+        bench.put("mine.tera", template.as_bytes());
+        let ended = bench.run(&["report", &run, "--template", "mine.tera"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
+        assert!(ended.stderr.contains("the report template cannot be rendered"), "{ended:?}");
+        assert!(ended.stderr.contains("loop over what is finite"), "{ended:?}");
+    }
+}
+
 #[test]
 fn a_broken_template_is_found_before_the_work() {
     let bench = Bench::new();

@@ -242,6 +242,12 @@ const CASES: &[(&str, Prepare)] = &[
         let bytes = gzipped(&tar_of(&[(b"train/c0/x.png", EntryType::Regular)]));
         on_archive(bench, &bytes[..bytes.len() / 2]);
     }),
+    ("gzip_with_another_checksum", |bench| {
+        let mut bytes = gzipped(&tar_of(&[(b"train/c0/x.png", EntryType::Regular)]));
+        let checksum = bytes.len() - 8;
+        bytes[checksum] ^= 1;
+        on_archive(bench, &bytes);
+    }),
     ("gzip_bomb", |bench| {
         // Ten gigabytes of zeros, as its header honestly says.
         let mut header = tar::Header::new_gnu();
