@@ -110,16 +110,16 @@ const FORGERIES: [(&str, &str, &str, &str); 38] = [
     ("record.json", "\"only_first\": 2", "\"only_first\": 3", "predictions.csv: `int8_fbgemm_cpu` compares"),
     ("record.json", "\"dead_observers\": []", "\"dead_observers\": [\"x\"]", "record.json: "),
     ("record.json", "\"cpu\": \"AMD", "\"cpu\": \"Intel", "report.md: line"),
-    ("record.json", "\"format\": \"2.2\"", "\"format\":  \"2.2\"", "record.json: line 2"),
-    ("record.json", "\"format\": \"2.2\"", "\"format\": \"2.1\"", "record.json: format 2.1 has no `files`"),
+    ("record.json", "\"format\": \"2.3\"", "\"format\":  \"2.3\"", "record.json: line 2"),
+    ("record.json", "\"format\": \"2.3\"", "\"format\": \"2.1\"", "record.json: format 2.1 has no `files`"),
     (
         "record.json",
-        "\"format\": \"2.2\"",
+        "\"format\": \"2.3\"",
         "\"format\": \"2.7\"",
         "record.json: report.md was made from another record",
     ),
-    ("record.json", "\"format\": \"2.2\"", "\"format\": \"2.2 \"", "record.json: `results"),
-    ("record.json", "\"format\": \"2.2\"", "\"format\": \"2.02\"", "record.json: `results"),
+    ("record.json", "\"format\": \"2.3\"", "\"format\": \"2.3 \"", "record.json: `results"),
+    ("record.json", "\"format\": \"2.3\"", "\"format\": \"2.02\"", "record.json: `results"),
     ("record.json", "\"requant\": \"0.1.0\"", "\"requant\": \"0.1.1\"", "record.json: report.md was made from another"),
     ("record.json", "\"template\": \"", "\"template\": \"0\"", "record.json"),
     ("resolved.toml", "# default", "# environment", "resolved.toml: it is not the file that the record has"),
@@ -200,7 +200,7 @@ fn what_sealing_again_does_not_hide() {
     let path = format!("{RUN}/record.json");
     let whole = files::read_text(&bench.path(&path)).unwrap();
     let (head, _) = whole.split_once(",\n  \"files\": {").unwrap();
-    let older = head.replace("\"format\": \"2.2\"", "\"format\": \"2.1\"").replace("AMD", "Intel") + "\n}\n";
+    let older = head.replace("\"format\": \"2.3\"", "\"format\": \"2.1\"").replace("AMD", "Intel") + "\n}\n";
     bench.put(&path, older.as_bytes());
     seal(&bench);
     told("an older format", "record.json: report.md was made from another record");
