@@ -3,6 +3,7 @@
 //! quantized ones with explicit QuantizeLinear and DequantizeLinear; both can be read again.
 
 mod attributes;
+mod axes;
 mod catalogue;
 mod constant;
 mod error;

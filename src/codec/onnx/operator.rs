@@ -12,9 +12,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use super::attributes::Attributes;
+use super::axes::{axes_of, axis_of, index, squeezed, unsqueezed};
 use super::catalogue;
 use super::error::ImportError;
-use super::evaluate::{Int, Value, index, unread_operand};
+use super::evaluate::{Int, Value, unread_operand};
 use super::import::{Import, Operand, label};
 use super::proto::NodeProto;
 use crate::graph::function::{Binary, Reduction, Together};
@@ -244,16 +245,6 @@ impl Lowering<'_> {
     fn binary(&mut self, op: Op) -> Lowered {
         let inputs = vec![self.running(0)?, self.running(1)?];
         self.emit(op, inputs)
-    }
-}
-
-/// An ONNX axis, which may count from the end, as an index.
-fn axis_of(raw: i64, rank: usize) -> Result<usize, Trouble> {
-    let len = i64::try_from(rank).unwrap_or(i64::MAX);
-    if (-len..len).contains(&raw) {
-        Ok(index(raw, rank))
-    } else {
-        Err(format!("axis {raw} of {rank} dimensions").into())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Arithmetic, comparisons and choices, element by element, and reductions. Integers that leave their type's range
 //! are refused: no exporter means them to wrap around.
 
-use super::{Call, Elements, Folded, Int, Unfolded, Value, axis_of, broadcast, places, volume};
+use super::{Call, Elements, Folded, Int, Unfolded, Value, axes_of, broadcast, places, volume};
 use crate::codec::onnx::constant::Kind;
 
 /// Both operands repeated to one shape.
@@ -238,7 +238,7 @@ pub(super) fn reduction(call: &Call<'_>) -> Folded {
     let nothing = call.opset >= since && call.attributes.flag("noop_with_empty_axes")?;
     let keep = call.attributes.int("keepdims")?.unwrap_or(1) != 0;
     let rank = value.shape.len();
-    let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+    let mut axes = axes_of(&raw, rank)?;
     if axes.is_empty() && !nothing {
         axes = (0..rank).collect();
     }

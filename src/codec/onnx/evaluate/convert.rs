@@ -46,7 +46,7 @@ fn integer(int: Int, to: Kind) -> Result<Int, String> {
     match (int, to) {
         (Int::Known(value), Kind::U64) if value < 0 => Err(format!("{value} becomes a number beyond 63 bits")),
         (Int::Known(value), to) => Ok(Int::Known(to.wrapped(value))),
-        // No batch has no image, and none has more than 31 bits can count.
+        // A batch has at least one image, and fewer than 31 bits can count.
         (Int::Batch, Kind::Bool) => Ok(Int::Known(1)),
         (Int::Batch, Kind::I32 | Kind::U32 | Kind::I64 | Kind::U64) => Ok(Int::Batch),
         (Int::Batch, to) => Err(format!("it converts the batch size to {}", to.name())),

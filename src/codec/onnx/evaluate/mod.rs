@@ -15,6 +15,7 @@ pub(super) use value::{Elements, Int, MOST_ELEMENTS, Value};
 use std::sync::Arc;
 
 use super::attributes::Attributes;
+use super::axes::{axes_of, axis_of, index, squeezed, unsqueezed};
 use super::constant::Kind;
 use super::error::ImportError;
 use super::import::{Import, Operand, label};
@@ -217,23 +218,6 @@ fn as_value(operand: &Operand) -> Result<Value, Unfolded> {
         Operand::Value(value) => Ok(value.clone()),
         Operand::Float { tensor, .. } => small(Kind::F32, tensor),
         Operand::Node(_) | Operand::Quantized(_) => Err(Unfolded::Runs),
-    }
-}
-
-/// A possibly negative ONNX index, clamped to `0..=len`.
-pub(super) fn index(raw: i64, len: usize) -> usize {
-    let len = i64::try_from(len).unwrap_or(i64::MAX);
-    let from_start = if raw < 0 { raw.saturating_add(len) } else { raw };
-    usize::try_from(from_start.clamp(0, len)).unwrap_or(0)
-}
-
-/// An axis, which may count from the end.
-fn axis_of(raw: i64, rank: usize) -> Result<usize, Unfolded> {
-    let len = i64::try_from(rank).unwrap_or(i64::MAX);
-    if (-len..len).contains(&raw) {
-        Ok(index(raw, rank))
-    } else {
-        Err(format!("axis {raw} of {rank} dimensions").into())
     }
 }
 

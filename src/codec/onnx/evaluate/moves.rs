@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Call, Folded, Int, MOST_ELEMENTS, Operand, Unfolded, Value, axis_of, index, places, steps, strided, volume,
+    Call, Folded, Int, MOST_ELEMENTS, Operand, Unfolded, Value, axes_of, axis_of, index, places, squeezed, steps, strided,
+    unsqueezed, volume,
 };
 use crate::tensor::{Data, Tensor};
 
@@ -94,40 +95,21 @@ pub(super) fn flatten(call: &Call<'_>) -> Folded {
 /// Axes became an input with opset 13.
 pub(super) fn squeeze(call: &Call<'_>) -> Folded {
     let data = call.operand(0)?;
-    let own = shape(data);
-    let axes = match call.numbers_from("axes", 1, 13)? {
-        Some(raw) if raw.is_empty() => return Err("whether it drops all axes or none is not defined".into()),
-        Some(raw) => raw.iter().map(|&axis| axis_of(axis, own.len())).collect::<Result<Vec<_>, _>>()?,
-        None => (0..own.len()).filter(|&axis| own[axis] == 1).collect(),
-    };
-    if axes.iter().any(|&axis| own[axis] != 1) {
-        return Err("it drops a dimension that is longer than 1".into());
-    }
-    let kept = own.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, size)| *size).collect();
-    reshaped(data, kept)
+    let raw = call.numbers_from("axes", 1, 13)?;
+    reshaped(data, squeezed(&shape(data), raw.as_deref(), 1)?)
 }
 
 pub(super) fn unsqueeze(call: &Call<'_>) -> Folded {
     let data = call.operand(0)?;
-    let mut dims = shape(data);
     let raw = call.numbers_from("axes", 1, 13)?.ok_or("it names no axes")?;
-    let rank = dims.len() + raw.len();
-    let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
-    axes.sort_unstable();
-    if axes.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err("it names an axis twice".into());
-    }
-    for axis in axes {
-        dims.insert(axis, 1);
-    }
-    reshaped(data, dims)
+    reshaped(data, unsqueezed(shape(data), &raw, 1)?)
 }
 
 pub(super) fn transpose(call: &Call<'_>) -> Folded {
     let data = call.operand(0)?;
     let own = shape(data);
     let order: Vec<usize> = match call.attributes.ints("perm")? {
-        Some(perm) => perm.iter().map(|&axis| axis_of(axis, own.len())).collect::<Result<_, _>>()?,
+        Some(perm) => axes_of(perm, own.len())?,
         None => (0..own.len()).rev().collect(),
     };
     let mut sorted = order.clone();

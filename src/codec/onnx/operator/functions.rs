@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Lowered, Lowering, Trouble, axis_of};
+use super::{Lowered, Lowering, Trouble, axes_of, axis_of};
 use crate::codec::onnx::constant::kind;
 use crate::codec::onnx::functions;
 use crate::codec::onnx::import::Operand;
@@ -118,7 +118,7 @@ impl Lowering<'_> {
         let since = if self.node.op_type == "ReduceSum" { 13 } else { 18 };
         let raw = self.numbers_from("axes", 1, since)?.unwrap_or_default();
         let nothing = self.import.opset >= since && self.attributes.flag("noop_with_empty_axes")?;
-        let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
+        let mut axes = axes_of(&raw, rank)?;
         if axes.is_empty() {
             if nothing {
                 return Ok(None);

@@ -1,8 +1,8 @@
 //! Operators that move or select values.
 
-use super::{Lowered, Lowering, Trouble, axis_of};
+use super::{Lowered, Lowering, Trouble, axes_of, axis_of, index, squeezed, unsqueezed};
 use crate::codec::onnx::attributes::size;
-use crate::codec::onnx::evaluate::{self, Int, index};
+use crate::codec::onnx::evaluate::{self, Int};
 use crate::codec::onnx::import::Operand;
 use crate::graph::op::ReshapeDim;
 use crate::graph::{Dim, Node, NodeId, Op};
@@ -33,33 +33,15 @@ impl Lowering<'_> {
 
     pub(super) fn squeeze(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let dims = self.same_dims(input);
-        let one = |axis: &usize| dims[*axis] == ReshapeDim::Known(1);
-        let axes: Vec<usize> = match self.numbers_from("axes", 1, 13)? {
-            Some(raw) if raw.is_empty() => return Err("whether it drops all axes or none is not defined".into()),
-            Some(raw) => raw.iter().map(|&axis| axis_of(axis, dims.len())).collect::<Result<_, _>>()?,
-            None => (0..dims.len()).filter(one).collect(),
-        };
-        if !axes.iter().all(one) {
-            return Err("it drops a dimension that is longer than 1".into());
-        }
-        let kept = dims.iter().enumerate().filter(|(axis, _)| !axes.contains(axis)).map(|(_, dim)| *dim).collect();
+        let raw = self.numbers_from("axes", 1, 13)?;
+        let kept = squeezed(&self.same_dims(input), raw.as_deref(), ReshapeDim::Known(1))?;
         self.emit(Op::Reshape(kept), vec![input])
     }
 
     pub(super) fn unsqueeze(&mut self) -> Lowered {
         let input = self.running(0)?;
-        let mut dims = self.same_dims(input);
         let raw = self.numbers_from("axes", 1, 13)?.ok_or("it names no axes")?;
-        let rank = dims.len() + raw.len();
-        let mut axes = raw.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<Vec<_>, _>>()?;
-        axes.sort_unstable();
-        if axes.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err("it names an axis twice".into());
-        }
-        for axis in axes {
-            dims.insert(axis, ReshapeDim::Known(1));
-        }
+        let dims = unsqueezed(self.same_dims(input), &raw, ReshapeDim::Known(1))?;
         self.emit(Op::Reshape(dims), vec![input])
     }
 
@@ -182,7 +164,7 @@ impl Lowering<'_> {
         let input = self.running(0)?;
         let rank = self.rank(input);
         let order: Vec<usize> = match self.attributes.ints("perm")? {
-            Some(perm) => perm.iter().map(|&axis| axis_of(axis, rank)).collect::<Result<_, _>>()?,
+            Some(perm) => axes_of(perm, rank)?,
             None => (0..rank).rev().collect(),
         };
         // One that undoes another leaves what that one was given.
