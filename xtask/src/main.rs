@@ -88,16 +88,9 @@ fn skip_log() -> PathBuf {
     root().join("target/skipped-tests.txt")
 }
 
+/// What must hold is listed in one place.
 fn ci() -> Result<(), String> {
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    let clippy = ["clippy", "--release", "--workspace", "--all-targets"];
-    let deny = ["--", "-D", "warnings"];
-    cargo(&[&clippy[..], &["--no-default-features"], &deny].concat(), &[])?;
-    libtorch::set_up(root())?;
-    cargo(&[&clippy[..], &deny].concat(), &[])?;
-    cargo(&["test", "--release", "--no-default-features"], &[])?;
-    test()?;
-    demo()
+    run(&mut Command::new(root().join(".ci/run")))
 }
 
 fn cargo(arguments: &[&str], environment: &[(&str, &Path)]) -> Result<(), String> {
