@@ -2,6 +2,7 @@
 
 use super::gained;
 use crate::base::units;
+use crate::manifest::Step;
 use crate::record::Record;
 use crate::record::format::{Change, Intervention};
 use crate::stats::Estimate;
@@ -25,45 +26,76 @@ impl Remedy {
     }
 }
 
+/// How a person makes a change.
+#[derive(Clone, Copy)]
+enum Edit {
+    /// A step of the quantization, and what to know of it.
+    Step(Step, &'static str),
+    Other(&'static str),
+}
+
 /// Changes of one choice for the whole network, in groups of like cost: nothing at run time first, then more and more
 /// of the network in float.
-const CHANGES: [&[Change]; 5] = [
-    &[Change::PerChannel, Change::Equalize, Change::Percentile, Change::Mse, Change::BoundWeights],
-    &[Change::FloatStem],
-    &[Change::GatesInFloat],
-    &[Change::HardSwishInFloat],
-    &[Change::ProductsOnly],
+const CHANGES: [&[(Change, Edit)]; 5] = [
+    &[
+        (Change::PerChannel, Edit::Other("remove `quantize.weights = \"per-tensor\"`")),
+        (Change::Equalize, Edit::Step(Step::Equalize, "")),
+        (Change::Percentile, Edit::Other("set `quantize.recipe = \"percentile\"`")),
+        (Change::Mse, Edit::Other("set `quantize.recipe = \"mse\"`")),
+        (Change::BoundWeights, Edit::Step(Step::BoundWeights, ", for 8-bit activations")),
+    ],
+    &[(Change::FloatStem, Edit::Step(Step::FloatStem, ""))],
+    &[(
+        Change::GatesInFloat,
+        Edit::Other("set `precision = \"fp32\"` in `quantize.layer` for the squeeze-excite gates"),
+    )],
+    &[(
+        Change::HardSwishInFloat,
+        Edit::Other("set `precision = \"fp32\"` in `quantize.layer` for hard-swish and the layers before it"),
+    )],
+    &[(Change::ProductsOnly, Edit::Step(Step::ProductsOnly, ""))],
 ];
+
+impl Edit {
+    fn told(self, record: &Record) -> String {
+        match (self, &record.settings.quantize.steps) {
+            (Self::Step(step, note), Some(_)) => format!("add \"{step}\" to `quantize.steps`{note}"),
+            (Self::Step(step, note), None) => format!("set `quantize.steps = [\"{step}\"]`{note}"),
+            (Self::Other(told), _) => told.to_owned(),
+        }
+    }
+}
 
 /// The cheapest change that surely brings back most of what was lost; of a group, the one that brings back most.
 pub(super) fn cheapest(record: &Record) -> Option<Remedy> {
     let loss = loss(record)?;
     let surely = |gained: &Estimate| gained.low > loss / 2.0;
-    let of_group = |group: &&[Change]| {
-        let tried = group.iter().filter_map(|&change| Some((change, gained(record, change)?.0)));
-        tried.filter(|(_, gained)| surely(gained)).max_by(|a, b| a.1.value.total_cmp(&b.1.value))
-    };
+    let of_group = |group: &&[(Change, Edit)]| best(whole(record, group, loss).filter(|tried| surely(&tried.gained)));
     // A layer is less float than the gates of the whole network, a block about as much.
     let part = |change: Change| {
         let tried = record.attribution.iter().flat_map(|attribution| &attribution.interventions);
         let of_kind = tried.filter(move |tried| tried.change == change && surely(&tried.gained));
-        of_kind.max_by(|a, b| a.gained.value.total_cmp(&b.gained.value))
-    };
-    let whole = |(change, gained)| Remedy { change, instruction: instruction(record, change).to_owned(), gained, loss };
-    let in_float = |tried: &Intervention| Remedy {
-        change: tried.change,
-        instruction: super::layers::instruction(tried),
-        gained: tried.gained,
-        loss,
+        best(of_kind.map(|tried| in_float(tried, loss)))
     };
     CHANGES[..2]
         .iter()
         .find_map(of_group)
-        .map(whole)
-        .or_else(|| part(Change::LayerInFloat).map(in_float))
-        .or_else(|| CHANGES[2..4].iter().find_map(of_group).map(whole))
-        .or_else(|| part(Change::BlockInFloat).map(in_float))
-        .or_else(|| CHANGES[4..].iter().find_map(of_group).map(whole))
+        .or_else(|| part(Change::LayerInFloat))
+        .or_else(|| CHANGES[2..4].iter().find_map(of_group))
+        .or_else(|| part(Change::BlockInFloat))
+        .or_else(|| CHANGES[4..].iter().find_map(of_group))
+}
+
+/// Those changes of a group that were tried.
+fn whole(record: &Record, group: &[(Change, Edit)], loss: f64) -> impl Iterator<Item = Remedy> {
+    group.iter().filter_map(move |&(change, edit)| {
+        let gained = gained(record, change)?.0;
+        Some(Remedy { change, instruction: edit.told(record), gained, loss })
+    })
+}
+
+fn best(remedies: impl Iterator<Item = Remedy>) -> Option<Remedy> {
+    remedies.max_by(|a, b| a.gained.value.total_cmp(&b.gained.value))
 }
 
 /// The accuracy that there is to regain, a fraction; `None` where nothing was tried.
@@ -71,36 +103,9 @@ pub(super) fn loss(record: &Record) -> Option<f64> {
     gained(record, Change::Float).map(|(gained, _)| gained.value).filter(|loss| *loss > 0.0)
 }
 
-fn instruction(record: &Record, change: Change) -> &'static str {
-    let has_steps = record.settings.quantize.steps.is_some();
-    match (change, has_steps) {
-        (Change::PerChannel, _) => "remove `quantize.weights = \"per-tensor\"`",
-        (Change::Equalize, true) => "add \"equalize\" to `quantize.steps`",
-        (Change::Equalize, false) => "set `quantize.steps = [\"equalize\"]`",
-        (Change::Percentile, _) => "set `quantize.recipe = \"percentile\"`",
-        (Change::Mse, _) => "set `quantize.recipe = \"mse\"`",
-        (Change::BoundWeights, true) => "add \"bound-weights\" to `quantize.steps`, for 8-bit activations",
-        (Change::BoundWeights, false) => "set `quantize.steps = [\"bound-weights\"]`, for 8-bit activations",
-        (Change::FloatStem, true) => "add \"float-stem\" to `quantize.steps`",
-        (Change::FloatStem, false) => "set `quantize.steps = [\"float-stem\"]`",
-        (Change::ProductsOnly, true) => "add \"products-only\" to `quantize.steps`",
-        (Change::ProductsOnly, false) => "set `quantize.steps = [\"products-only\"]`",
-        (Change::GatesInFloat, _) => "set `precision = \"fp32\"` in `quantize.layer` for the squeeze-excite gates",
-        (Change::HardSwishInFloat, _) => {
-            "set `precision = \"fp32\"` in `quantize.layer` for hard-swish and the layers before it"
-        }
-        (
-            Change::Float
-            | Change::FloatArithmetic
-            | Change::FloatWeights
-            | Change::FloatActivations
-            | Change::Calibration
-            | Change::BlockInFloat
-            | Change::BlockAlone
-            | Change::LayerInFloat,
-            _,
-        ) => "keep a part of the network in float",
-    }
+fn in_float(tried: &Intervention, loss: f64) -> Remedy {
+    let instruction = super::layers::instruction(tried);
+    Remedy { change: tried.change, instruction, gained: tried.gained, loss }
 }
 
 /// What to do where nothing that was tried brings most back: what helps most, and the next experiment.
@@ -119,17 +124,9 @@ pub(super) fn next_experiment(record: &Record) -> String {
 /// The change that surely brings back most, if not most of what was lost.
 fn helpful(record: &Record) -> Option<Remedy> {
     let loss = loss(record)?;
-    let whole = CHANGES.iter().copied().flatten().filter_map(|&change| {
-        let gained = gained(record, change)?.0;
-        Some(Remedy { change, instruction: instruction(record, change).to_owned(), gained, loss })
-    });
     let parts = record.attribution.iter().flat_map(|attribution| &attribution.interventions);
     let parts = parts.filter(|tried| matches!(tried.change, Change::LayerInFloat | Change::BlockInFloat));
-    let parts = parts.map(|tried| Remedy {
-        change: tried.change,
-        instruction: super::layers::instruction(tried),
-        gained: tried.gained,
-        loss,
-    });
-    whole.chain(parts).filter(|part| part.gained.low > 0.0).max_by(|a, b| a.gained.value.total_cmp(&b.gained.value))
+    let parts = parts.map(|tried| in_float(tried, loss));
+    let whole = CHANGES.iter().flat_map(|group| whole(record, group, loss));
+    best(whole.chain(parts).filter(|tried| tried.gained.low > 0.0))
 }

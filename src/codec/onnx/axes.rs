@@ -10,11 +10,7 @@ pub(super) fn index(raw: i64, len: usize) -> usize {
 /// An axis, which may count from the end.
 pub(super) fn axis_of(raw: i64, rank: usize) -> Result<usize, String> {
     let len = i64::try_from(rank).unwrap_or(i64::MAX);
-    if (-len..len).contains(&raw) {
-        Ok(index(raw, rank))
-    } else {
-        Err(format!("axis {raw} of {rank} dimensions"))
-    }
+    if (-len..len).contains(&raw) { Ok(index(raw, rank)) } else { Err(format!("axis {raw} of {rank} dimensions")) }
 }
 
 /// Several axes, in the order in which they are named.

@@ -110,8 +110,9 @@ pub(super) fn comparison(call: &Call<'_>) -> Folded {
             .collect::<Option<_>>()
             .ok_or("it compares the batch size")?,
         (Elements::Reals(a), Elements::Reals(b)) => {
-            let ordered = |(a, b): (&f64, &f64)| a.partial_cmp(b).is_some_and(|order| told(name, order));
-            a.iter().zip(b).map(ordered).collect()
+            // What is no number compares as nothing.
+            let ordered = |(a, b): (&f64, &f64)| a.partial_cmp(b).map_or(Some(false), |order| told(name, order));
+            a.iter().zip(b).map(ordered).collect::<Option<_>>().ok_or(Unfolded::Runs)?
         }
         _ => return Err("it compares integers with real numbers".into()),
     };
@@ -127,16 +128,18 @@ fn compared(name: &str, a: Int, b: Int) -> Option<bool> {
         (Int::Known(a), Int::Batch) if a < 1 => Less,
         _ => return None,
     };
-    Some(told(name, order))
+    told(name, order)
 }
 
-fn told(name: &str, order: std::cmp::Ordering) -> bool {
+/// What an operator says of two numbers in this order; `None` for an operator that compares none.
+fn told(name: &str, order: std::cmp::Ordering) -> Option<bool> {
     match name {
-        "Equal" => order.is_eq(),
-        "Less" => order.is_lt(),
-        "LessOrEqual" => order.is_le(),
-        "Greater" => order.is_gt(),
-        _ => order.is_ge(),
+        "Equal" => Some(order.is_eq()),
+        "Less" => Some(order.is_lt()),
+        "LessOrEqual" => Some(order.is_le()),
+        "Greater" => Some(order.is_gt()),
+        "GreaterOrEqual" => Some(order.is_ge()),
+        _ => None,
     }
 }
 
@@ -152,11 +155,12 @@ pub(super) fn logic(call: &Call<'_>) -> Folded {
     let (shape, left, right) = aligned(&left, &right)?;
     let known = |value: &Value| value.numbers().ok_or("it computes with the batch size");
     let one = |(a, b): (i64, i64)| match call.node.op_type.as_str() {
-        "And" => a & b != 0,
-        "Or" => a | b != 0,
-        _ => a != b,
+        "And" => Some(a & b != 0),
+        "Or" => Some(a | b != 0),
+        "Xor" => Some(a != b),
+        _ => None,
     };
-    let values = known(&left)?.into_iter().zip(known(&right)?).map(one).collect();
+    let values = known(&left)?.into_iter().zip(known(&right)?).map(one).collect::<Option<_>>().ok_or(Unfolded::Runs)?;
     call.outcome(flags(shape, values))
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Call, Folded, Int, MOST_ELEMENTS, Operand, Unfolded, Value, axes_of, axis_of, index, places, squeezed, steps, strided,
-    unsqueezed, volume,
+    Call, Folded, Int, MOST_ELEMENTS, Operand, Unfolded, Value, axes_of, axis_of, index, places, squeezed, steps,
+    strided, unsqueezed, volume,
 };
 use crate::tensor::{Data, Tensor};
 
