@@ -1,5 +1,6 @@
 //! What a network's last numbers say of an image.
 
+use super::function::{Binary, Reduction, Unary};
 use super::{Graph, NodeId, Op};
 
 /// How an image's numbers become a class.
@@ -14,14 +15,10 @@ pub enum Head {
 }
 
 impl Head {
-    /// One number is a probability where a sigmoid gives it.
-    #[must_use]
-    pub fn of(graph: &Graph) -> Self {
-        match graph.classes() {
-            Some(1) if ends_in_sigmoid(graph, graph.output) => Self::Probability,
-            Some(1) => Self::Logit,
-            _ => Self::Scores,
-        }
+    /// How the network's last numbers become a class. Of a network with one number, the node after which nobody can
+    /// tell where its two classes part is the error.
+    pub fn of(graph: &Graph) -> Result<Self, NodeId> {
+        if graph.classes() == Some(1) { of_one(graph, graph.output) } else { Ok(Self::Scores) }
     }
 
     /// Above this the one number stands for the second class.
@@ -44,18 +41,97 @@ impl Head {
     }
 }
 
-fn ends_in_sigmoid(graph: &Graph, id: NodeId) -> bool {
+/// One number is a probability where a sigmoid gives it, and a logit where a layer does.
+fn of_one(graph: &Graph, id: NodeId) -> Result<Head, NodeId> {
     let node = graph.node(id);
     match node.op {
-        Op::Sigmoid | Op::HardSigmoid => true,
-        Op::Identity | Op::Flatten { .. } | Op::Reshape(_) => ends_in_sigmoid(graph, node.inputs[0]),
-        _ => false,
+        Op::Sigmoid | Op::HardSigmoid => Ok(Head::Probability),
+        Op::Conv { relu: false, .. } | Op::Linear { relu: false, .. } | Op::BatchNorm(_) | Op::MatMul => {
+            Ok(Head::Logit)
+        }
+        // These move numbers, or average them.
+        Op::Identity
+        | Op::Dropout
+        | Op::Flatten { .. }
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Slice { .. }
+        | Op::GlobalAvgPool
+        | Op::SpatialMean
+        | Op::AvgPool { .. }
+        | Op::Reduce { how: Reduction::Mean, .. } => of_one(graph, node.inputs[0]),
+        // Sums and multiples of logits are logits; `1 − p` is none.
+        Op::Add { relu: false } | Op::Mul { relu: false } | Op::Binary(Binary::Sub | Binary::Div) => {
+            let logit = |input: &NodeId| {
+                matches!(graph.node(*input).op, Op::Constant(_)) || of_one(graph, *input) == Ok(Head::Logit)
+            };
+            if node.inputs.iter().all(logit) { Ok(Head::Logit) } else { Err(id) }
+        }
+        // Symmetric about 0.
+        Op::Unary(Unary::Tanh) => of_one(graph, node.inputs[0]).and_then(|head| match head {
+            Head::Logit => Ok(Head::Logit),
+            Head::Scores | Head::Probability => Err(id),
+        }),
+        Op::Input
+        | Op::Constant(_)
+        | Op::Conv { .. }
+        | Op::Linear { .. }
+        | Op::Add { .. }
+        | Op::Mul { .. }
+        | Op::Relu
+        | Op::Clip { .. }
+        | Op::HardSwish
+        | Op::MaxPool(_)
+        | Op::Concat { .. }
+        | Op::Pad { .. }
+        | Op::Softmax { .. }
+        | Op::LogSoftmax { .. }
+        | Op::Unary(_)
+        | Op::Binary(_)
+        | Op::Reduce { .. }
+        | Op::Standardize(_)
+        | Op::Expand(_) => Err(id),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::graph::op::Weights;
+    use crate::graph::{Dim, Node};
+    use crate::tensor::Tensor;
+
+    /// A layer of one number, and operators after it; each takes a constant beside it where it takes two.
+    fn after_a_layer(ops: &[Op]) -> Result<Head, NodeId> {
+        let shape = vec![Dim::Batch, Dim::Known(4)];
+        let input = Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape };
+        let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
+        let weight = Arc::new(Tensor::f32(vec![1, 4], vec![0.5; 4]).unwrap());
+        let layer = Op::Linear { weights: Weights { weight, bias: None }, relu: false };
+        let one = Op::Constant(Arc::new(Tensor::f32(vec![1], vec![1.0]).unwrap()));
+        let mut last = graph.push("layer".into(), layer, vec![NodeId(0)]).unwrap();
+        let one = graph.push("one".into(), one, Vec::new()).unwrap();
+        for (place, op) in ops.iter().enumerate() {
+            let inputs = if matches!(op, Op::Add { .. } | Op::Binary(_)) { vec![one, last] } else { vec![last] };
+            last = graph.push(format!("n{place}"), op.clone(), inputs).unwrap();
+        }
+        graph.output = last;
+        Head::of(&graph).map_err(|_| last)
+    }
+
+    #[test]
+    fn one_number_is_understood_or_refused() {
+        assert_eq!(after_a_layer(&[]), Ok(Head::Logit));
+        assert_eq!(after_a_layer(&[Op::Add { relu: false }]), Ok(Head::Logit));
+        assert_eq!(after_a_layer(&[Op::Unary(Unary::Tanh)]), Ok(Head::Logit));
+        assert_eq!(after_a_layer(&[Op::Sigmoid, Op::Identity]), Ok(Head::Probability));
+        // The probability of the first class, a softmax over one number, and numbers that are never negative.
+        assert!(after_a_layer(&[Op::Sigmoid, Op::Binary(Binary::Sub)]).is_err());
+        assert!(after_a_layer(&[Op::Softmax { axis: 1 }]).is_err());
+        assert!(after_a_layer(&[Op::Relu]).is_err() && after_a_layer(&[Op::Sigmoid, Op::Unary(Unary::Tanh)]).is_err());
+    }
 
     #[test]
     fn one_number_stands_for_two_classes() {

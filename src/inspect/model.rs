@@ -12,7 +12,7 @@ use crate::base::files;
 use crate::codec::onnx;
 use crate::graph::head::Head;
 use crate::graph::pass::{self, AppliedPatch};
-use crate::graph::{Dim, Graph, Node, Op, census, normalization};
+use crate::graph::{Dim, Graph, Node, NodeId, Op, census, normalization};
 use crate::manifest::{LayerOverride, PixelScale, nearest};
 use crate::quantize::LayerRule;
 use crate::record::format::{ModelFacts, Reading};
@@ -92,20 +92,32 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
                     flattening to the model before exporting";
         Diagnostic::error(Cause::Input, message).next(next)
     })?;
+    let head = Head::of(&model.graph).map_err(|node| one_unclear_score(&model.graph, node))?;
     let facts = ModelFacts {
         sha256,
         bytes: bytes.len() as u64,
         producer: model.producer.clone(),
         opset: model.opset,
         input: model.graph.input_shape().unwrap_or_default(),
-        reading: reading(&model, output, classes),
+        reading: reading(&model, output, head),
     };
     let fp32_modules = census::modules(&model.graph);
-    let head = Head::of(&model.graph);
     let (graph, patches) = pass::run_all(model.graph).map_err(|broken| {
         Diagnostic::error(Cause::Bug, broken.to_string()).next("please report it with the model's SHA-256")
     })?;
     Ok(ModelInputs { facts, fp32_modules, graph, patches, classes, head })
+}
+
+/// One score whose threshold is anybody's guess.
+fn one_unclear_score(graph: &Graph, node: NodeId) -> Diagnostic {
+    let Node { name, op, .. } = graph.node(node);
+    let message = format!(
+        "the model gives one score for two classes, and `{name}` ({}) leaves open where they part: after a sigmoid it is 0.5, \
+         after a layer 0",
+        op.torch_name()
+    );
+    let next = "name the tensor that the sigmoid or the last layer gives with `output = \"…\"` in `[model]`";
+    Diagnostic::error(Cause::Input, message).next(next)
 }
 
 /// A dimension as a person writes it.
@@ -114,7 +126,7 @@ fn size(dim: &Dim) -> String {
 }
 
 /// What there is to know of how the file was read.
-fn reading(model: &onnx::Model, output: Option<&str>, classes: usize) -> Vec<Reading> {
+fn reading(model: &onnx::Model, output: Option<&str>, head: Head) -> Vec<Reading> {
     let mut found: Vec<Reading> = model
         .beside
         .iter()
@@ -133,7 +145,7 @@ fn reading(model: &onnx::Model, output: Option<&str>, classes: usize) -> Vec<Rea
     }));
     let types: Vec<String> = model.widened.iter().map(|&name| name.to_owned()).collect();
     found.extend((!types.is_empty()).then_some(Reading::Widened { types }));
-    found.extend((classes == 1).then(|| Reading::OneScore { threshold: Head::of(&model.graph).threshold() }));
+    found.extend((head != Head::Scores).then(|| Reading::OneScore { threshold: head.threshold() }));
     found
 }
 
