@@ -5,8 +5,8 @@ use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::TimingCheck;
 
-/// Where every input of every process takes so many times as long at first sight as later, the later passes were
-/// answered from memory; caches of the processor explain less.
+/// Where each input of each process takes this many times as long the first time as later, the later answers were kept;
+/// the processor's caches explain less.
 const KEPT_ANSWER: f64 = 3.0;
 
 pub(super) fn check(record: &Record) -> Finding {

@@ -248,7 +248,7 @@ fn labels(dataset: &Dataset) -> Vec<Problem> {
         found.push(problem("dataset.class_index", message, "give each folder an output of its own"));
     }
     if let Some(far) = outputs.last().filter(|last| **last > MOST_OUTPUTS) {
-        let message = format!("names output {far}, and no classifier has so many");
+        let message = format!("names output {far}, and no classifier has that many outputs");
         found.push(problem("dataset.class_index", message, "count the model's outputs from 0"));
     }
     found

@@ -18,14 +18,14 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Of `samples` images of so many bytes each. Batches follow each other where there are enough samples, and
-    /// otherwise each starts one sample further on.
+    /// A pool of `samples` images, each of `image_bytes`. Batches follow each other where there are enough samples;
+    /// otherwise each batch starts one sample after the one before.
     #[must_use]
     pub fn of(batch: usize, samples: usize, image_bytes: usize) -> Self {
         let fits = MOST_BYTES / batch.saturating_mul(image_bytes).max(1);
         let inputs = INPUTS.min(fits.saturating_sub(1)).max(1);
         let stride = if (inputs + 1).saturating_mul(batch) <= samples { batch } else { 1 };
-        // Beyond so many, inputs would begin again with the first.
+        // A further input would be the first one again.
         let different = if stride == 1 { inputs.min(samples.saturating_sub(1)).max(1) } else { inputs };
         let timed = (1..=different).map(|input| input * stride % samples.max(1)).collect();
         Self { batch, warm_up: 0, timed }

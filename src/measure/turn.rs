@@ -24,8 +24,8 @@ pub struct Length {
 }
 
 impl Length {
-    /// Whether a turn has another pass, after so many, so many of which were left alone, in so many seconds. Where
-    /// others disturb passes it takes some times as long.
+    /// Whether a turn that has taken `passes` passes in `seconds` takes another. `alone` of the passes were left alone:
+    /// where other programs disturb a turn, it lasts longer.
     fn goes_on(&self, passes: usize, alone: usize, seconds: f64) -> bool {
         let short = passes < self.iterations || (seconds < self.min_seconds && passes < MOST_PASSES);
         let longest = LONGER * self.min_seconds;
@@ -102,7 +102,7 @@ const GAIN: f64 = 0.05;
 /// So many settled passes in a row end the warm-up.
 const SETTLED: usize = 2;
 
-/// A turn that is disturbed takes at most so many times its least seconds.
+/// A turn that is disturbed lasts at most this many times `min_seconds`.
 const LONGER: f64 = 4.0;
 
 /// A turn ends here however short its passes are.
@@ -230,7 +230,7 @@ mod tests {
         timed
     }
 
-    /// Warms up with passes of so many nanoseconds, the last of them again and again.
+    /// Warms up with passes that take these nanoseconds; the last time repeats.
     fn warmed_up(length: Length, passes: &[u64]) -> (usize, bool) {
         let (mut next, last) = (passes.iter().copied(), passes[passes.len() - 1]);
         let Ok(warmed_up) = warm_up(&length, || Ok::<_, Infallible>(next.next().unwrap_or(last)));

@@ -23,7 +23,7 @@ use crate::base::{clock, interrupt};
 pub enum Ask<V> {
     /// Load an artefact; `input` is a file of raw little-endian `f32` of shape `shape`.
     Open { variant: V, artefact: PathBuf, input: PathBuf, shape: Vec<usize> },
-    /// Time forward passes on batches of so many images; an input is known by its first one.
+    /// Time forward passes on batches of `batch` images; an input is known by its first image.
     Time { batch: usize, length: Length, inputs: Inputs },
     /// Report and end.
     Finish,

@@ -71,8 +71,8 @@ pub(super) struct Footprint {
 /// The samples for the measuring processes, kept only while they run.
 const SAMPLES: &str = ".benchmark-input";
 
-/// A turn that was disturbed is taken again so many times. In all there are no more than rounds are asked for: a
-/// machine that is always busy is not waited for.
+/// A turn that was disturbed is repeated at most this often. All turns of a batch size together are repeated no more
+/// often than there are rounds: a machine that is always busy is not waited for.
 const AGAIN: usize = 4;
 
 /// What each batch size is timed on.

@@ -175,8 +175,8 @@ pub fn spread(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelReac
     Some(sample::quantile(&known, 0.9)? - sample::quantile(&known, 0.1)?)
 }
 
-/// Channels that reach farther than the median one by this binary order of magnitude or more, and how far the farthest
-/// does: one of them alone takes so many bits from all the others, in however large a tensor.
+/// Channels that reach farther than the median channel by [`OUTLYING`] binary orders of magnitude or more, and by how
+/// many the farthest does. A single such channel takes that many bits from all the others, however large the tensor is.
 #[must_use]
 pub fn outlying(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelReach>) -> Option<(Vec<usize>, f64)> {
     let wanted = wanted(graph, space, reach)?;

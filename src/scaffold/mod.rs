@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
+use crate::base::units::counted;
 use crate::dataset;
 use crate::inspect::{self, ModelInputs};
 use crate::manifest::{self, Overrides, Pin, Recipe};
@@ -105,16 +106,12 @@ fn guesses(model: &ModelInputs, found: &data::Found) -> Vec<String> {
     }
     if found.turned > 0 {
         guesses.push(format!(
-            "the data: {} by EXIF; they are taken as they are stored, as Pillow does, unless `exif_orientation = true`",
-            counted(found.turned, "image is turned", "images are turned")
+            "the data: {} that EXIF turns; they are taken as they are stored, as Pillow does, unless `exif_orientation = true`",
+            counted(found.turned, "image")
         ));
     }
     guesses.extend(found.notes.clone());
     guesses
-}
-
-fn counted(count: usize, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// Files made so far; those that are not kept are removed again.
