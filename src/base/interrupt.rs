@@ -1,16 +1,27 @@
 //! Ctrl-C as a question that long work asks between steps, so that it can leave nothing behind.
 
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{flag, low_level};
 
 use super::explain::{Cause, Explain};
 use super::files;
 
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Whether the work has seen that it is to stop.
+static SEEN: AtomicBool = AtomicBool::new(false);
+
+/// Work that has not looked for so long does not look at all: it waits for something that may never come, such as a disk
+/// or a pipe.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// The run was asked to stop by Ctrl-C or a termination signal.
 #[derive(Debug, thiserror::Error)]
@@ -27,13 +38,28 @@ impl Explain for Interrupted {
     }
 }
 
-/// From now on the first signal to stop is noted, and the second ends the process at once with `code`.
+/// From now on the first signal to stop is noted, and the second ends the process at once with `code`; so does the first
+/// where nothing looks for it.
 pub fn listen(code: i32) {
     let hang_up = (!ignores_hang_ups()).then_some(SIGHUP);
+    // Without them a signal still ends the process; only the tidying is lost.
+    let watched = UnixStream::pair().ok();
     for signal in [SIGINT, SIGTERM].into_iter().chain(hang_up) {
-        // Without them a signal still ends the process; only the tidying is lost.
+        let own = watched.as_ref().and_then(|(_, asked)| asked.try_clone().ok());
+        let _ = own.map(|own| low_level::pipe::register(signal, own));
         let _ = flag::register_conditional_shutdown(signal, code, Arc::clone(&ASKED));
         let _ = flag::register(signal, Arc::clone(&ASKED));
+    }
+    // It sleeps in its read, and so disturbs no measurement.
+    if let Some((mut signals, _)) = watched {
+        thread::spawn(move || {
+            if signals.read_exact(&mut [0]).is_ok() {
+                thread::sleep(GRACE);
+                if !SEEN.load(Ordering::SeqCst) {
+                    low_level::exit(code);
+                }
+            }
+        });
     }
 }
 
@@ -46,5 +72,9 @@ fn ignores_hang_ups() -> bool {
 
 /// Fails once the process has been asked to stop.
 pub fn check() -> Result<(), Interrupted> {
-    if ASKED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+    if !ASKED.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    SEEN.store(true, Ordering::SeqCst);
+    Err(Interrupted)
 }

@@ -106,6 +106,9 @@ pub(super) enum Verb {
         manifests: Vec<PathBuf>,
         #[command(flatten)]
         layers: Layers,
+        /// Also decode every chosen sample: whether it can be, and whether pictures are on both sides
+        #[arg(long)]
+        deep: bool,
         /// How to print what was found
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
@@ -175,6 +178,14 @@ pub(super) enum Verb {
         #[arg(long, default_value = "memory", value_name = "LEVEL",
             value_parser = ["inputs", "artefact", "predictions", "accuracy", "speed", "memory"])]
         to: String,
+    },
+    /// Write the cheapest change that was measured to bring a run's lost accuracy back, as a manifest beside its own
+    Remedy {
+        /// A run's folder, its name, or an experiment for its latest run
+        run: String,
+        /// Where runs are kept
+        #[arg(long, default_value = "results", value_name = "DIR")]
+        results: PathBuf,
     },
     /// Show in what runs differ: causes, results, flipped samples, layers
     Diff {

@@ -20,12 +20,12 @@ use crate::sweep::Plan;
 /// Where manifests are looked for when none is named.
 pub(super) const HOME: &str = "experiments";
 
-pub(super) fn check(named: Vec<PathBuf>, overrides: &Overrides, format: Format) -> Result<Exit, Failure> {
+pub(super) fn check(named: Vec<PathBuf>, overrides: &Overrides, deep: bool, format: Format) -> Result<Exit, Failure> {
     let paths = if named.is_empty() { committed()? } else { named };
     let mut exit: Option<Cause> = None;
     let mut documents = Vec::new();
     for path in &paths {
-        let Checked { diagnostics, summary } = one(path, overrides);
+        let Checked { diagnostics, summary } = one(path, overrides, deep);
         let errors = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
         let worst = errors.map(|diagnostic| diagnostic.cause).max();
         exit = exit.max(worst);
@@ -69,7 +69,7 @@ struct Checked {
     summary: String,
 }
 
-fn one(path: &Path, overrides: &Overrides) -> Checked {
+fn one(path: &Path, overrides: &Overrides, deep: bool) -> Checked {
     if files::read_text(path).is_ok_and(|text| Sweep::is_one(&text)) {
         return sweep(path, overrides);
     }
@@ -83,6 +83,12 @@ fn one(path: &Path, overrides: &Overrides) -> Checked {
     if let Some(inputs) = &found.inputs {
         diagnostics.extend(inspect::concerns(&resolved, inputs, &found.pins));
         summary = summarize(&resolved, inputs, &found.pins);
+        if deep {
+            let looked = inspect::deep(&resolved, inputs, &Gauge::new("decoding"));
+            diagnostics.extend(looked.unwrap_or_else(|failure| failure.diagnostics));
+        } else {
+            summary += "  pixels       not decoded; with `--deep` every chosen sample is\n";
+        }
     }
     Checked { diagnostics, summary }
 }

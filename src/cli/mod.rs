@@ -15,6 +15,7 @@ mod list;
 mod new;
 mod pin;
 mod progress;
+mod remedy;
 mod report;
 mod rerun;
 mod run;
@@ -65,7 +66,7 @@ pub fn main() -> Exit {
         Verb::New { name, model, data, recipe, scores, classes, output } => {
             new::new(&name, &new::New { model, data, recipe, scores, classes, output })
         }
-        Verb::Check { manifests, layers, format } => check::check(manifests, &layers.resolve(), format),
+        Verb::Check { manifests, layers, deep, format } => check::check(manifests, &layers.resolve(), deep, format),
         Verb::Pin { manifest, check, from } => pin::pin(&manifest, check, from.as_deref()),
         Verb::Fetch { manifest, timeout } => fetch::fetch(&manifest, timeout),
         Verb::Run { manifest, layers, results, against } => {
@@ -73,6 +74,7 @@ pub fn main() -> Exit {
         }
         Verb::Tune { manifest, layers, wishes } => tune::tune(&manifest, &layers.resolve(), &wishes.into()),
         Verb::Rerun { run, results, to } => rerun::rerun(&run, &results, &to),
+        Verb::Remedy { run, results } => remedy::remedy(&run, &results),
         Verb::Diff { runs, results, format, check } => diff::diff(&runs, &results, format, check),
         Verb::Report { run, template, results } => report::report(&run, template.as_deref(), &results),
         Verb::Export { run, form, output, variant, results } => {

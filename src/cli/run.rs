@@ -7,6 +7,7 @@ use super::gauge::Gauge;
 use super::progress::Progress;
 use super::{Exit, diff, engine, print};
 use crate::base::explain::Failure;
+use crate::diagnose;
 use crate::diff::{Diff, Layout};
 use crate::manifest::{self, Overrides, Resolved};
 use crate::pipeline::{self, Finished, Surroundings};
@@ -35,6 +36,9 @@ pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeat
     let finished = pipeline::run(resolved, &around)?;
     print(&terminal::summary(&finished.record));
     print(&format!("report: {}\n", finished.folder.join("report.md").display()));
+    if diagnose::cheapest(&finished.record).is_some() {
+        print(&format!("next: requant remedy {}, which writes the remedy as a manifest\n", finished.folder.display()));
+    }
     Ok(finished)
 }
 

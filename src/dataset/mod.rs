@@ -4,6 +4,7 @@ mod cifar;
 mod container;
 mod csv_rows;
 mod error;
+mod fingerprint;
 pub mod guess;
 mod idx;
 mod image_folder;
@@ -14,9 +15,10 @@ mod stream;
 mod subset;
 
 pub use error::{DatasetError, endings};
+pub use fingerprint::{Album, Twins};
 pub use labels::{Labels, are_shuffled_numbers, labels};
 pub use preprocess::{ImageArithmetic, PreprocessError, crop_start, output_size, resized};
-pub use stream::{Piece, decoded, held, pieces};
+pub use stream::{Piece, decoded, held, most_bytes, pieces};
 pub use subset::{Chosen, List, Pool, choose};
 
 use std::collections::BTreeMap;

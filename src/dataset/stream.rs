@@ -6,7 +6,7 @@ use std::thread::Scope;
 
 use rayon::prelude::*;
 
-use super::{Chosen, DatasetError, Entry, Image, Look, Source};
+use super::{Album, Chosen, DatasetError, Entry, Image, Look, Source};
 use crate::base::digest::Digest;
 use crate::base::interrupt;
 
@@ -22,7 +22,17 @@ pub struct Piece<'a> {
     pub entries: &'a [Entry],
     /// SHA-256 of each sample's bytes, which they must still have when they are decoded.
     digests: &'a [Digest],
+    /// Values that its images decode to, a byte each.
+    values: usize,
     pub ends_batch: bool,
+}
+
+/// The most bytes that images take between the disk and the network: the pieces that wait, the one that is decoded, and
+/// the one that is preprocessed, which is there as bytes and as floats before and after resizing.
+#[must_use]
+pub fn most_bytes(pieces: &[Piece<'_>]) -> usize {
+    let largest = pieces.iter().map(|piece| piece.values).max().unwrap_or(0);
+    largest.saturating_mul(AHEAD + 2 + 2 * size_of::<f32>())
 }
 
 /// The samples in batches of `size`, each cut where its images are large.
@@ -40,25 +50,27 @@ fn cut<'a>(entries: &'a [Entry], digests: &'a [Digest], looks: &[Look]) -> Vec<P
     for (at, look) in looks.iter().enumerate() {
         let more = look.shape.iter().product::<usize>();
         if at > start && values + more > MOST_VALUES {
-            pieces.push(Piece { entries: &entries[start..at], digests: &digests[start..at], ends_batch: false });
+            let (entries, digests) = (&entries[start..at], &digests[start..at]);
+            pieces.push(Piece { entries, digests, values, ends_batch: false });
             (start, values) = (at, 0);
         }
         values += more;
     }
-    pieces.push(Piece { entries: &entries[start..], digests: &digests[start..], ends_batch: true });
+    pieces.push(Piece { entries: &entries[start..], digests: &digests[start..], values, ends_batch: true });
     pieces
 }
 
-/// Decodes the pieces on a thread of `scope`, each in parallel.
+/// Decodes the pieces on a thread of `scope`, each in parallel, and shows them to the album.
 pub fn decoded<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     source: &'env dyn Source,
     pieces: &'env [Piece<'env>],
+    album: &'env Album,
 ) -> Receiver<Result<Vec<Image>, DatasetError>> {
     let (sender, receiver) = sync_channel(AHEAD);
     scope.spawn(move || {
         for piece in pieces {
-            let images = decode(source, piece);
+            let images = decode(source, piece, album);
             let failed = images.is_err();
             // A closed channel means that the reader has stopped, which is its right.
             if sender.send(images).is_err() || failed || interrupt::check().is_err() {
@@ -69,9 +81,14 @@ pub fn decoded<'scope, 'env>(
     receiver
 }
 
-fn decode(source: &dyn Source, piece: &Piece<'_>) -> Result<Vec<Image>, DatasetError> {
+fn decode(source: &dyn Source, piece: &Piece<'_>, album: &Album) -> Result<Vec<Image>, DatasetError> {
     let samples = piece.entries.par_iter().zip(piece.digests);
-    samples.map(|(entry, digest)| source.decode(entry, &held(source, entry, *digest)?)).collect()
+    let decode = |(entry, digest): (&Entry, &Digest)| {
+        let image = source.decode(entry, &held(source, entry, *digest)?)?;
+        album.look(*digest, &image);
+        Ok(image)
+    };
+    samples.map(decode).collect()
 }
 
 /// The bytes of a sample, if they are still those that were chosen: a file may change after it was looked at.

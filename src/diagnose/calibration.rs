@@ -3,7 +3,7 @@
 use super::{Case, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
-use crate::record::format::Change;
+use crate::record::format::{Change, Inputs};
 
 /// Below this many samples, ranges still move with the choice of samples; the advice of NNCF,
 /// AIMET and MLPerf starts between 100 and 500.
@@ -48,18 +48,32 @@ pub(super) fn check(record: &Record) -> Finding {
         case.against(Verdict::Fail, evidence, "set `calibration.strategy = \"stratified\"`");
     }
     case.explain(record, &[Change::Calibration]);
-    match record.inputs.shared_samples {
-        0 => case.note("no evaluation sample has the content of a calibration sample".into()),
-        n => case.against(
-            Verdict::Fail,
-            format!(
-                "{n} of {} evaluation samples are also calibration samples, by content",
-                record.inputs.evaluation.samples
-            ),
-            "draw `calibration.splits` and `evaluation.splits` from different data",
-        ),
-    }
+    separate(&mut case, record);
     case.close()
+}
+
+/// Whether samples are on both sides, by what is stored, by their pixels, and by what they look like.
+fn separate(case: &mut Case, record: &Record) {
+    let Inputs { shared_samples, shared_pictures, look_alikes, evaluation, .. } = &record.inputs;
+    let of = evaluation.samples;
+    let apart = "draw `calibration.splits` and `evaluation.splits` from different data";
+    if *shared_samples > 0 {
+        let evidence = format!("{shared_samples} of {of} evaluation samples are also calibration samples, by content");
+        case.against(Verdict::Fail, evidence, apart);
+    }
+    if *shared_pictures > 0 {
+        let evidence = format!(
+            "{shared_pictures} of {of} evaluation samples have the pixels of a calibration sample, stored otherwise"
+        );
+        case.against(Verdict::Fail, evidence, apart);
+    }
+    if *look_alikes > 0 {
+        let evidence = format!("{look_alikes} of {of} evaluation samples look like a calibration sample");
+        case.against(Verdict::Pass, evidence, "look at the pairs that `requant check --deep` names");
+    }
+    if shared_samples + shared_pictures + look_alikes == 0 {
+        case.note("no evaluation sample has the content of a calibration sample".into());
+    }
 }
 
 /// Calibration samples of each class that either subset has samples of: a model may know more.

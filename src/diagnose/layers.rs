@@ -52,18 +52,7 @@ pub(super) fn check(record: &Record) -> Finding {
 
 /// How a layer or a block is kept in float.
 pub(super) fn instruction(tried: &Intervention) -> String {
-    format!("in `quantize.layer` set `precision = \"fp32\"` for {}", patterns(tried))
-}
-
-/// What `match` takes for all nodes that were in float: the nodes of a layer, or the globs of a block.
-fn patterns(tried: &Intervention) -> String {
-    let name = tried.target.as_deref().unwrap_or("?");
-    let all = if tried.change == Change::BlockInFloat {
-        let below = |node: &String| node.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
-        let own = tried.nodes.iter().any(|node| node == name).then(|| name.to_owned());
-        own.into_iter().chain(tried.nodes.iter().any(below).then(|| format!("{name}.*"))).collect()
-    } else {
-        tried.nodes.clone()
-    };
-    all.iter().map(|pattern| format!("`match = \"{pattern}\"`")).collect::<Vec<_>>().join(" and ")
+    let all = remedy::patterns(tried).into_iter();
+    let all: Vec<String> = all.map(|pattern| format!("`match = \"{pattern}\"`")).collect();
+    format!("in `quantize.layer` set `precision = \"fp32\"` for {}", all.join(" and "))
 }

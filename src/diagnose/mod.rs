@@ -28,6 +28,8 @@ use crate::record::Record;
 use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
 
+pub use remedy::{Remedy, cheapest, next_experiment};
+
 /// The checks, in the order of the report's questions.
 const CHECKS: [fn(&Record) -> Finding; 18] = [
     baseline::check,
@@ -165,7 +167,7 @@ fn gained(record: &Record, change: Change) -> Option<(Estimate, f64)> {
 
 /// Whether another way to quantize surely gave back most of the loss.
 fn is_explained(record: &Record) -> bool {
-    const CAUSES: [Change; 9] = [
+    const CAUSES: [Change; 10] = [
         Change::Equalize,
         Change::Percentile,
         Change::Mse,
@@ -173,6 +175,7 @@ fn is_explained(record: &Record) -> bool {
         Change::PerChannel,
         Change::FloatStem,
         Change::BoundWeights,
+        Change::OverflowInFloat,
         Change::GatesInFloat,
         Change::HardSwishInFloat,
     ];

@@ -11,6 +11,10 @@ const FEW: usize = 24;
 /// A share of the tensors that is no accident.
 const MANY: f64 = 0.1;
 
+/// Values that all lie on one side of 0 and spread by less than this share of their distance from it leave most levels,
+/// which reach to 0, without a value.
+const FAR: f64 = 0.25;
+
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("ranges", "Do the observed ranges fit the values?");
     let used: Vec<(&Layer, &Usage)> =
@@ -36,5 +40,30 @@ pub(super) fn check(record: &Record) -> Finding {
         case.against(verdict, evidence, remedy);
     }
     case.weigh(record, &[Change::Percentile, Change::Calibration]);
+    shifted(&mut case, record, &used);
     case.close()
+}
+
+/// Tensors whose values lie far from 0, from where integers begin.
+fn shifted(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
+    let is_far = |layer: &Layer| {
+        layer.observed.as_ref().is_some_and(|seen| {
+            let (min, max) = (f64::from(seen.min), f64::from(seen.max));
+            min * max > 0.0 && max - min < FAR * min.abs().max(max.abs())
+        })
+    };
+    for (layer, usage) in used.iter().filter(|(layer, usage)| usage.levels < FEW && is_far(layer)) {
+        let Some(seen) = &layer.observed else { continue };
+        let evidence = format!(
+            "the values of `{}` lie from {} to {}, and integers reach from 0: {} levels are left for them",
+            layer.name, seen.min, seen.max, usage.levels
+        );
+        let remedy = "keep these tensors in float with `precision = \"fp32\"` in `quantize.layer`, or take the constant out of \
+                      the model: what is added to all scores alike changes no answer";
+        if integers_lost(record) || record.attribution.is_some() {
+            case.against(Verdict::Fail, evidence, remedy);
+        } else {
+            case.note(evidence);
+        }
+    }
 }

@@ -1,82 +1,133 @@
 //! Which change was measured to bring the lost accuracy back, and costs least.
 
+use globset::escape;
+
 use super::gained;
 use crate::base::units;
-use crate::manifest::Step;
+use crate::manifest::{Choice as _, Granularity, LayerOverride, LayerPrecision, Recipe, Step};
+use crate::quantize::Scheme;
+use crate::quantize::observer::ObserverKind;
 use crate::record::Record;
 use crate::record::format::{Change, Intervention};
 use crate::stats::Estimate;
 
 /// A change that was carried out and measured.
-pub(super) struct Remedy {
+pub struct Remedy {
     pub(super) change: Change,
+    /// How the network is quantized with it.
+    pub scheme: Scheme,
+    /// Its exceptions, beside those that the run had.
+    pub layers: Vec<LayerOverride>,
     /// What a person writes into the manifest.
     instruction: String,
-    gained: Estimate,
+    /// Accuracy over all evaluation samples, a fraction.
+    pub gained: Estimate,
     loss: f64,
 }
 
 impl Remedy {
     /// What to do, with what it brought.
-    pub(super) fn told(&self) -> String {
+    #[must_use]
+    pub fn told(&self) -> String {
+        format!("{} (tried: {})", self.instruction, self.promise())
+    }
+
+    /// What it brought when it was tried.
+    #[must_use]
+    pub fn promise(&self) -> String {
         let [value, low, high] =
             [self.gained.value, self.gained.low, self.gained.high].map(|x| units::signed(x * 100.0, 2));
-        let loss = self.loss * 100.0;
-        format!("{} (tried: {value} of {loss:.2} points lost, {low} to {high})", self.instruction)
+        format!("{value} of {:.2} points lost, {low} to {high}", self.loss * 100.0)
     }
 }
 
-/// How a person makes a change.
+/// How the manifest changes.
 #[derive(Clone, Copy)]
 enum Edit {
     /// A step of the quantization, and what to know of it.
     Step(Step, &'static str),
-    Other(&'static str),
+    Observer(ObserverKind),
+    /// A weight scale for each channel.
+    PerChannel,
+    /// All nodes that were changed are kept in float; a person is told by kind which they are.
+    InFloat(&'static str),
 }
 
 /// Changes of one choice for the whole network, in groups of like cost: nothing at run time first, then more and more
 /// of the network in float.
 const CHANGES: [&[(Change, Edit)]; 5] = [
     &[
-        (Change::PerChannel, Edit::Other("remove `quantize.weights = \"per-tensor\"`")),
+        (Change::PerChannel, Edit::PerChannel),
         (Change::Equalize, Edit::Step(Step::Equalize, "")),
-        (Change::Percentile, Edit::Other("set `quantize.recipe = \"percentile\"`")),
-        (Change::Mse, Edit::Other("set `quantize.recipe = \"mse\"`")),
+        (Change::Percentile, Edit::Observer(ObserverKind::Percentile)),
+        (Change::Mse, Edit::Observer(ObserverKind::Mse)),
         (Change::BoundWeights, Edit::Step(Step::BoundWeights, ", for 8-bit activations")),
     ],
-    &[(Change::FloatStem, Edit::Step(Step::FloatStem, ""))],
-    &[(
-        Change::GatesInFloat,
-        Edit::Other("set `precision = \"fp32\"` in `quantize.layer` for the squeeze-excite gates"),
-    )],
-    &[(
-        Change::HardSwishInFloat,
-        Edit::Other("set `precision = \"fp32\"` in `quantize.layer` for hard-swish and the layers before it"),
-    )],
+    &[
+        (Change::FloatStem, Edit::Step(Step::FloatStem, "")),
+        (
+            Change::OverflowInFloat,
+            Edit::InFloat("the layers whose biases leave 32 bits, and all that reads them up to the next layers"),
+        ),
+    ],
+    &[(Change::GatesInFloat, Edit::InFloat("the squeeze-excite gates"))],
+    &[(Change::HardSwishInFloat, Edit::InFloat("hard-swish and the layers before it"))],
     &[(Change::ProductsOnly, Edit::Step(Step::ProductsOnly, ""))],
 ];
 
 impl Edit {
+    /// The scheme with the change. What was quantized anew for it learned nothing, and so the remedy does not.
+    fn scheme(self, record: &Record) -> Scheme {
+        let scheme = scheme(record);
+        match self {
+            Self::Step(step, _) => scheme.without_learning().toggled(step),
+            Self::Observer(observer) => Scheme { observer, ..scheme.without_learning() },
+            Self::PerChannel => Scheme { weights: Granularity::PerChannel, ..scheme.without_learning() },
+            Self::InFloat(_) => scheme,
+        }
+    }
+
     fn told(self, record: &Record) -> String {
-        match (self, &record.settings.quantize.steps) {
-            (Self::Step(step, note), Some(_)) => format!("add \"{step}\" to `quantize.steps`{note}"),
-            (Self::Step(step, note), None) => format!("set `quantize.steps = [\"{step}\"]`{note}"),
-            (Self::Other(told), _) => told.to_owned(),
+        let settings = &record.settings.quantize;
+        match self {
+            Self::InFloat(which) => format!("set `precision = \"fp32\"` in `quantize.layer` for {which}"),
+            // It chooses steps and observer by itself, and takes none.
+            _ if settings.recipe == Recipe::Robust => {
+                let scheme = self.scheme(record);
+                let steps: Vec<String> = scheme.steps.iter().map(|step| format!("\"{}\"", step.word())).collect();
+                let recipe = Recipe::of(scheme.observer).word();
+                format!("set `quantize.recipe = \"{recipe}\"` and `quantize.steps = [{}]`", steps.join(", "))
+            }
+            Self::Step(step, note) if settings.steps.is_some() => {
+                format!("add \"{}\" to `quantize.steps`{note}", step.word())
+            }
+            Self::Step(step, note) => format!("set `quantize.steps = [\"{}\"]`{note}", step.word()),
+            Self::Observer(observer) => format!("set `quantize.recipe = \"{}\"`", Recipe::of(observer).word()),
+            Self::PerChannel => "remove `quantize.weights = \"per-tensor\"`".to_owned(),
         }
     }
 }
 
+/// How the run's network was quantized.
+fn scheme(record: &Record) -> Scheme {
+    let asked = Scheme::of(&record.settings.quantize);
+    let observer = record.quantization.observer.as_deref().and_then(ObserverKind::named);
+    Scheme {
+        observer: observer.unwrap_or(asked.observer),
+        steps: record.quantization.steps.clone(),
+        weights: asked.weights,
+        reduce_range: asked.reduce_range,
+    }
+}
+
 /// The cheapest change that surely brings back most of what was lost; of a group, the one that brings back most.
-pub(super) fn cheapest(record: &Record) -> Option<Remedy> {
+#[must_use]
+pub fn cheapest(record: &Record) -> Option<Remedy> {
     let loss = loss(record)?;
     let surely = |gained: &Estimate| gained.low > loss / 2.0;
     let of_group = |group: &&[(Change, Edit)]| best(whole(record, group, loss).filter(|tried| surely(&tried.gained)));
     // A layer is less float than the gates of the whole network, a block about as much.
-    let part = |change: Change| {
-        let tried = record.attribution.iter().flat_map(|attribution| &attribution.interventions);
-        let of_kind = tried.filter(move |tried| tried.change == change && surely(&tried.gained));
-        best(of_kind.map(|tried| in_float(tried, loss)))
-    };
+    let part = |change: Change| best(parts(record, change, loss).filter(|tried| surely(&tried.gained)));
     CHANGES[..2]
         .iter()
         .find_map(of_group)
@@ -89,9 +140,51 @@ pub(super) fn cheapest(record: &Record) -> Option<Remedy> {
 /// Those changes of a group that were tried.
 fn whole(record: &Record, group: &[(Change, Edit)], loss: f64) -> impl Iterator<Item = Remedy> {
     group.iter().filter_map(move |&(change, edit)| {
-        let gained = gained(record, change)?.0;
-        Some(Remedy { change, instruction: edit.told(record), gained, loss })
+        let tried = tried(record).find(|tried| tried.change == change && tried.target.is_none())?;
+        Some(Remedy {
+            change,
+            scheme: edit.scheme(record),
+            layers: if let Edit::InFloat(_) = edit { in_float(tried) } else { Vec::new() },
+            instruction: edit.told(record),
+            gained: tried.gained,
+            loss,
+        })
     })
+}
+
+/// Layers or blocks that were tried in float.
+fn parts(record: &Record, change: Change, loss: f64) -> impl Iterator<Item = Remedy> {
+    let of_kind = tried(record).filter(move |tried| tried.change == change);
+    of_kind.map(move |tried| Remedy {
+        change,
+        scheme: scheme(record),
+        layers: in_float(tried),
+        instruction: super::layers::instruction(tried),
+        gained: tried.gained,
+        loss,
+    })
+}
+
+fn tried(record: &Record) -> impl Iterator<Item = &Intervention> {
+    record.attribution.iter().flat_map(|attribution| &attribution.interventions)
+}
+
+/// The nodes that were in float, each by the glob that names it.
+fn in_float(tried: &Intervention) -> Vec<LayerOverride> {
+    let patterns = patterns(tried).into_iter();
+    let precision = Some(LayerPrecision::Fp32);
+    patterns.map(|r#match| LayerOverride { r#match, precision, observer: None, kernel: None }).collect()
+}
+
+/// What `match` takes for the nodes that were in float: one by one, but for those whose names are below the name of a
+/// block.
+pub(super) fn patterns(tried: &Intervention) -> Vec<String> {
+    let block = tried.target.as_deref().filter(|_| tried.change == Change::BlockInFloat);
+    let is_below =
+        |node: &&String| block.is_some_and(|name| node.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+    let below = block.filter(|_| tried.nodes.iter().any(|node| is_below(&node)));
+    let others = tried.nodes.iter().filter(|node| !is_below(node)).map(|node| escape(node));
+    below.map(|name| format!("{}.*", escape(name))).into_iter().chain(others).collect()
 }
 
 fn best(remedies: impl Iterator<Item = Remedy>) -> Option<Remedy> {
@@ -103,14 +196,10 @@ pub(super) fn loss(record: &Record) -> Option<f64> {
     gained(record, Change::Float).map(|(gained, _)| gained.value).filter(|loss| *loss > 0.0)
 }
 
-fn in_float(tried: &Intervention, loss: f64) -> Remedy {
-    let instruction = super::layers::instruction(tried);
-    Remedy { change: tried.change, instruction, gained: tried.gained, loss }
-}
-
 /// What to do where nothing that was tried brings most back: what helps most, and the next experiment.
-pub(super) fn next_experiment(record: &Record) -> String {
-    let next = if record.settings.quantize.recipe == crate::manifest::Recipe::Robust {
+#[must_use]
+pub fn next_experiment(record: &Record) -> String {
+    let next = if record.settings.quantize.recipe == Recipe::Robust {
         "raise `record.interventions`, or keep more blocks in float"
     } else {
         "try `quantize.recipe = \"robust\"`, which combines steps and also corrects biases"
@@ -124,9 +213,28 @@ pub(super) fn next_experiment(record: &Record) -> String {
 /// The change that surely brings back most, if not most of what was lost.
 fn helpful(record: &Record) -> Option<Remedy> {
     let loss = loss(record)?;
-    let parts = record.attribution.iter().flat_map(|attribution| &attribution.interventions);
-    let parts = parts.filter(|tried| matches!(tried.change, Change::LayerInFloat | Change::BlockInFloat));
-    let parts = parts.map(|tried| in_float(tried, loss));
+    let parts = [Change::LayerInFloat, Change::BlockInFloat].into_iter().flat_map(|change| parts(record, change, loss));
     let whole = CHANGES.iter().flat_map(|group| whole(record, group, loss));
     best(whole.chain(parts).filter(|tried| tried.gained.low > 0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tried(change: Change, target: &str, nodes: &[&str]) -> Intervention {
+        let none = Estimate { value: 0.0, low: 0.0, high: 0.0, n: 0 };
+        let nodes = nodes.iter().map(|node| (*node).to_owned()).collect();
+        Intervention { change, target: Some(target.into()), nodes, gained: none, agreement: none }
+    }
+
+    #[test]
+    fn patterns_match_the_nodes_that_were_tried_and_no_others() {
+        let block = tried(Change::BlockInFloat, "features.4", &["features.4.0", "features.4.1.0", "add_3", "mul[0]"]);
+        assert_eq!(patterns(&block), ["features.4.*", "add_3", "mul[[]0[]]"]);
+        let itself = tried(Change::BlockInFloat, "fc", &["fc"]);
+        assert_eq!(patterns(&itself), ["fc"]);
+        let layer = tried(Change::LayerInFloat, "features.4.0", &["features.4.0", "relu"]);
+        assert_eq!(patterns(&layer), ["features.4.0", "relu"]);
+    }
 }

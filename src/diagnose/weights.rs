@@ -3,6 +3,7 @@
 use super::{Case, integers_lost, some, to_equalize};
 use crate::base::finding::{Finding, Verdict};
 use crate::manifest::Granularity;
+use crate::quantize::bias::ACCUMULATOR_BITS;
 use crate::record::Record;
 use crate::record::format::{Change, Layer, RoundingFacts};
 
@@ -12,9 +13,6 @@ const COARSE: f64 = 25.0;
 
 /// In nats. Integer weights alone stay within 0.001 of healthy networks.
 const APART: f64 = 0.05;
-
-/// Bits of the accumulator that a bias is added to.
-const ACCUMULATOR_BITS: f64 = 31.0;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("weights", "Do the integers hold the weights?");
@@ -57,8 +55,10 @@ pub(super) fn check(record: &Record) -> Finding {
             "biases beyond the accumulator's 32 bits, for the scales of their layer are too small: {}",
             some(&overflowing)
         );
-        let remedy = "set `precision = \"fp32\"` for these layers in `quantize.layer`: channels with next to no weight";
+        let remedy = "set `precision = \"fp32\"` in `quantize.layer` for these layers and all that reads them up to the next \
+                      layers: channels with next to no weight and a large bias";
         case.against(Verdict::Fail, evidence, remedy);
+        case.explain(record, &[Change::OverflowInFloat]);
     }
     let tried = record.quantization.trials.iter().filter_map(|trial| trial.rounding.as_ref());
     let cut = record.quantization.rounding.iter().chain(tried).find(|rounding| rounding.learned < rounding.layers);

@@ -87,7 +87,10 @@ fn inputs(record: &Record) -> Value {
     json!({
         "model": { "sha256": inputs.model.sha256 },
         "dataset": { "sha256": inputs.dataset.sha256, "classes": inputs.dataset.classes.join(", ") },
-        "samples": { "in_both_subsets": inputs.shared_samples },
+        "samples": {
+            "in_both_subsets": inputs.shared_samples + inputs.shared_pictures,
+            "look_alikes": inputs.look_alikes,
+        },
         "calibration": { "sha256": inputs.calibration.sha256 },
         "evaluation": { "sha256": inputs.evaluation.sha256 },
     })

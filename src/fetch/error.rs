@@ -28,8 +28,8 @@ pub enum FetchError {
     Stalled { url: String, seconds: u64 },
     #[error("`{url}` broke off after {received} of {promised} bytes")]
     Cut { url: String, received: u64, promised: u64 },
-    #[error("`{url}` goes on beyond {limit} bytes")]
-    Endless { url: String, limit: u64 },
+    #[error("`{url}` has more than the {limit} bytes that {} allows", if *said { "`source.bytes`" } else { "requant" })]
+    Endless { url: String, limit: u64, said: bool },
     #[error("interrupted")]
     Interrupted,
 }
@@ -68,7 +68,10 @@ impl Explain for FetchError {
             Self::Stalled { .. } | Self::Cut { .. } => {
                 "run again: what was received is kept and the transfer goes on from there".into()
             }
-            Self::Endless { .. } => "check `source.url`; no dataset is that large".into(),
+            Self::Endless { said: true, .. } => "correct `source.url` or `source.bytes`".into(),
+            Self::Endless { said: false, .. } => {
+                "check `source.url`; if the file is that large, say so with `source.bytes`".into()
+            }
             Self::Interrupted => "run again: what was received is kept".into(),
         })
     }

@@ -19,8 +19,8 @@ use crate::base::files::{self, FileError};
 use crate::base::progress::{Counted, Meter};
 use crate::manifest::{Remote, Resolved};
 
-/// No server makes a file grow beyond this.
-const MAX_BYTES: u64 = 64 << 30;
+/// No server makes a file grow beyond this, unless the manifest says that the file is that large.
+const MOST_BYTES: u64 = 16 << 30;
 
 /// How often a transfer that makes progress is taken up again.
 const ATTEMPTS: usize = 5;
@@ -78,10 +78,11 @@ pub fn bring(wanted: &Wanted, patience: Duration, meter: &dyn Meter) -> Result<B
         files::create_dir_all(folder)?;
     }
     let mut part = Part::open(target)?;
-    let mut resumed = part.length;
+    let mut anew = false;
     loop {
-        let transferred = transfer(&mut part, &remote.url, patience, meter);
-        if transferred.is_err() && part.length == 0 {
+        let transferred = transfer(&mut part, remote, patience, meter);
+        let is_of_use = part.length > 0 && !matches!(transferred, Err(FetchError::Endless { .. }));
+        if transferred.is_err() && !is_of_use {
             files::remove(&part.path)?;
         }
         transferred?;
@@ -89,15 +90,16 @@ pub fn bring(wanted: &Wanted, patience: Duration, meter: &dyn Meter) -> Result<B
         if found == remote.sha256 {
             part.file.sync_all().map_err(|e| FileError::new("write", &part.path, e))?;
             files::rename(&part.path, target)?;
-            return Ok(Brought::Fetched { bytes: part.length, resumed });
+            return Ok(Brought::Fetched { bytes: part.length, resumed: part.kept });
         }
+        let pieced = part.pieced;
         part.restart()?;
-        // What an earlier attempt left may have been another version; that is worth one more try.
-        if resumed == 0 {
+        // The pieces may have been of two versions; that is worth one more try.
+        if !pieced || anew {
             files::remove(&part.path)?;
             return Err(FetchError::Wrong { url: remote.url.clone(), expected: remote.sha256, found });
         }
-        resumed = 0;
+        anew = true;
     }
 }
 
@@ -111,6 +113,10 @@ struct Part {
     path: PathBuf,
     file: File,
     length: u64,
+    /// How many of its bytes an earlier attempt had left.
+    kept: u64,
+    /// Whether it came in more than one answer.
+    pieced: bool,
 }
 
 impl Part {
@@ -134,12 +140,12 @@ impl Part {
             return Err(FetchError::Busy { path });
         }
         let length = file.seek(SeekFrom::End(0)).map_err(wrong)?;
-        Ok(Self { length, file, path })
+        Ok(Self { length, kept: length, pieced: false, file, path })
     }
 
     fn restart(&mut self) -> Result<(), FileError> {
         self.file.set_len(0).map_err(|e| FileError::new("write", &self.path, e))?;
-        self.length = 0;
+        (self.length, self.kept, self.pieced) = (0, 0, false);
         Ok(())
     }
 
@@ -151,10 +157,10 @@ impl Part {
 }
 
 /// Receives the whole file, taking up again what breaks off, for as long as that leads anywhere.
-fn transfer(part: &mut Part, url: &str, patience: Duration, meter: &dyn Meter) -> Result<(), FetchError> {
+fn transfer(part: &mut Part, remote: &Remote, patience: Duration, meter: &dyn Meter) -> Result<(), FetchError> {
     for attempt in 1.. {
         let before = part.length;
-        match receive(part, url, patience, meter) {
+        match receive(part, remote, patience, meter) {
             Ok(()) => return Ok(()),
             Err(error) if error.may_pass() && part.length > before && attempt < ATTEMPTS => {}
             Err(error) => return Err(error),
@@ -163,29 +169,49 @@ fn transfer(part: &mut Part, url: &str, patience: Duration, meter: &dyn Meter) -
     Ok(())
 }
 
-fn receive(part: &mut Part, url: &str, patience: Duration, meter: &dyn Meter) -> Result<(), FetchError> {
-    let mut body: Body = match body::open(url, part.length, patience)? {
-        Offered::Rest(body) => body,
+fn receive(part: &mut Part, remote: &Remote, patience: Duration, meter: &dyn Meter) -> Result<(), FetchError> {
+    let url = &remote.url;
+    let mut body: Body = match offered(url, part.length, patience)? {
+        Offered::Rest(body) => {
+            part.pieced = true;
+            body
+        }
         Offered::Whole(body) => {
             part.restart()?;
             body
         }
-        Offered::Nothing if part.length > 0 => return Ok(()),
-        Offered::Nothing => return Err(FetchError::Refused { url: url.to_owned(), status: 416 }),
+        Offered::Nothing if part.length > 0 => {
+            part.pieced = true;
+            return Ok(());
+        }
+        Offered::Nothing => return Err(FetchError::Refused { url: url.clone(), status: 416 }),
     };
+    let limit = remote.bytes.unwrap_or(MOST_BYTES);
+    let endless = || FetchError::Endless { url: url.clone(), limit, said: remote.bytes.is_some() };
     let total = body.length.map(|length| length.saturating_add(part.length));
+    if total.is_some_and(|total| total > limit) {
+        return Err(endless());
+    }
     meter.expect(body.length.unwrap_or(0));
     while let Some(bytes) = body.next(url, patience)? {
         part.append(&bytes)?;
         meter.add(bytes.len() as u64);
-        if part.length > MAX_BYTES {
-            return Err(FetchError::Endless { url: url.to_owned(), limit: MAX_BYTES });
+        if part.length > limit {
+            return Err(endless());
         }
     }
     match total {
         Some(total) if part.length < total => {
-            Err(FetchError::Cut { url: url.to_owned(), received: part.length, promised: total })
+            Err(FetchError::Cut { url: url.clone(), received: part.length, promised: total })
         }
         _ => Ok(()),
+    }
+}
+
+/// What comes after the bytes that are there; from a server that cannot go on in the middle, everything.
+fn offered(url: &str, from: u64, patience: Duration) -> Result<Offered, FetchError> {
+    match body::open(url, from, patience) {
+        Err(FetchError::Refused { .. }) if from > 0 => body::open(url, 0, patience),
+        other => other,
     }
 }

@@ -156,7 +156,7 @@ fn repeated(chosen: &Chosen) -> Option<Diagnostic> {
     })
 }
 
-fn some(names: impl Iterator<Item = String>, total: usize) -> String {
+pub(super) fn some(names: impl Iterator<Item = String>, total: usize) -> String {
     let shown: Vec<String> = names.take(SHOWN).collect();
     let rest = if total > shown.len() { format!(" and {} more", total - shown.len()) } else { String::new() };
     shown.join(", ") + &rest

@@ -2,32 +2,40 @@
 
 use std::path::Path;
 
-use super::Look;
 use super::model::ModelInputs;
+use super::{DataInputs, Look};
 use crate::base::explain::{Cause, Diagnostic};
 use crate::base::files;
+use crate::dataset::{self, Chosen};
 use crate::graph::live;
 
 impl Look<'_> {
-    /// Refuses batches whose tensors alone are more than the machine has.
-    pub(super) fn at_memory(&mut self, model: &ModelInputs) {
+    /// Refuses batches whose tensors, with the images on their way into them, are more than the machine has.
+    pub(super) fn at_memory(&mut self, model: &ModelInputs, data: Option<&DataInputs>) {
         let Some(free) = free() else { return };
         let manifest = &self.resolved.manifest;
         let largest = manifest.benchmark.batch_sizes.iter().copied().max().unwrap_or(1);
+        let (calibration, evaluation) = (manifest.calibration.batch_size, manifest.evaluation.batch_size);
+        let decoded = |chosen: &Chosen, batch: usize| dataset::most_bytes(&dataset::pieces(chosen, batch)) as u64;
         let batches = [
-            ("calibration.batch_size", manifest.calibration.batch_size),
-            ("evaluation.batch_size", manifest.evaluation.batch_size),
-            ("benchmark.batch_sizes", largest),
+            ("calibration.batch_size", calibration, data.map(|data| decoded(&data.calibration, calibration))),
+            ("evaluation.batch_size", evaluation, data.map(|data| decoded(&data.evaluation, evaluation))),
+            ("benchmark.batch_sizes", largest, None),
         ];
         let each = live::most_values(&model.graph).saturating_mul(size_of::<f32>()) as u64;
-        for (key, batch) in batches {
-            let needed = each.saturating_mul(batch as u64);
-            if needed > free {
-                let [needed, free] = [needed, free].map(|bytes| bytes as f64 / 1e9);
+        for (key, batch, images) in batches {
+            let (tensors, images) = (each.saturating_mul(batch as u64), images.unwrap_or(0));
+            if tensors.saturating_add(images) > free {
+                let [tensors, images, free] = [tensors, images, free].map(|bytes| bytes as f64 / 1e9);
                 let message = format!(
-                    "a batch of {batch} images needs {needed:.1} GB for the network's tensors, and {free:.1} GB are free"
+                    "a batch of {batch} images needs {tensors:.1} GB for the network's tensors and {images:.1} GB for images \
+                     that are decoded meanwhile, and {free:.1} GB are free"
                 );
-                let next = format!("lower `{key}`");
+                let next = if tensors > images {
+                    format!("lower `{key}`")
+                } else {
+                    format!("lower `{key}`, or make the images smaller: the largest decide, one by one")
+                };
                 self.problem(key, Diagnostic::error(Cause::Input, message).next(next));
             }
         }

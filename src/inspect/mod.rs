@@ -6,6 +6,7 @@
 
 mod concerns;
 mod data;
+mod deep;
 mod memory;
 mod model;
 mod pinner;
@@ -13,6 +14,7 @@ mod pins;
 
 pub use concerns::concerns;
 pub use data::DataInputs;
+pub use deep::deep;
 pub(crate) use model::rules;
 pub use model::{ModelInputs, read as read_model};
 pub use pinner::Pinner;
@@ -62,8 +64,8 @@ pub fn inspect(resolved: &Resolved, meter: &dyn Meter) -> Inspection {
     let mut look = Look { resolved, found: Inspection::default() };
     let model = look.at_model();
     let rules = model.as_ref().and_then(|model| look.at_layers(model));
-    model.iter().for_each(|model| look.at_memory(model));
     let data = look.at_data(model.as_ref(), meter);
+    model.iter().for_each(|model| look.at_memory(model, data.as_ref()));
     let availability = look.at_engines();
     let template = look.at_template();
     look.hold_pins();

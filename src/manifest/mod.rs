@@ -9,13 +9,13 @@ mod origins;
 mod pinning;
 mod reference;
 mod resolved;
+mod rewritten;
 mod rows;
 mod rules;
 mod schema;
 mod source;
 mod structure;
 mod sweep;
-mod tuned;
 
 pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
@@ -25,13 +25,13 @@ pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
 pub use resolved::{Override, Resolved, relative, settings_text};
+pub use rewritten::{Choices, chosen_text};
 pub use rows::{Variant, is_possible};
 pub(crate) use rules::row_range;
 pub use schema::json_schema;
 pub use source::Layer;
 pub use structure::is_file_name;
 pub use sweep::{Axis, Base, Sweep};
-pub use tuned::{Choices, tuned_text};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -101,6 +101,10 @@ pub struct Remote {
     pub url: String,
     /// Of the file as it is fetched; it gets its name only when this matches.
     pub sha256: Digest,
+    /// Bytes that the file has at most: whatever goes on beyond is not received. 16 GiB unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_u64))]
+    pub bytes: Option<u64>,
 }
 
 /// Where samples come from and how an image becomes a tensor.

@@ -116,9 +116,12 @@ impl Search<'_, '_> {
         }
         self.other_choices()?;
         let graph = &self.attempt.graph;
-        for (change, nodes) in
-            [(Change::GatesInFloat, kinds::gates(graph)), (Change::HardSwishInFloat, kinds::hard_swish(graph))]
-        {
+        let kinds = [
+            (Change::OverflowInFloat, kinds::overflowing(graph, self.quantization)),
+            (Change::GatesInFloat, kinds::gates(graph)),
+            (Change::HardSwishInFloat, kinds::hard_swish(graph)),
+        ];
+        for (change, nodes) in kinds {
             if nodes.iter().any(|id| self.quantization.is_int8(*id)) {
                 self.placed(change, None, &nodes)?;
             }

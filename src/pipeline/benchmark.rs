@@ -72,8 +72,10 @@ pub(super) struct Footprint {
 const SAMPLES: &str = ".benchmark-input";
 
 /// A turn that was disturbed is repeated at most this often. All turns of a batch size together are repeated no more
-/// often than there are rounds: a machine that is always busy is not waited for.
+/// often than there are rounds, nor once so many repetitions in a row were disturbed too: a machine that is always busy
+/// is not waited for.
 const AGAIN: usize = 4;
+const IN_VAIN: usize = AGAIN;
 
 /// What each batch size is timed on.
 pub(super) fn pools(prepared: &Prepared, batches: &[usize]) -> Vec<Pool> {
@@ -228,9 +230,16 @@ pub(super) struct Bench {
     worker: Option<Worker>,
     /// By batch size, how many timed passes the process of the moment has taken; absent before it has warmed up.
     taken: BTreeMap<usize, usize>,
-    /// By batch size, how often a turn was taken again.
-    again: BTreeMap<usize, usize>,
+    /// By batch size.
+    repetitions: BTreeMap<usize, Repetitions>,
     measurement: Measurement,
+}
+
+/// How often turns of a batch size were taken again, and how often since one was last left alone.
+#[derive(Debug, Default, Clone, Copy)]
+struct Repetitions {
+    all: usize,
+    in_vain: usize,
 }
 
 /// Starts the next process of every variant that has not failed, all at once.
@@ -282,7 +291,7 @@ impl Bench {
             expected: Expected::new(),
             worker: None,
             taken: BTreeMap::new(),
-            again: BTreeMap::new(),
+            repetitions: BTreeMap::new(),
             measurement: Measurement::default(),
         })
     }
@@ -337,11 +346,17 @@ impl Bench {
                 let Some(timed) = self.take_turn(&pool, settings) else { break };
                 let disturbed = timed.is_disturbed(settings.iterations);
                 self.keep(round, pool.batch, take, disturbed, timed);
-                let again = self.again.entry(pool.batch).or_default();
-                if !disturbed || *again >= settings.rounds || !in_time() || interrupt::check().is_err() {
+                let repetitions = self.repetitions.entry(pool.batch).or_default();
+                if !disturbed {
+                    repetitions.in_vain = 0;
                     break;
                 }
-                *again += usize::from(take < AGAIN);
+                let enough = repetitions.all >= settings.rounds || repetitions.in_vain >= IN_VAIN || take == AGAIN;
+                if enough || !in_time() || interrupt::check().is_err() {
+                    break;
+                }
+                repetitions.all += 1;
+                repetitions.in_vain += 1;
             }
         }
     }

@@ -103,6 +103,7 @@ fn inputs(calibrated: &Calibrated) -> Inputs {
     let DataInputs { calibration, evaluation, .. } = &prepared.inputs.data;
     let batch_size = prepared.resolved.manifest.calibration.batch_size;
     let seen: BTreeSet<Digest> = calibration.digests.iter().copied().collect();
+    let twins = prepared.album.twins(calibration, evaluation);
     Inputs {
         model: prepared.inputs.model.facts.clone(),
         dataset: DatasetFacts {
@@ -115,6 +116,8 @@ fn inputs(calibrated: &Calibrated) -> Inputs {
         template: Digest::of(prepared.inputs.template.as_bytes()).into(),
         evaluation: subset(evaluation, evaluation.digest(), looks.evaluation.clone()),
         shared_samples: evaluation.digests.iter().filter(|digest| seen.contains(*digest)).count(),
+        shared_pictures: twins.same.len(),
+        look_alikes: twins.alike.len(),
     }
 }
 

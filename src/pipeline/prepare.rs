@@ -9,7 +9,7 @@ use super::{Event, Surroundings};
 use crate::backend::{self, Started};
 use crate::base::clock;
 use crate::base::explain::Failure;
-use crate::dataset;
+use crate::dataset::{self, Album};
 use crate::inspect::{self, Inputs};
 use crate::manifest::Resolved;
 use crate::record::format::Repeated;
@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub inputs: Inputs,
     /// As the repository was when the manifest was read.
     pub provenance: Provenance,
+    /// What the samples look like, filled as they are decoded.
+    pub album: Album,
 }
 
 pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<Prepared, Failure> {
@@ -45,7 +47,7 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
     }
     let runtime = backend::start(&resolved.manifest.compute)?;
     let repeats = around.repeats.clone();
-    let prepared = Prepared { resolved, started, draft, repeats, runtime, inputs, provenance };
+    let prepared = Prepared { resolved, started, draft, repeats, runtime, inputs, provenance, album: Album::default() };
     try_one_image(&prepared)?;
     Ok(prepared)
 }

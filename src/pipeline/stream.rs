@@ -28,7 +28,7 @@ pub(super) fn each_batch(
     let pieces = dataset::pieces(chosen, size);
     let total = chosen.entries.len();
     thread::scope(|scope| {
-        let images = dataset::decoded(scope, &*prepared.inputs.data.source, &pieces);
+        let images = dataset::decoded(scope, &*prepared.inputs.data.source, &pieces, &prepared.album);
         let batches: Box<dyn Iterator<Item = _>> = if a_core_is_left(prepared) {
             Box::new(ahead(scope, prepared, &pieces, images).into_iter())
         } else {

@@ -1,10 +1,27 @@
-//! Bias correction: what quantization moves a channel's mean by is taken out of the layer's bias (Nagel
+//! Biases of integer layers: the room that the accumulator has for them, and their correction: what quantization moves a channel's mean by is taken out of the layer's bias (Nagel
 //! et al., 2019, section 4.2, with measured means).
 
 use std::collections::BTreeMap;
 
 use super::equalize::edit;
+use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId};
+
+/// Bits of the accumulator that a bias is added to, its sign aside.
+pub const ACCUMULATOR_BITS: f64 = 31.0;
+
+/// The binary logarithm of a layer's largest bias in the steps that the engine adds it in, of input scale times weight
+/// scale; `None` where it has no bias or no integers.
+#[must_use]
+pub fn log2(graph: &Graph, quantization: &Quantization, id: NodeId) -> Option<f64> {
+    let node = graph.node(id);
+    let bias = node.op.weights()?.bias.as_ref()?;
+    let int = quantization.weights.get(&id)?;
+    let input = quantization.activations[node.inputs.first()?.0]?;
+    let steps =
+        bias.as_f32()?.iter().zip(&int.scales).map(|(bias, scale)| f64::from(bias.abs()) / (scale * input.scale));
+    Some(steps.fold(0.0, f64::max)).filter(|most| *most > 0.0).map(f64::log2)
+}
 
 /// The graph with each layer's bias moved by what its channels' means lost, float minus integer: one number per
 /// output channel or feature.

@@ -1,8 +1,9 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of a latency `turns`, `disturbed_turns` and `unclaimed`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and
-//!   `disturbed`.
+//! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of the
+//!   inputs `shared_pictures` and `look_alikes`; the change `overflow-in-float`; of a latency `turns`, `disturbed_turns`
+//!   and `unclaimed`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and `disturbed`.
 //! - `2.2`: `attribution`; of conditions `beside_others`; `agreements` and where they part; `files`; of a layer `usage`, `bend_levels`, `kernel` and `evidence`; of a subset
 //!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
 //!   `engine`, `library`, `undefined` and memory of a device; of a quantization observer, steps, trials, rounding and `exchange`.
@@ -36,7 +37,9 @@ use crate::measure::summary::Latency;
 use crate::stats::Estimate;
 use crate::stats::paired::PairedCounts;
 
-/// Major and minor version of the format. Additions raise the minor, anything else the major.
+/// Major and minor version of the format. Additions raise the minor, and so does another derivation of goals, findings
+/// or tables from the same figures: `verify` derives them again for every record of this format. Anything else raises the
+/// major.
 pub const FORMAT: &str = "2.3";
 
 /// Everything a report says of a run.
@@ -124,6 +127,11 @@ pub struct Inputs {
     pub template: Option<Digest>,
     /// Samples of the evaluation subset whose content is also in the calibration subset.
     pub shared_samples: usize,
+    /// Further ones that decode to the pixels of a calibration sample, and further ones that look like one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shared_pictures: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub look_alikes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

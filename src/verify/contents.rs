@@ -44,14 +44,16 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     } else if !record.files.is_empty() {
         found.problem("record.json", format!("format {} has no `files`: the format was changed", record.format));
     }
-    let own_words = record.format == FORMAT && record.requant == env!("CARGO_PKG_VERSION");
-    if own_words {
+    // What a format derives from figures, every requant of that format derives alike; so the version that a record names
+    // switches nothing off.
+    if record.format == FORMAT {
         found.group("the record has the form that this requant gives it", |found| run.form(found));
         found.group("the verdict, the goals and the findings follow from the record", |found| run.judgement(found));
         run.report(found);
     } else {
-        let by = format!("format {} of requant {}", record.format, record.requant);
+        let by = format!("format {}", record.format);
         found.skipped.push(format!("the record's form, the findings and the report's wording: they are of {by}"));
+        found.group("the tables have the columns of the record's format", |found| run.columns(found));
     }
     found.group("the settings are those of the record", |found| run.settings(found));
     found.group("the subsets are those of the record", |found| run.subsets(found));
@@ -131,6 +133,16 @@ impl Run<'_> {
                 found.problem("record.json", "report.md was made from another record: it states another digest");
             }
         });
+    }
+
+    /// A record that names an older format has none of the columns that came later.
+    fn columns(&self, found: &mut Verified) {
+        let head = |name: &str| self.text(name, &mut Verified::default())?.lines().next().map(str::to_owned);
+        if head("latency.csv").is_some_and(|own| own.split(',').eq(tables::LATENCY)) {
+            let format = &self.record.format;
+            let what = format!("its columns are those of format {FORMAT}: the record's format, {format}, was changed");
+            found.problem("latency.csv", what);
+        }
     }
 
     fn same(&self, name: &str, should: &[u8], found: &mut Verified) {

@@ -1,4 +1,5 @@
 use requant::base::files;
+use requant::base::rng::Stream;
 
 use crate::lab::{self, Bench};
 
@@ -24,7 +25,7 @@ fn a_sound_manifest_is_summed_up_and_unpinned_contents_are_named() {
     let ended = bench.run(&["check", "m.toml"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let said = without_engine_lines(&ended.stdout);
-    let wanted = "  model        3 × 32 × 32 → 10 classes, 109 operators, pinned\n  dataset      image-folder, 10 classes, not pinned\n  calibration  20 samples of train, 2 per class, not pinned\n  evaluation   20 samples of test, 2 per class, not pinned\n";
+    let wanted = "  model        3 × 32 × 32 → 10 classes, 109 operators, pinned\n  dataset      image-folder, 10 classes, not pinned\n  calibration  20 samples of train, 2 per class, not pinned\n  evaluation   20 samples of test, 2 per class, not pinned\n  pixels       not decoded; with `--deep` every chosen sample is\n";
     assert!(said.starts_with("m.toml: ok, with ") && said.ends_with(wanted), "{said}");
     assert!(ended.stderr.contains("warning: `calibration` is not pinned"), "{ended:?}");
 
@@ -32,6 +33,78 @@ fn a_sound_manifest_is_summed_up_and_unpinned_contents_are_named() {
     assert_eq!(pinned.code, Some(0), "{pinned:?}");
     let again = bench.run(&["check", "m.toml"]);
     assert!(!again.stderr.contains("not pinned") && again.stdout.contains("2 per class, pinned"), "{again:?}");
+}
+
+/// A picture of clouds that no other number resembles.
+fn clouds(number: u64, side: u32) -> image::RgbImage {
+    let mut stream = Stream::named(number, "clouds");
+    let colors = image::RgbImage::from_fn(6, 6, |_, _| image::Rgb([0; 3].map(|_| lab::byte(stream.below(256)))));
+    image::imageops::resize(&colors, side, side, image::imageops::FilterType::Triangle)
+}
+
+fn stored(picture: &image::RgbImage, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// Pictures that resemble no other, and two of `train` again in `test`: as another format, and smaller and compressed.
+fn with_copies(bench: &Bench) {
+    for (name, number) in lab::picture_names().into_iter().zip(0..) {
+        bench.put(&format!("data/{name}"), &stored(&clouds(number, 32), image::ImageFormat::Png));
+    }
+    let names = lab::picture_names();
+    let of = |name: &str| names.iter().position(|own| own == name).unwrap() as u64;
+    let same = clouds(of("train/c3/1.png"), 32);
+    bench.put("data/test/c3/copy.bmp", &stored(&same, image::ImageFormat::Bmp));
+    let smaller = clouds(of("train/c4/0.png"), 24);
+    bench.put("data/test/c4/copy.jpg", &stored(&smaller, image::ImageFormat::Jpeg));
+}
+
+#[test]
+fn a_deep_look_finds_pictures_on_both_sides_and_pixels_that_are_none() {
+    let bench = Bench::new();
+    with_copies(&bench);
+    optional(&[], &bench);
+    let shallow = bench.run(&["check", "m.toml"]);
+    assert!(shallow.code == Some(0) && shallow.stdout.contains("pixels       not decoded"), "{shallow:?}");
+    let ended = bench.run(&["check", "--deep", "m.toml"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for told in [
+        "1 of 22 evaluation samples have the pixels of a calibration sample, stored otherwise: `test/c3/copy.bmp` and `train/c3/1.png`",
+        "1 of 22 evaluation samples look like a calibration sample: `test/c4/copy.jpg` and `train/c4/0.png`",
+    ] {
+        assert!(ended.stderr.contains(told), "{ended:?}");
+    }
+    assert!(!ended.stdout.contains("not decoded"), "{ended:?}");
+    // Pixels that do not unpack, behind a checksum that is right.
+    let mut broken = stored(&clouds(99, 32), image::ImageFormat::Png);
+    let kind = broken.windows(4).position(|window| window == b"IDAT").unwrap();
+    let length = u32::from_be_bytes(broken[kind - 4..kind].try_into().unwrap()) as usize;
+    let end = kind + 4 + length;
+    broken[kind + 20..end].fill(0xff);
+    let mut sum = flate2::Crc::new();
+    sum.update(&broken[kind..end]);
+    broken[end..end + 4].copy_from_slice(&sum.sum().to_be_bytes());
+    bench.put("data/test/c5/broken.png", &broken);
+    let ended = bench.run(&["check", "m.toml"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let ended = bench.run(&["check", "--deep", "m.toml"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("`test/c5/broken.png`"), "{ended:?}");
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn a_run_counts_pictures_on_both_sides() {
+    let bench = Bench::new();
+    with_copies(&bench);
+    bench.on_pictures(&[]);
+    bench.run(&["run", "m.toml"]);
+    let record = requant::record::store::read(&bench.only_run("pictures")).unwrap();
+    let inputs = &record.inputs;
+    assert_eq!((inputs.shared_samples, inputs.shared_pictures, inputs.look_alikes), (0, 1, 1));
+    let finding = record.findings.iter().find(|finding| finding.code == "calibration").unwrap();
+    assert_eq!(finding.verdict, requant::base::finding::Verdict::Fail, "{finding:?}");
 }
 
 #[test]

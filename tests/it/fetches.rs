@@ -77,9 +77,14 @@ fn well(asked: &Asked, stream: &mut TcpStream) {
 
 /// A manifest whose `data/d.csv` comes from this address.
 fn manifest(bench: &Bench, url: &str) {
+    manifest_with(bench, url, "");
+}
+
+/// The same, `more` within the table of the source.
+fn manifest_with(bench: &Bench, url: &str, more: &str) {
     let digest = Digest::of(&content());
     let source = format!(
-        "path = \"data/d.csv\"\nsource = {{ url = \"{url}\", sha256 = \"{digest}\" }}\nsplits = {{ train = \"0..1\", test = \"1..2\" }}"
+        "path = \"data/d.csv\"\nsource = {{ url = \"{url}\", sha256 = \"{digest}\"{more} }}\nsplits = {{ train = \"0..1\", test = \"1..2\" }}"
     );
     bench.on_pictures(&[("image-folder", "csv"), ("path = \"data\"", &source)]);
 }
@@ -188,6 +193,41 @@ fn a_server_without_ranges_sends_everything_again() {
         serve(|asked, stream| well(&Asked { from: 0, path: String::new(), number: asked.number }, stream));
     let ended = fetch(&bench, &address);
     assert!(ended.code == Some(0) && arrived(&bench), "{ended:?}");
+}
+
+#[test]
+fn a_server_that_cannot_go_on_in_the_middle_is_asked_for_everything() {
+    for refusal in ["416 Range Not Satisfiable", "400 Bad Request", "501 Not Implemented"] {
+        let bench = Bench::new();
+        let (address, asked) = serve(move |asked, stream| match (asked.from, asked.number) {
+            (0, 1) => {
+                send(stream, &format!("200 OK\r\nContent-Length: {}", content().len()), &content()[..400_000]);
+            }
+            (0, _) => well(asked, stream),
+            _ => send(stream, &format!("{refusal}\r\nContent-Length: 0"), b""),
+        });
+        let ended = fetch(&bench, &address);
+        assert!(ended.code == Some(0) && arrived(&bench), "{refusal}: {ended:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 3, "{refusal}");
+    }
+}
+
+#[test]
+fn nothing_grows_beyond_what_the_manifest_says() {
+    let promised = |stream: &mut TcpStream| send(stream, "200 OK\r\nContent-Length: 1200000", &content());
+    let unpromised = |stream: &mut TcpStream| send(stream, "200 OK", &content());
+    for (bytes, answer) in [(1_199_999, promised as fn(&mut TcpStream)), (1_000_000, unpromised), (1, promised)] {
+        let bench = Bench::new();
+        let (address, _) = serve(move |_, stream| answer(stream));
+        manifest_with(&bench, &address, &format!(", bytes = {bytes}"));
+        let ended = bench.run(&["fetch", "m.toml", "--timeout", "5"]);
+        assert!(
+            ended.code == Some(2) && ended.stderr.contains(&format!("has more than the {bytes} bytes")),
+            "{ended:?}"
+        );
+        assert!(ended.stderr.contains("`source.bytes`"), "{ended:?}");
+        assert_eq!(there(&bench), Vec::<String>::new());
+    }
 }
 
 #[test]

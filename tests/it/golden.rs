@@ -73,14 +73,26 @@ fn fx_default_reproduces_pytorch_to_the_bit() {
     lab::under_avx2("golden::fx_default_reproduces_pytorch_to_the_bit", || check_against(&model, &fixture, [110, 54]));
 }
 
-/// The fixture is in the repository, with the script that made it.
+/// The fixtures are in the repository, with the script that made them; `counts` as for [`check_against`].
+fn committed(test: &str, name: &str, counts: [usize; 2]) {
+    let folder = lab::root().join("tests/fixtures/golden");
+    let (model, fixture) = (folder.join(format!("{name}.onnx")), folder.join(format!("{name}-fx-fbgemm.safetensors")));
+    lab::under_avx2(&format!("golden::{test}"), || check_against(&model, &fixture, counts));
+}
+
 #[test]
 fn fx_default_reproduces_a_residual_network_to_the_bit() {
-    let folder = lab::root().join("tests/fixtures/golden");
-    let (model, fixture) = (folder.join("digits-resnet.onnx"), folder.join("digits-resnet-fx-fbgemm.safetensors"));
-    lab::under_avx2("golden::fx_default_reproduces_a_residual_network_to_the_bit", || {
-        check_against(&model, &fixture, [25, 16]);
-    });
+    committed("fx_default_reproduces_a_residual_network_to_the_bit", "digits-resnet", [25, 16]);
+}
+
+#[test]
+fn fx_default_reproduces_inverted_residuals_to_the_bit() {
+    committed("fx_default_reproduces_inverted_residuals_to_the_bit", "digits-mobilenet_v2", [45, 23]);
+}
+
+#[test]
+fn fx_default_reproduces_pooling_and_linear_layers_to_the_bit() {
+    committed("fx_default_reproduces_pooling_and_linear_layers_to_the_bit", "digits-vgg", [15, 9]);
 }
 
 /// `counts` of activations and of layers with weights, so that none is left out.
@@ -123,7 +135,8 @@ fn check_against(model: &Path, fixture: &Path, counts: [usize; 2]) {
     let mut wrong = Vec::new();
     for (name, expected) in activations {
         // PyTorch's dropout module is not in an exported file; it passes its input's parameters on.
-        let name = if name == "classifier_2" { "classifier_1" } else { name };
+        let is_dropout = name == "classifier_2" && !names.contains(name);
+        let name = if is_dropout { "classifier_1" } else { name };
         let node = names.iter().position(|candidate| candidate == name).unwrap_or_else(|| panic!("no node `{name}`"));
         let found = quantization.activations[node].unwrap();
         if expected["scale"].as_f64() == Some(found.scale)

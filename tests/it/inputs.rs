@@ -6,6 +6,7 @@ use requant::base::digest::Digest;
 use requant::base::explain::{Diagnostic, Failure, Severity};
 use requant::base::files;
 use requant::base::progress::Unmetered;
+use requant::codec::onnx;
 use requant::inspect;
 use requant::manifest::{self, Overrides};
 
@@ -68,6 +69,21 @@ const CASES: &[(&str, Prepare)] = &[
         let half = &model[..model.len() / 2];
         bench.put("models/digits-mobilenet_v3_small.onnx", half);
         let text = files::read_text(&path).unwrap().replace(lab::DIGITS_MODEL, &Digest::of(half).to_string());
+        bench.put("m.toml", text.as_bytes());
+    }),
+    ("model_without_a_number", |bench| {
+        bench.pictures("data");
+        let path = bench.on_pictures(&[]);
+        let name = "models/digits-mobilenet_v3_small.onnx";
+        let mut model = files::read(&bench.path(name)).unwrap();
+        let graph = onnx::read(&model).unwrap().graph;
+        let node = graph.nodes.iter().find(|node| node.name == "features.4.block.1.0").unwrap();
+        let weight: Vec<u8> =
+            node.op.weights().unwrap().weight.as_f32().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
+        let at = model.windows(weight.len()).position(|window| window == weight).unwrap();
+        model[at + 8..at + 12].copy_from_slice(&f32::NAN.to_le_bytes());
+        bench.put(name, &model);
+        let text = files::read_text(&path).unwrap().replace(lab::DIGITS_MODEL, &Digest::of(&model).to_string());
         bench.put("m.toml", text.as_bytes());
     }),
     ("model_pin", |bench| {

@@ -77,3 +77,25 @@ fn a_killed_run_is_reported_by_the_next() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stderr.contains("note: an earlier run was killed and left"), "{ended:?}");
 }
+
+/// A process that waits for its input asks nobody whether it is to stop.
+#[test]
+#[expect(unsafe_code, reason = "sends a signal to our own child")]
+fn a_blocked_read_ends_on_the_first_signal() {
+    let bench = Bench::new();
+    let mut child = bench.command(&["template"]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    // Waiting for a process closes what it still has of its pipe.
+    let _open = child.stdin.take();
+    // It listens to signals once it waits for its input.
+    let status = format!("/proc/{}/status", child.id());
+    let catches = |text: String| {
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).map(str::trim).map(str::to_owned);
+        u64::from_str_radix(&mask.unwrap(), 16).unwrap() >> (libc::SIGTERM - 1) & 1 == 1
+    };
+    while !catches(files::read_text(std::path::Path::new(&status)).unwrap()) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // SAFETY: a plain signal to a process that we started and have not yet waited for.
+    unsafe { libc::kill(libc::pid_t::try_from(child.id()).unwrap(), libc::SIGTERM) };
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}

@@ -43,6 +43,42 @@ fn right(record: &Record, variant: usize) -> usize {
     record.variants[variant].measured().unwrap().correct
 }
 
+/// The fault bench follows every remedy that there is; here is what else can come of asking for one.
+#[test]
+fn a_remedy_is_written_once_and_overwrites_nothing() {
+    let (bench, record) = skewed(&[]);
+    let ended = bench.run(&["remedy", "digits"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("manifest: digits.remedy.toml"), "{ended:?}");
+    assert!(ended.stdout.contains(&format!("requant diff {} digits-remedy", record.run.id)), "{ended:?}");
+    let written = files::read_text(&bench.path("digits.remedy.toml")).unwrap();
+    assert!(written.contains(&format!("# The remedy of run {}", record.run.id)), "{written}");
+    assert!(written.contains("recipe = \"fx-default\"\nsteps = [\"equalize\"]"), "{written}");
+    // What is right already is left as it is, and what is somebody's is kept.
+    assert_eq!(bench.run(&["remedy", "digits"]).code, Some(0));
+    bench.put("digits.remedy.toml", b"# mine\n");
+    let ended = bench.run(&["remedy", "digits"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("exists already and is another manifest"), "{ended:?}");
+    assert_eq!(files::read(&bench.path("digits.remedy.toml")).unwrap(), b"# mine\n");
+    // A record that was changed says nothing of remedies.
+    files::remove(&bench.path("digits.remedy.toml")).unwrap();
+    let path = bench.only_run("digits").join("record.json");
+    let changed = files::read_text(&path).unwrap().replacen("\"correct\": 424", "\"correct\": 425", 1);
+    files::write(&path, changed.as_bytes()).unwrap();
+    let ended = bench.run(&["remedy", "digits"]);
+    assert!(ended.code == Some(5) && !bench.path("digits.remedy.toml").exists(), "{ended:?}");
+}
+
+#[test]
+fn where_nothing_was_lost_there_is_nothing_to_remedy() {
+    let bench = Bench::new();
+    bench.digits(&[]);
+    assert_eq!(bench.run(&["run", "digits.toml"]).code, Some(0));
+    let ended = bench.run(&["remedy", "digits"]);
+    assert!(ended.code == Some(1) && ended.stdout.contains("nothing was surely lost"), "{ended:?}");
+    assert!(!bench.path("digits.remedy.toml").exists());
+}
+
 #[test]
 fn a_collapse_names_unequal_channels_first() {
     let (bench, record) = skewed(&[]);

@@ -209,6 +209,32 @@ fn what_sealing_again_does_not_hide() {
     told("the record", "record.json: it is missing");
 }
 
+/// A judgement that was changed by someone who seals everything again, and names another version or format.
+#[test]
+fn another_version_in_a_record_switches_no_check_off() {
+    let bench = copy();
+    let (record, report) = (format!("{RUN}/record.json"), format!("{RUN}/report.md"));
+    let [own, page] = [&record, &report].map(|path| files::read_text(&bench.path(path)).unwrap());
+    let digest = |text: &str| Digest::of(text.as_bytes()).to_string();
+    let harmless = "no evaluation sample has the content of a calibration sample";
+    assert!(own.contains(harmless));
+    let (version, format) =
+        (("\"requant\": \"0.1.0\"", "\"requant\": \"0.0.9\""), ("\"format\": \"2.3\"", "\"format\": \"2.2\""));
+    for (changes, told) in [
+        (vec![version, (harmless, "no sample at all")], "record.json: finding `calibration` should be PASS"),
+        (vec![version, ("\"verdict\": \"pass\"", "\"verdict\": \"fail\"")], "record.json: the verdict is FAIL"),
+        (vec![format, (harmless, "no sample at all")], "latency.csv: its columns are those of format 2.3"),
+    ] {
+        let changed = changes.iter().fold(own.clone(), |text, (from, to)| text.replacen(from, to, 1));
+        bench.put(&record, changed.as_bytes());
+        bench.put(&report, page.replace(&digest(&own), &digest(&changed)).as_bytes());
+        seal(&bench);
+        let ended = bench.run(&["verify", RUN]);
+        assert!(ended.code == Some(5) && ended.stderr.contains(told), "{told}: {}", ended.stderr);
+        assert!(!ended.stderr.contains("made from another record"), "{told}: {}", ended.stderr);
+    }
+}
+
 #[test]
 fn an_input_that_changed_since_is_named() {
     let bench = copy();

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId, Op};
+use crate::quantize::bias;
 
 /// The gates of squeeze-excite: a factor of a product that comes of a pooled tensor, and all between the two.
 pub(super) fn gates(graph: &Graph) -> Vec<NodeId> {
@@ -42,6 +44,23 @@ fn from_pooled(graph: &Graph, mut id: NodeId) -> Option<Vec<NodeId>> {
 pub(super) fn hard_swish(graph: &Graph) -> Vec<NodeId> {
     let bends = graph.iter().filter(|(_, node)| node.op == Op::HardSwish);
     bends.flat_map(|(id, node)| node.inputs.iter().copied().chain([id])).collect()
+}
+
+/// The layers whose biases leave the accumulator, and all that reads their channels up to the next layers with weights:
+/// what such a bias makes of a channel stretches the range of every tensor on the way.
+pub(super) fn overflowing(graph: &Graph, quantization: &Quantization) -> Vec<NodeId> {
+    let users = graph.users();
+    let leaves = |id: &NodeId| bias::log2(graph, quantization, *id).is_some_and(|log2| log2 >= bias::ACCUMULATOR_BITS);
+    let mut found = BTreeSet::new();
+    let mut next: Vec<NodeId> = graph.ids().filter(leaves).collect();
+    let first: BTreeSet<NodeId> = next.iter().copied().collect();
+    while let Some(id) = next.pop() {
+        let ends = graph.node(id).op.weights().is_some() && !first.contains(&id);
+        if found.insert(id) && !ends {
+            next.extend(&users[id.0]);
+        }
+    }
+    found.into_iter().collect()
 }
 
 #[cfg(test)]

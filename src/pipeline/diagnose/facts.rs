@@ -9,7 +9,7 @@ use crate::pipeline::calibrate::Calibrated;
 use crate::pipeline::quantize::Quantized;
 use crate::pipeline::workbench::Attempt;
 use crate::quantize::observer::{Observed, ObserverKind};
-use crate::quantize::weights;
+use crate::quantize::{bias, weights};
 use crate::record::format::{Layer, Network, ObservedFacts, QuantizationFacts, WeightFacts};
 
 pub(super) fn network(quantized: &Quantized) -> Network {
@@ -55,7 +55,7 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
             .as_ref()
             .and_then(|q| q.weights.get(&id))
             .and_then(|int| weights::sqnr_db(&float.weight, int)),
-        bias_log2: quantization.as_ref().and_then(|q| bias_log2(graph, q, id)),
+        bias_log2: quantization.as_ref().and_then(|q| bias::log2(graph, q, id)),
     });
     Layer {
         name: node.name.clone(),
@@ -81,17 +81,6 @@ fn bend_levels(graph: &Graph, quantization: &Quantization, id: NodeId) -> Option
     let bends = matches!(node.op, Op::HardSwish | Op::HardSigmoid) && quantization.is_int8(id);
     let input = quantization.activations[node.inputs.first().filter(|_| bends)?.0]?;
     Some(BEND / input.scale)
-}
-
-/// The engine adds a bias as whole steps of input scale times weight scale.
-fn bias_log2(graph: &Graph, quantization: &Quantization, id: NodeId) -> Option<f64> {
-    let node = graph.node(id);
-    let bias = node.op.weights()?.bias.as_ref()?;
-    let int = quantization.weights.get(&id)?;
-    let input = quantization.activations[node.inputs.first()?.0]?;
-    let steps =
-        bias.as_f32()?.iter().zip(&int.scales).map(|(bias, scale)| f64::from(bias.abs()) / (scale * input.scale));
-    Some(steps.fold(0.0, f64::max)).filter(|most| *most > 0.0).map(f64::log2)
 }
 
 fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {

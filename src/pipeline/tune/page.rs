@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Candidate, Outcome, Raced, Trial, Tuned};
 use crate::base::explain::Failure;
 use crate::base::units;
-use crate::manifest::{Choice as _, Choices, Recipe, Resolved, tuned_text};
+use crate::manifest::{Choice as _, Choices, Recipe, Resolved, chosen_text};
 use crate::report;
 use crate::report::chart::{Axis, Tick, pixel};
 
@@ -33,13 +33,16 @@ impl Tuned {
             ),
         ];
         let choices = Choices {
+            suffix: "tuned",
             recipe: Recipe::of(candidate.scheme.observer),
             steps: &candidate.scheme.steps,
+            weights: candidate.scheme.weights,
+            reduce_range: candidate.scheme.reduce_range,
             layers: &candidate.layers(),
-            max_accuracy_drop: self.wish.max_drop,
+            max_accuracy_drop: Some(self.wish.max_drop),
             comment: &comment,
         };
-        Some(tuned_text(&resolved.text, &choices).map_err(Failure::bug))
+        Some(chosen_text(&resolved.text, &choices).map_err(Failure::bug))
     }
 
     /// `tuning.md`.

@@ -46,6 +46,15 @@ impl ObserverKind {
     }
 }
 
+impl ObserverKind {
+    /// The kind of a [`word`](Self::word).
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [Self::Histogram, Self::Minmax, Self::Percentile, Self::Mse, Self::Kl, Self::Fixed];
+        all.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
 impl From<LayerObserver> for ObserverKind {
     fn from(named: LayerObserver) -> Self {
         match named {

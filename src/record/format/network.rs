@@ -258,6 +258,8 @@ pub enum Change {
     FloatStem,
     /// With the step `bound-weights`.
     BoundWeights,
+    /// The layers whose biases leave the accumulator in float, with all that reads their channels.
+    OverflowInFloat,
     /// The gates of squeeze-excite in float: from what is pooled to what is multiplied.
     GatesInFloat,
     /// Hard-swish in float, with the layers before it.

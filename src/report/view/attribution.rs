@@ -112,6 +112,7 @@ const fn described(change: Change) -> &'static str {
         Change::ProductsOnly => "step `products-only`",
         Change::FloatStem => "step `float-stem`",
         Change::BoundWeights => "step `bound-weights`, 8-bit activations",
+        Change::OverflowInFloat => "layers whose biases leave 32 bits in float, with what reads them",
         Change::GatesInFloat => "squeeze-excite gates in float",
         Change::HardSwishInFloat => "hard-swish in float, with the layers before it",
         Change::BlockInFloat | Change::BlockAlone | Change::LayerInFloat => "a part of the network",

@@ -1,28 +1,33 @@
-//! A manifest's text with another `[quantize]` table: what tuning found, written down.
+//! A manifest's text with another `[quantize]` table: what tuning found, or a remedy that was measured, written down.
 
 use toml_edit::{Array, ArrayOfTables, Item, Table, Value, value};
 
 use super::pinning::edited;
-use super::{Choice, LayerOverride, Recipe, Step};
+use super::{Choice, Granularity, LayerOverride, Recipe, Step};
 
 /// What replaces `[quantize]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choices<'a> {
+    /// What follows the experiment's name, after a hyphen.
+    pub suffix: &'a str,
     pub recipe: Recipe,
     pub steps: &'a [Step],
+    pub weights: Granularity,
+    pub reduce_range: Option<bool>,
     /// Exceptions for layers, after the manifest's own.
     pub layers: &'a [LayerOverride],
-    pub max_accuracy_drop: f64,
+    /// Absent, the manifest keeps its goals.
+    pub max_accuracy_drop: Option<f64>,
     /// Lines above the table, without the sign of a comment.
     pub comment: &'a [String],
 }
 
-/// The text with the choices in place of its own, its name with `-tuned`; all else as it was, exceptions for layers
+/// The text with the choices in place of its own, its name with the suffix; all else as it was, exceptions for layers
 /// included.
-pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
+pub fn chosen_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
     edited(text, |document| {
         if let Some(name) = document.get("name").and_then(Item::as_str) {
-            document["name"] = value(format!("{name}-tuned"));
+            document["name"] = value(format!("{name}-{}", choices.suffix));
         }
         let old = document.remove("quantize");
         let position = old.as_ref().and_then(Item::as_table).and_then(Table::position);
@@ -33,6 +38,12 @@ pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
         quantize["recipe"] = value(choices.recipe.word());
         let steps: Array = choices.steps.iter().map(|step| Value::from(step.word())).collect();
         quantize["steps"] = value(steps);
+        if choices.weights != Granularity::PerChannel {
+            quantize["weights"] = value(choices.weights.word());
+        }
+        if let Some(reduce_range) = choices.reduce_range {
+            quantize["reduce_range"] = value(reduce_range);
+        }
         // How long rounding was learned is part of what came of it.
         if let Some(learning) = old.as_ref().and_then(|old| old.get("adaround"))
             && choices.steps.contains(&Step::AdaRound)
@@ -45,9 +56,11 @@ pub fn tuned_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
             quantize["layer"] = Item::ArrayOfTables(layers.into_iter().collect::<ArrayOfTables>());
         }
         document["quantize"] = Item::Table(quantize);
-        let goals = document.entry("goals").or_insert_with(toml_edit::table);
-        let goals = goals.as_table_like_mut().ok_or("`goals` is no table")?;
-        goals.insert("max_accuracy_drop", value(choices.max_accuracy_drop));
+        if let Some(max_accuracy_drop) = choices.max_accuracy_drop {
+            let goals = document.entry("goals").or_insert_with(toml_edit::table);
+            let goals = goals.as_table_like_mut().ok_or("`goals` is no table")?;
+            goals.insert("max_accuracy_drop", value(max_accuracy_drop));
+        }
         Ok(())
     })
 }
@@ -89,6 +102,19 @@ mod tests {
     use super::*;
     use crate::manifest::LayerPrecision;
 
+    fn choices<'a>(recipe: Recipe, steps: &'a [Step], layers: &'a [LayerOverride]) -> Choices<'a> {
+        Choices {
+            suffix: "tuned",
+            recipe,
+            steps,
+            weights: Granularity::PerChannel,
+            reduce_range: None,
+            layers,
+            max_accuracy_drop: Some(1.0),
+            comment: &[],
+        }
+    }
+
     fn in_float(layer: &str) -> LayerOverride {
         LayerOverride { r#match: layer.into(), precision: Some(LayerPrecision::Fp32), observer: None, kernel: None }
     }
@@ -100,9 +126,9 @@ mod tests {
         let layers = [in_float("features.0.*")];
         let comment = ["Found by tuning.".to_owned()];
         let steps = [Step::Equalize];
-        let choices =
-            Choices { recipe: Recipe::Mse, steps: &steps, layers: &layers, max_accuracy_drop: 0.5, comment: &comment };
-        let written = tuned_text(text, &choices).unwrap();
+        let choices = choices(Recipe::Mse, &steps, &layers);
+        let choices = Choices { max_accuracy_drop: Some(0.5), comment: &comment, ..choices };
+        let written = chosen_text(text, &choices).unwrap();
         assert!(
             written.contains("\n# Found by tuning.\n[quantize]\nrecipe = \"mse\"\nsteps = [\"equalize\"]\n"),
             "{written}"
@@ -116,10 +142,7 @@ mod tests {
     #[test]
     fn the_budget_of_learning_stays_where_rounding_is_learned() {
         let text = "[quantize]\nrecipe = \"mse\"\nadaround = { iterations = 9 }\n";
-        let written = |steps: &[Step]| {
-            let choices = Choices { recipe: Recipe::Mse, steps, layers: &[], max_accuracy_drop: 1.0, comment: &[] };
-            tuned_text(text, &choices).unwrap()
-        };
+        let written = |steps: &[Step]| chosen_text(text, &choices(Recipe::Mse, steps, &[])).unwrap();
         assert!(written(&[Step::AdaRound]).contains("iterations = 9"));
         assert!(!written(&[]).contains("iterations"));
     }
@@ -127,11 +150,11 @@ mod tests {
     #[test]
     fn exceptions_stay_and_whatever_form_the_tables_have_will_do() {
         let layers = [in_float("features.0")];
-        let choices = Choices { recipe: Recipe::Kl, steps: &[], layers: &layers, max_accuracy_drop: 1.0, comment: &[] };
+        let choices = choices(Recipe::Kl, &[], &layers);
         let layers = "[quantize]\nrecipe = \"fx-default\"\n\n[[quantize.layer]]\nmatch = \"fc\"\nobserver = \"mse\"\n";
         let inline = "quantize = { recipe = \"fx-default\", layer = [{ match = \"fc\", observer = \"mse\" }] }\n";
         for text in [layers, inline] {
-            let written = tuned_text(&format!("{text}\n[model]\npath = \"m\"\n"), &choices).unwrap();
+            let written = chosen_text(&format!("{text}\n[model]\npath = \"m\"\n"), &choices).unwrap();
             let read: toml::Table = toml::from_str(&written).unwrap();
             let layers = read["quantize"]["layer"].as_array().unwrap();
             assert_eq!(layers.len(), 2, "{written}");
@@ -143,7 +166,25 @@ mod tests {
             assert_eq!(read["goals"]["max_accuracy_drop"].as_float(), Some(1.0), "{written}");
             assert_eq!(read["model"]["path"].as_str(), Some("m"), "{written}");
         }
-        let dos = tuned_text("name = \"a\"\r\n\r\n[quantize]\r\nrecipe = \"kl\"\r\n", &choices).unwrap();
+        let dos = chosen_text("name = \"a\"\r\n\r\n[quantize]\r\nrecipe = \"kl\"\r\n", &choices).unwrap();
         assert_eq!(dos.matches('\n').count(), dos.matches("\r\n").count(), "{dos:?}");
+    }
+
+    #[test]
+    fn what_is_not_usual_of_a_scheme_is_written_and_goals_stay_where_none_is_given() {
+        let choices = Choices {
+            suffix: "remedy",
+            weights: Granularity::PerTensor,
+            reduce_range: Some(false),
+            max_accuracy_drop: None,
+            ..choices(Recipe::Percentile, &[], &[])
+        };
+        let text = "name = \"a\"\n\n[quantize]\nrecipe = \"robust\"\n\n[goals]\nmax_accuracy_drop = 3.0\n";
+        let written: toml::Table = toml::from_str(&chosen_text(text, &choices).unwrap()).unwrap();
+        let quantize = written["quantize"].as_table().unwrap();
+        assert_eq!(written["name"].as_str(), Some("a-remedy"));
+        assert_eq!(quantize["weights"].as_str(), Some("per-tensor"));
+        assert_eq!(quantize["reduce_range"].as_bool(), Some(false));
+        assert_eq!(written["goals"]["max_accuracy_drop"].as_float(), Some(3.0));
     }
 }
