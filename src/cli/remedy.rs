@@ -20,7 +20,7 @@ pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
     }
     let record = store::read(&folder)?;
     intact(&folder)?;
-    let Some(remedy) = diagnose::cheapest(&record) else {
+    let Some(remedy) = diagnose::remedy(&record) else {
         print(&format!("{}\n", why_none(&record)));
         return Ok(Exit::Failed);
     };
@@ -53,7 +53,7 @@ fn text(folder: &Path, record: &Record, remedy: &Remedy) -> Result<String, Failu
     }
     let comment = [
         format!("The remedy of run {}, written by `requant remedy`.", record.run.id),
-        format!("There: {}.", remedy.promise()),
+        format!("Tried there: {}.", remedy.promise()),
     ];
     let choices = Choices {
         suffix: SUFFIX,
@@ -88,6 +88,9 @@ fn write(target: &Path, text: &str) -> Result<(), Failure> {
 }
 
 fn why_none(record: &Record) -> String {
+    if let Some(finding) = diagnose::inputs_at_fault(record) {
+        return format!("the fault lies before the quantization: {} To do: {}", finding.question, finding.remedy);
+    }
     let options = &record.settings.record;
     match &record.attribution {
         Some(_) => diagnose::next_experiment(record),

@@ -36,7 +36,7 @@ pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeat
     let finished = pipeline::run(resolved, &around)?;
     print(&terminal::summary(&finished.record));
     print(&format!("report: {}\n", finished.folder.join("report.md").display()));
-    if diagnose::cheapest(&finished.record).is_some() {
+    if diagnose::remedy(&finished.record).is_some() {
         print(&format!("next: requant remedy {}, which writes the remedy as a manifest\n", finished.folder.display()));
     }
     Ok(finished)

@@ -28,7 +28,7 @@ use crate::record::Record;
 use crate::record::format::{Change, VariantResult};
 use crate::stats::Estimate;
 
-pub use remedy::{Remedy, cheapest, next_experiment};
+pub use remedy::{Remedy, next_experiment};
 
 /// The checks, in the order of the report's questions.
 const CHECKS: [fn(&Record) -> Finding; 18] = [
@@ -62,6 +62,23 @@ pub fn findings(record: &Record) -> Vec<Finding> {
 
 /// Findings about what integers lose. Of the others, the cure is not in the quantization.
 const OF_INTEGERS: [&str; 6] = ["channels", "weights", "ranges", "gates", "saturation", "layers"];
+
+/// Findings of what comes before the quantization: while one of them fails, other integers are no cure.
+const OF_INPUTS: [&str; 4] = ["baseline", "observers", "calibration", "likeness"];
+
+/// The first failing finding of what comes before the quantization.
+#[must_use]
+pub fn inputs_at_fault(record: &Record) -> Option<&Finding> {
+    let ranked = finding::ranked(&record.findings).into_iter();
+    ranked.filter(|finding| finding.verdict == Verdict::Fail).find(|own| OF_INPUTS.contains(&own.code.as_str()))
+}
+
+/// The cheapest change that was measured to bring most of the lost accuracy back, unless the fault lies before the
+/// quantization.
+#[must_use]
+pub fn remedy(record: &Record) -> Option<Remedy> {
+    remedy::cheapest(record).filter(|_| inputs_at_fault(record).is_none())
+}
 
 /// Gives the finding that is shown first the remedy that was measured to help and costs least, before its own; where
 /// undoing it was measured to bring most back, its own is that already, or as good.

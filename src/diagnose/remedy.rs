@@ -121,8 +121,7 @@ fn scheme(record: &Record) -> Scheme {
 }
 
 /// The cheapest change that surely brings back most of what was lost; of a group, the one that brings back most.
-#[must_use]
-pub fn cheapest(record: &Record) -> Option<Remedy> {
+pub(super) fn cheapest(record: &Record) -> Option<Remedy> {
     let loss = loss(record)?;
     let surely = |gained: &Estimate| gained.low > loss / 2.0;
     let of_group = |group: &&[(Change, Edit)]| best(whole(record, group, loss).filter(|tried| surely(&tried.gained)));

@@ -32,7 +32,7 @@ const CALIBRATION_PIN: &str = "sha256 = \"4f8cb41f99f11d37bd1e62b920f319374025f7
 const EVALUATION_PIN: &str = "sha256 = \"0b152313352992cb7a7b8fceead794dc2e89bc0b47bc8025ff85a5db3d6fa7ea\"";
 const DATASET_PIN: &str = "sha256 = \"c2777df97130ae946f9086d2adb8f2e0083a2bb8f5f112ade8cb25c1ede48c7e\"";
 
-const FAULTS: [Fault; 25] = [
+const FAULTS: [Fault; 26] = [
     Fault { name: "residual streams rescaled", cause: "channels", plant: |bench| skewed(bench, &[]) },
     Fault {
         name: "residual streams rescaled, min/max observer",
@@ -155,6 +155,11 @@ const FAULTS: [Fault; 25] = [
         plant: |bench| case(bench, "efficientnet-collapse", "[0.5, 0.5, 0.5]", "[0.5, 0.5, 0.5]"),
     },
     Fault {
+        name: "one channel of an attention's queries 1 024 times too large, that of its keys too small",
+        cause: "activations",
+        plant: |bench| attention(bench, 1024.0),
+    },
+    Fault {
         name: "every layer excepted",
         cause: "modules",
         plant: |bench| {
@@ -177,13 +182,14 @@ const FAULTS: [Fault; 25] = [
 ];
 
 /// Experiments without a fault, in which no finding may fail.
-const HEALTHY: [(&str, Plant); 7] = [
+const HEALTHY: [(&str, Plant); 8] = [
     ("CIFAR-10, fx-default", |bench| cifar(bench, &[])),
     ("CIFAR-10, robust", |bench| cifar(bench, &[(RECIPE, "recipe = \"robust\"")])),
     ("digits, fx-default", |bench| digits(bench, &[])),
     ("digits, minmax", |bench| digits(bench, &[(RECIPE, "recipe = \"minmax\"")])),
     ("digits, percentile", |bench| digits(bench, &[(RECIPE, "recipe = \"percentile\"")])),
     ("digits, robust", |bench| digits(bench, &[(RECIPE, "recipe = \"robust\"")])),
+    ("digits by a network with attention, fx-default", |bench| attention(bench, 1.0)),
     ("rescaled digits, robust", |bench| skewed(bench, &[(RECIPE, "recipe = \"robust\"")])),
 ];
 
@@ -331,6 +337,21 @@ fn one_channel(bench: &Bench) {
     bench.digits_with_model(&model);
 }
 
+/// The product of queries and keys stays what it is; the integers of the queries, which have one scale, do not.
+fn attention(bench: &Bench, factor: f32) {
+    const CHANNEL: usize = 3;
+    let mut model = files::read(&root().join("tests/fixtures/attention.onnx")).unwrap();
+    let graph = onnx::read(&model).unwrap().graph;
+    for (name, factor) in [("attention.q", factor), ("attention.k", factor.recip())] {
+        let weights = graph.nodes.iter().find(|node| node.name == name).unwrap().op.weights().unwrap();
+        for own in std::iter::once(&weights.weight).chain(&weights.bias) {
+            let row = own.as_f32().unwrap().len() / own.shape()[0];
+            overwrite(&mut model, own, |place, value| if place / row == CHANNEL { value * factor } else { value });
+        }
+    }
+    bench.digits_with_model(&model);
+}
+
 /// What is added to all scores alike changes no answer of the float network.
 fn shifted_scores(bench: &Bench) {
     let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
@@ -402,7 +423,7 @@ impl Kept {
 
 /// Follows the remedy of a run, where it has one, by the manifest that requant writes.
 fn follow(bench: &Bench, before: &Record) -> Option<Kept> {
-    let remedy = diagnose::cheapest(before)?;
+    let remedy = diagnose::remedy(before)?;
     let ended = bench.run(&["remedy", "digits"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let ended = bench.run(&["run", "digits.remedy.toml"]);

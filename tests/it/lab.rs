@@ -152,6 +152,19 @@ iterations = 1
 warmup = 1
 "#;
 
+/// Every row of a table in Markdown has as many cells as its head; with another number it is no table, or loses cells.
+pub(crate) fn has_even_tables(page: &str) {
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    let mut table = None;
+    for line in page.lines() {
+        match table {
+            _ if !line.starts_with('|') => table = None,
+            None => table = Some(cells(line)),
+            Some(wanted) => assert_eq!(cells(line), wanted, "{line}"),
+        }
+    }
+}
+
 /// `<split>/<class>/<image>` of [`Bench::pictures`].
 pub(crate) fn picture_names() -> Vec<String> {
     let split =

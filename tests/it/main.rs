@@ -2,6 +2,9 @@
 
 mod lab;
 
+/// Models that ask for much, or whose names are no names.
+#[cfg(feature = "torch")]
+mod attacks;
 /// Models and images of the kinds that people have.
 #[cfg(feature = "torch")]
 mod cases;

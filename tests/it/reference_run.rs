@@ -34,6 +34,12 @@ fn the_report_is_a_function_of_the_record() {
     );
 }
 
+/// A failing run's report has more of them, and is held to it where one is made.
+#[test]
+fn tables_of_the_report_are_even() {
+    lab::has_even_tables(&files::read_text(&folder().join("report.md")).unwrap());
+}
+
 /// Of each format: its figures, read by this requant.
 #[test]
 fn records_of_every_format_are_read_and_rendered() {

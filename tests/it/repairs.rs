@@ -88,6 +88,7 @@ fn a_collapse_names_unequal_channels_first() {
     // The remedy is the change that was tried, with what it brought.
     assert!(finding.remedy.contains("set `quantize.steps = [\"equalize\"]` (tried: +46."), "{finding:?}");
     let report = files::read_text(&bench.only_run("digits").join("report.md")).unwrap();
+    lab::has_even_tables(&report);
     let diagnosis = report.split("## Diagnosis").nth(1).unwrap();
     let first = diagnosis.lines().find(|line| line.starts_with("| `")).unwrap();
     assert!(first.starts_with("| `channels` | FAIL |"), "{first}");
