@@ -87,7 +87,7 @@ fn one(path: &Path, overrides: &Overrides, deep: bool) -> Checked {
             let looked = inspect::deep(&resolved, inputs, &Gauge::new("decoding"));
             diagnostics.extend(looked.unwrap_or_else(|failure| failure.diagnostics));
             let samples = inputs.data.calibration.entries.len() + inputs.data.evaluation.entries.len();
-            summary += &format!("  pixels       {} looked at\n", counted(samples, "sample"));
+            summary.extend(["  pixels       ", &counted(samples, "sample"), " looked at\n"]);
         } else {
             summary += "  pixels       not decoded; with `--deep` every chosen sample is\n";
         }
