@@ -16,12 +16,12 @@ use super::files;
 
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Whether the work has seen that it is to stop.
-static SEEN: AtomicBool = AtomicBool::new(false);
+/// A process that is to stop and has computed nothing for so many seconds waits for something that may never come, such
+/// as a disk or a pipe. One that computes will look whether it is to stop.
+const GRACE: u32 = 5;
 
-/// Work that has not looked for so long does not look at all: it waits for something that may never come, such as a disk
-/// or a pipe.
-const GRACE: Duration = Duration::from_secs(5);
+/// Less processor time than this in a second is nothing.
+const NOTHING: Duration = Duration::from_millis(2);
 
 /// The run was asked to stop by Ctrl-C or a termination signal.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +38,9 @@ impl Explain for Interrupted {
     }
 }
 
-/// From now on the first signal to stop is noted, and the second ends the process at once with `code`; so does the first
-/// where nothing looks for it.
-pub fn listen(code: i32) {
+/// From now on the first signal to stop is noted, and the second ends the process at once with `code`. So does the first
+/// where all that is under way is blocked, after `told` has said so.
+pub fn listen(code: i32, told: impl FnOnce() + Send + 'static) {
     let hang_up = (!ignores_hang_ups()).then_some(SIGHUP);
     // Without them a signal still ends the process; only the tidying is lost.
     let watched = UnixStream::pair().ok();
@@ -54,13 +54,29 @@ pub fn listen(code: i32) {
     if let Some((mut signals, _)) = watched {
         thread::spawn(move || {
             if signals.read_exact(&mut [0]).is_ok() {
-                thread::sleep(GRACE);
-                if !SEEN.load(Ordering::SeqCst) {
-                    low_level::exit(code);
-                }
+                wait_until_blocked();
+                told();
+                low_level::exit(code);
             }
         });
     }
+}
+
+/// Returns once the process has computed nothing for some seconds.
+fn wait_until_blocked() {
+    let (mut before, mut idle) = (computed(), 0);
+    while idle < GRACE {
+        thread::sleep(Duration::from_secs(1));
+        let now = computed();
+        idle = if now.saturating_sub(before) < NOTHING { idle + 1 } else { 0 };
+        before = now;
+    }
+}
+
+/// Processor time of this process so far.
+fn computed() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Whether this process was started to outlive its terminal, as `nohup` does it. Only Linux tells.
@@ -72,9 +88,5 @@ fn ignores_hang_ups() -> bool {
 
 /// Fails once the process has been asked to stop.
 pub fn check() -> Result<(), Interrupted> {
-    if !ASKED.load(Ordering::SeqCst) {
-        return Ok(());
-    }
-    SEEN.store(true, Ordering::SeqCst);
-    Err(Interrupted)
+    if ASKED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
 }

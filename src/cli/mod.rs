@@ -61,7 +61,11 @@ pub fn main() -> Exit {
             return if usage.use_stderr() { Exit::Input } else { Exit::Done };
         }
     };
-    interrupt::listen(i32::from(Exit::Interrupted.code()));
+    interrupt::listen(i32::from(Exit::Interrupted.code()), || {
+        eprint(
+            "error: interrupted while something was waited for that did not come\n= next: what a run left is removed by `requant clean`",
+        );
+    });
     let result = match args.verb {
         Verb::New { name, model, data, recipe, scores, classes, output } => {
             new::new(&name, &new::New { model, data, recipe, scores, classes, output })

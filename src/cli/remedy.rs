@@ -7,8 +7,7 @@ use super::{Exit, print, runs};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::diagnose::{self, Remedy};
-use crate::manifest::{Choices, Recipe, chosen_text};
-use crate::quantize::Scheme;
+use crate::manifest::{Backend, Choices, Precision, Recipe, Step, chosen_text};
 use crate::record::{Record, store};
 
 /// Writes the remedy of a run as a manifest beside the one that it had.
@@ -25,21 +24,17 @@ pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::Failed);
     };
     let text = text(&folder, &record, &remedy)?;
-    let target = target(&folder, &record);
+    let target = own_manifest(&folder, &record)?.with_extension(format!("{SUFFIX}.toml"));
     write(&target, &text)?;
     print(&format!("remedy: {}\n", remedy.told()));
-    for set in &record.run.overrides {
+    for set in record.run.overrides.iter().filter(|set| !set.key.starts_with("quantize.")) {
         print(&format!(
-            "note: `{} = {}` was set from outside and is not in the manifest that is written\n",
-            set.key, set.value
+            "note: `{}` was {}, by {}, which is not in the manifest that is written\n",
+            set.key, set.value, set.origin
         ));
     }
-    let name = &record.settings.name;
-    let manifest = target.display();
-    print(&format!(
-        "manifest: {manifest}\nnext: requant run {manifest}, then requant diff {} {name}-{SUFFIX}\n",
-        record.run.id
-    ));
+    let (manifest, name) = (target.display(), name_in(&text));
+    print(&format!("manifest: {manifest}\nnext: requant run {manifest}, then requant diff {} {name}\n", record.run.id));
     Ok(Exit::Done)
 }
 
@@ -47,21 +42,30 @@ pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
 const SUFFIX: &str = "remedy";
 
 fn text(folder: &Path, record: &Record, remedy: &Remedy) -> Result<String, Failure> {
-    if remedy.layers.is_empty() && remedy.scheme == Scheme::of(&record.settings.quantize) {
+    if !remedy.is_whole {
         let message = format!("`{}` does not say which nodes its remedy keeps in float", folder.display());
         return Err(Diagnostic::error(Cause::Input, message).next("run the experiment again with this requant").into());
     }
-    let comment = [
+    let mut comment = vec![
         format!("The remedy of run {}, written by `requant remedy`.", record.run.id),
         format!("Tried there: {}.", remedy.promise()),
     ];
+    let learns = [Step::AdaRound, Step::BiasCorrection, Step::SequentialBiasCorrection];
+    if !remedy.layers.is_empty() && learns.iter().any(|step| remedy.scheme.has(*step)) {
+        comment.push(
+            "Rounding and biases are learned anew without these layers, and may come out a little differently.".into(),
+        );
+    }
+    let quantize = &record.settings.quantize;
+    let layers = [quantize.layer.as_slice(), &remedy.layers].concat();
     let choices = Choices {
         suffix: SUFFIX,
         recipe: Recipe::of(remedy.scheme.observer),
         steps: &remedy.scheme.steps,
         weights: remedy.scheme.weights,
         reduce_range: remedy.scheme.reduce_range,
-        layers: &remedy.layers,
+        adaround: quantize.adaround,
+        layers: &layers,
         max_accuracy_drop: None,
         comment: &comment,
     };
@@ -72,32 +76,62 @@ fn text(folder: &Path, record: &Record, remedy: &Remedy) -> Result<String, Failu
     })
 }
 
-/// Beside the run's manifest, from where its relative paths are meant; where that is not at hand, in this folder.
-fn target(folder: &Path, record: &Record) -> PathBuf {
-    let own = PathBuf::from(&record.run.manifest_path);
-    store::manifest_place(folder, record).unwrap_or(own).with_extension(format!("{SUFFIX}.toml"))
+/// The manifest that the run had, from where its relative paths are meant: as it was named, seen from here or from a
+/// folder above the run. One that is still as it was goes before others of its name.
+fn own_manifest(folder: &Path, record: &Record) -> Result<PathBuf, Failure> {
+    let named = Path::new(&record.run.manifest_path);
+    let above = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let places = std::iter::once(named.to_owned()).chain(above.ancestors().map(|home| home.join(named)));
+    let there: Vec<PathBuf> = places.filter(|place| place.is_file()).collect();
+    let text = files::read(&folder.join("manifest.toml"))?;
+    let same = there.iter().find(|place| files::read(place).is_ok_and(|own| own == text));
+    same.or(there.first()).cloned().ok_or_else(|| {
+        let message = format!("the manifest of the run, `{}`, is neither here nor above the run", named.display());
+        Diagnostic::error(Cause::Input, message).next("start requant in the folder from which it has that name").into()
+    })
 }
 
-/// What lies there already is somebody's, unless it is the same.
+/// What lies there already is somebody's, unless it is the same; so is a link that leads nowhere.
 fn write(target: &Path, text: &str) -> Result<(), Failure> {
-    if target.exists() && files::read_text(target)? != text {
+    if target.symlink_metadata().is_ok() && files::read_text(target).ok().as_deref() != Some(text) {
         let message = format!("`{}` exists already and is another manifest", target.display());
         return Err(Diagnostic::error(Cause::Input, message).next("move it away, or remove it").into());
     }
     Ok(files::replace(target, text.as_bytes())?)
 }
 
+/// The experiment's name in a manifest.
+fn name_in(text: &str) -> String {
+    let table: toml::Table = text.trim_start_matches('\u{feff}').parse().unwrap_or_default();
+    table.get("name").and_then(toml::Value::as_str).unwrap_or(SUFFIX).to_owned()
+}
+
 fn why_none(record: &Record) -> String {
     if let Some(finding) = diagnose::inputs_at_fault(record) {
-        return format!("the fault lies before the quantization: {} To do: {}", finding.question, finding.remedy);
+        let (code, remedy) = (&finding.code, &finding.remedy);
+        return format!(
+            "what comes before the quantization is to be mended first, as the finding `{code}` has it: {remedy}"
+        );
     }
     let options = &record.settings.record;
-    match &record.attribution {
-        Some(_) => diagnose::next_experiment(record),
-        None if options.interventions == 0 || !options.evidence => {
-            "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
-                .to_owned()
-        }
-        None => "nothing was surely lost, so nothing is to be remedied".to_owned(),
+    if record.attribution.is_some() {
+        return diagnose::next_experiment(record);
     }
+    if options.interventions == 0 || !options.evidence {
+        return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
+            .into();
+    }
+    let lost = record.variants.iter().filter(|variant| {
+        let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
+        comparison.is_some_and(|comparison| comparison.difference.high < 0.0)
+    });
+    let lost: Vec<String> = lost.map(|variant| format!("`{}`", variant.name)).collect();
+    if lost.is_empty() {
+        return "nothing was surely lost, so nothing is to be remedied".into();
+    }
+    let (lost, backend, precision) = (lost.join(", "), Backend::Torch, Precision::Int8);
+    format!(
+        "{lost} lost accuracy, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
+         lost nothing: add such a row, or look at what differs between the rows"
+    )
 }

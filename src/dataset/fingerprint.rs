@@ -57,16 +57,18 @@ impl Fingerprint {
 /// picture has the same cells.
 fn cells(planes: &[&[u8]], image: &Image) -> [u8; SIDE * SIDE] {
     let mut cells = [0; SIDE * SIDE];
-    let whole = f64::from(image.full.max(1)) * planes.len().max(1) as f64;
+    let whole = f64::from(image.full.max(1));
+    // As a colour picture is made gray (ITU-R 601-2), so that its gray copy is like it.
+    let weights: &[f64] = if planes.len() == 3 { &[0.299, 0.587, 0.114] } else { &[1.0] };
     let (rows, columns) = (parts(image.height), parts(image.width));
     for (at, cell) in cells.iter_mut().enumerate() {
         let mut sum = 0.0;
         for &(row, height) in &rows[at / SIDE] {
             for &(column, width) in &columns[at % SIDE] {
                 let place = row * image.width + column;
-                let value: u32 =
-                    planes.iter().filter_map(|plane| plane.get(place)).map(|&value| u32::from(value)).sum();
-                sum += f64::from(value) * height * width;
+                let values = planes.iter().zip(weights).filter_map(|(plane, weight)| Some((plane.get(place)?, weight)));
+                let value: f64 = values.map(|(&value, weight)| f64::from(value) * weight).sum();
+                sum += value * height * width;
             }
         }
         let area = (image.height * image.width) as f64 / (SIDE * SIDE) as f64;
@@ -193,8 +195,10 @@ mod tests {
         let noisy = |value: &u8| value.saturating_add(u8::try_from(stream.below(7)).unwrap()).saturating_sub(3);
         let compressed = Image { pixels: photo.pixels.iter().map(noisy).collect(), ..photo.clone() };
         let smaller = picture(3, 3, 48);
-        let found = twins(&[("a", photo)], &[("b", compressed), ("c", smaller), ("d", picture(4, 3, 64))]);
-        assert_eq!(found, Twins { same: Vec::new(), alike: vec![(0, 0), (1, 0)] });
+        let gray = photo.gray();
+        let others = [("b", compressed), ("c", smaller), ("d", picture(4, 3, 64)), ("e", gray)];
+        let found = twins(&[("a", photo)], &others);
+        assert_eq!(found, Twins { same: Vec::new(), alike: vec![(0, 0), (1, 0), (3, 0)] });
     }
 
     #[test]

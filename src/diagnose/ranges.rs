@@ -52,11 +52,23 @@ fn shifted(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
             min * max > 0.0 && max - min < FAR * min.abs().max(max.abs())
         })
     };
-    for (layer, usage) in used.iter().filter(|(layer, usage)| usage.levels < FEW && is_far(layer)) {
-        let Some(seen) = &layer.observed else { continue };
+    let mut far: Vec<&(&Layer, &Usage)> =
+        used.iter().filter(|(layer, usage)| usage.levels < FEW && is_far(layer)).collect();
+    far.sort_by_key(|(_, usage)| usage.levels);
+    let names: Vec<String> = far.iter().map(|(layer, _)| layer.name.clone()).collect();
+    if let Some((layer, usage)) = far.first()
+        && let Some(seen) = &layer.observed
+    {
         let evidence = format!(
-            "the values of `{}` lie from {} to {}, and integers reach from 0: {} levels are left for them",
-            layer.name, seen.min, seen.max, usage.levels
+            "values lie far from 0, from where integers begin, in {} of {} tensors ({}): those of `{}` from {} to {}, for which \
+             {} levels are left",
+            far.len(),
+            used.len(),
+            some(&names),
+            layer.name,
+            seen.min,
+            seen.max,
+            usage.levels
         );
         let remedy = "keep these tensors in float with `precision = \"fp32\"` in `quantize.layer`, or take the constant out of \
                       the model: what is added to all scores alike changes no answer";

@@ -18,6 +18,8 @@ pub struct Remedy {
     pub scheme: Scheme,
     /// Its exceptions, beside those that the run had.
     pub layers: Vec<LayerOverride>,
+    /// Whether the record names all nodes that it keeps in float, which records of older versions do not.
+    pub is_whole: bool,
     /// What a person writes into the manifest.
     instruction: String,
     /// Accuracy over all evaluation samples, a fraction.
@@ -35,9 +37,11 @@ impl Remedy {
     /// What it brought when it was tried.
     #[must_use]
     pub fn promise(&self) -> String {
-        let [value, low, high] =
-            [self.gained.value, self.gained.low, self.gained.high].map(|x| units::signed(x * 100.0, 2));
-        format!("{value} of {:.2} points lost, {low} to {high}", self.loss * 100.0)
+        let Estimate { value, low, high, .. } = self.gained;
+        let exact = low.total_cmp(&high).is_eq();
+        let [value, low, high] = [value, low, high].map(|x| units::signed(x * 100.0, 2));
+        let sure = if exact { "on all samples".to_owned() } else { format!("95 % interval {low} to {high}") };
+        format!("{value} of {:.2} points lost, {sure}", self.loss * 100.0)
     }
 }
 
@@ -144,6 +148,7 @@ fn whole(record: &Record, group: &[(Change, Edit)], loss: f64) -> impl Iterator<
             change,
             scheme: edit.scheme(record),
             layers: if let Edit::InFloat(_) = edit { in_float(tried) } else { Vec::new() },
+            is_whole: !matches!(edit, Edit::InFloat(_)) || !tried.nodes.is_empty(),
             instruction: edit.told(record),
             gained: tried.gained,
             loss,
@@ -158,6 +163,7 @@ fn parts(record: &Record, change: Change, loss: f64) -> impl Iterator<Item = Rem
         change,
         scheme: scheme(record),
         layers: in_float(tried),
+        is_whole: !tried.nodes.is_empty(),
         instruction: super::layers::instruction(tried),
         gained: tried.gained,
         loss,
@@ -198,7 +204,10 @@ pub(super) fn loss(record: &Record) -> Option<f64> {
 /// What to do where nothing that was tried brings most back: what helps most, and the next experiment.
 #[must_use]
 pub fn next_experiment(record: &Record) -> String {
-    let next = if record.settings.quantize.recipe == Recipe::Robust {
+    let exhausted = record.attribution.as_ref().is_some_and(|attribution| attribution.exhausted);
+    let next = if exhausted {
+        "raise `record.interventions`: there was more to try"
+    } else if record.settings.quantize.recipe == Recipe::Robust {
         "raise `record.interventions`, or keep more blocks in float"
     } else {
         "try `quantize.recipe = \"robust\"`, which combines steps and also corrects biases"

@@ -66,7 +66,7 @@ impl Explain for FetchError {
             Self::Refused { .. } | Self::Astray { .. } => "correct `source.url`".into(),
             Self::Unreachable { .. } => "check the address and the connection, and run again".into(),
             Self::Stalled { .. } | Self::Cut { .. } => {
-                "run again: what was received is kept and the transfer goes on from there".into()
+                "run again: what was received is kept, and where the server can, the transfer goes on from there".into()
             }
             Self::Endless { said: true, .. } => "correct `source.url` or `source.bytes`".into(),
             Self::Endless { said: false, .. } => {

@@ -42,14 +42,28 @@ impl Look<'_> {
     }
 }
 
-/// Bytes that this process may still take: of the machine, or of the group of processes that it is limited with.
+/// Bytes that this process may still take: of the machine, or of the groups of processes that it is limited with.
 fn free() -> Option<u64> {
-    let read = |path: &str| files::read_text(Path::new(path)).ok();
-    let machine = available(&read("/proc/meminfo")?)?;
-    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max")
-        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
-    Some(group.map_or(machine, |group| group.min(machine)))
+    let read = |path: &Path| files::read_text(path).ok();
+    let machine = available(&read(Path::new("/proc/meminfo"))?)?;
+    let group = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let own = group.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned();
+    // A group is also limited by those that it is part of. In a container its own is the root.
+    let groups = Path::new(&own).ancestors().map(|group| Path::new("/sys/fs/cgroup").join(group));
+    Some(groups.filter_map(|group| left_of(&group)).fold(machine, u64::min))
+}
+
+/// Bytes that are left of a group's limit; what caches files counts as left.
+fn left_of(group: &Path) -> Option<u64> {
+    let read = |name: &str| files::read_text(&group.join(name)).ok();
+    let most: u64 = read("memory.max")?.trim().parse().ok()?;
+    let taken: u64 = read("memory.current")?.trim().parse().ok()?;
+    Some(most.saturating_sub(taken.saturating_sub(cached(&read("memory.stat").unwrap_or_default()))))
+}
+
+fn cached(stat: &str) -> u64 {
+    let of = |name: &str| stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    of("inactive_file ").unwrap_or(0) + of("active_file ").unwrap_or(0)
 }
 
 fn available(meminfo: &str) -> Option<u64> {
@@ -66,5 +80,6 @@ mod tests {
     fn the_kernel_says_what_is_available() {
         assert_eq!(available("MemTotal: 9 kB\nMemAvailable:   16384 kB\n"), Some(16 << 20));
         assert_eq!(available("MemTotal: 9 kB\n"), None);
+        assert_eq!(cached("anon 7\nfile 30\ninactive_file 10\nactive_file 20\n"), 30);
     }
 }

@@ -93,7 +93,7 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
                     flattening to the model before exporting";
         Diagnostic::error(Cause::Input, message).next(next)
     })?;
-    if let Some(problem) = not_numbers(&model.graph) {
+    if let Some(problem) = not_numbers(&model.graph, "") {
         return Err(problem);
     }
     let head = Head::of(&model.graph).map_err(|node| one_unclear_score(&model.graph, node))?;
@@ -109,11 +109,15 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
     let (graph, patches) = pass::run_all(model.graph).map_err(|broken| {
         Diagnostic::error(Cause::Bug, broken.to_string()).next("please report it with the model's SHA-256")
     })?;
+    // Finite parameters may fold to something else, as a variance below 0 does.
+    if let Some(problem) = not_numbers(&graph, ", once its normalization is folded in,") {
+        return Err(problem);
+    }
     Ok(ModelInputs { facts, fp32_modules, graph, patches, classes, head })
 }
 
 /// Weights that make every answer undefined. An infinite constant may be meant, as in a mask; an infinite weight is not.
-fn not_numbers(graph: &Graph) -> Option<Diagnostic> {
+fn not_numbers(graph: &Graph, when: &str) -> Option<Diagnostic> {
     graph.nodes.iter().find_map(|node| {
         let (what, tensor, bad) = held(&node.op).into_iter().find_map(|(what, tensor)| {
             let is_bad = |value: &&f32| value.is_nan() || (what != "constant" && value.is_infinite());
@@ -122,7 +126,7 @@ fn not_numbers(graph: &Graph) -> Option<Diagnostic> {
         })?;
         let values = tensor.shape().iter().product::<usize>();
         let message = format!(
-            "the {what} of `{}` ({}) has {} of {values} values that are no finite number, the first {}",
+            "the {what} of `{}` ({}){when} has {} of {values} values that are no finite number, the first {}",
             node.name,
             node.op.torch_name(),
             bad.len(),

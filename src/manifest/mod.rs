@@ -103,7 +103,7 @@ pub struct Remote {
     pub sha256: Digest,
     /// Bytes that the file has at most: whatever goes on beyond is not received. 16 GiB unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 9_223_372_036_854_775_807_u64))]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_000_u64))]
     pub bytes: Option<u64>,
 }
 

@@ -1,9 +1,9 @@
 //! A manifest's text with another `[quantize]` table: what tuning found, or a remedy that was measured, written down.
 
-use toml_edit::{Array, ArrayOfTables, Item, Table, Value, value};
+use toml_edit::{Array, ArrayOfTables, InlineTable, Item, Table, Value, value};
 
 use super::pinning::edited;
-use super::{Choice, Granularity, LayerOverride, Recipe, Step};
+use super::{AdaRound, Choice, Granularity, LayerOverride, Recipe, Step};
 
 /// What replaces `[quantize]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +14,9 @@ pub struct Choices<'a> {
     pub steps: &'a [Step],
     pub weights: Granularity,
     pub reduce_range: Option<bool>,
-    /// Exceptions for layers, after the manifest's own.
+    /// How long the step `adaround` learns; of no account without it.
+    pub adaround: Option<AdaRound>,
+    /// All exceptions for layers, wherever they came from.
     pub layers: &'a [LayerOverride],
     /// Absent, the manifest keeps its goals.
     pub max_accuracy_drop: Option<f64>,
@@ -22,8 +24,7 @@ pub struct Choices<'a> {
     pub comment: &'a [String],
 }
 
-/// The text with the choices in place of its own, its name with the suffix; all else as it was, exceptions for layers
-/// included.
+/// The text with the choices in place of its own, its name with the suffix; all else as it was.
 pub fn chosen_text(text: &str, choices: &Choices<'_>) -> Result<String, String> {
     edited(text, |document| {
         if let Some(name) = document.get("name").and_then(Item::as_str) {
@@ -45,15 +46,17 @@ pub fn chosen_text(text: &str, choices: &Choices<'_>) -> Result<String, String> 
             quantize["reduce_range"] = value(reduce_range);
         }
         // How long rounding was learned is part of what came of it.
-        if let Some(learning) = old.as_ref().and_then(|old| old.get("adaround"))
+        if let Some(AdaRound { iterations, max_seconds }) = choices.adaround
             && choices.steps.contains(&Step::AdaRound)
         {
-            quantize["adaround"] = learning.clone();
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            let mut learning = InlineTable::new();
+            learning.insert("iterations", number(iterations as u64).into());
+            learning.insert("max_seconds", number(max_seconds).into());
+            quantize["adaround"] = value(learning);
         }
-        let mut layers = old.as_ref().map(exceptions).unwrap_or_default();
-        layers.extend(choices.layers.iter().map(written));
-        if !layers.is_empty() {
-            quantize["layer"] = Item::ArrayOfTables(layers.into_iter().collect::<ArrayOfTables>());
+        if !choices.layers.is_empty() {
+            quantize["layer"] = Item::ArrayOfTables(choices.layers.iter().map(written).collect::<ArrayOfTables>());
         }
         document["quantize"] = Item::Table(quantize);
         if let Some(max_accuracy_drop) = choices.max_accuracy_drop {
@@ -80,23 +83,6 @@ fn written(layer: &LayerOverride) -> Table {
     table
 }
 
-/// `layer` of a `[quantize]` table, however it is written.
-fn exceptions(quantize: &Item) -> Vec<Table> {
-    let layers = quantize.get("layer");
-    let inline = |value: &Value| value.as_inline_table().map(|table| table.clone().into_table());
-    match layers {
-        Some(Item::ArrayOfTables(tables)) => tables.iter().cloned().map(placed_anew).collect(),
-        Some(Item::Value(Value::Array(values))) => values.iter().filter_map(inline).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// A table that stands wherever it is written.
-fn placed_anew(mut table: Table) -> Table {
-    table.set_position(None);
-    table
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +95,7 @@ mod tests {
             steps,
             weights: Granularity::PerChannel,
             reduce_range: None,
+            adaround: Some(AdaRound { iterations: 9, max_seconds: 60 }),
             layers,
             max_accuracy_drop: Some(1.0),
             comment: &[],
@@ -141,28 +128,25 @@ mod tests {
 
     #[test]
     fn the_budget_of_learning_stays_where_rounding_is_learned() {
-        let text = "[quantize]\nrecipe = \"mse\"\nadaround = { iterations = 9 }\n";
+        let text = "[quantize]\nrecipe = \"mse\"\n";
         let written = |steps: &[Step]| chosen_text(text, &choices(Recipe::Mse, steps, &[])).unwrap();
         assert!(written(&[Step::AdaRound]).contains("iterations = 9"));
         assert!(!written(&[]).contains("iterations"));
     }
 
     #[test]
-    fn exceptions_stay_and_whatever_form_the_tables_have_will_do() {
-        let layers = [in_float("features.0")];
+    fn whatever_form_the_tables_have_will_do() {
+        let layers = [in_float("fc"), in_float("features.0")];
         let choices = choices(Recipe::Kl, &[], &layers);
-        let layers = "[quantize]\nrecipe = \"fx-default\"\n\n[[quantize.layer]]\nmatch = \"fc\"\nobserver = \"mse\"\n";
+        let apart = "[quantize]\nrecipe = \"fx-default\"\n\n[[quantize.layer]]\nmatch = \"fc\"\nobserver = \"mse\"\n";
         let inline = "quantize = { recipe = \"fx-default\", layer = [{ match = \"fc\", observer = \"mse\" }] }\n";
-        for text in [layers, inline] {
+        for text in [apart, inline] {
             let written = chosen_text(&format!("{text}\n[model]\npath = \"m\"\n"), &choices).unwrap();
             let read: toml::Table = toml::from_str(&written).unwrap();
             let layers = read["quantize"]["layer"].as_array().unwrap();
-            assert_eq!(layers.len(), 2, "{written}");
-            assert_eq!((layers[0]["match"].as_str(), layers[0]["observer"].as_str()), (Some("fc"), Some("mse")));
-            assert_eq!(
-                (layers[1]["match"].as_str(), layers[1]["precision"].as_str()),
-                (Some("features.0"), Some("fp32"))
-            );
+            let all: Vec<_> =
+                layers.iter().map(|layer| (layer["match"].as_str(), layer["precision"].as_str())).collect();
+            assert_eq!(all, [(Some("fc"), Some("fp32")), (Some("features.0"), Some("fp32"))], "{written}");
             assert_eq!(read["goals"]["max_accuracy_drop"].as_float(), Some(1.0), "{written}");
             assert_eq!(read["model"]["path"].as_str(), Some("m"), "{written}");
         }

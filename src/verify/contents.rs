@@ -53,7 +53,8 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     } else {
         let by = format!("format {}", record.format);
         found.skipped.push(format!("the record's form, the findings and the report's wording: they are of {by}"));
-        found.group("the tables have the columns of the record's format", |found| run.columns(found));
+        found.group("the record's format is what its fields are of", |found| run.age(found));
+        found.group("the verdicts of the goals and of the run follow from the record", |found| run.verdicts(found));
     }
     found.group("the settings are those of the record", |found| run.settings(found));
     found.group("the subsets are those of the record", |found| run.subsets(found));
@@ -72,9 +73,14 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
 
 /// Since format 2.2 the record has the digests of the files beside it, and the report that of the record.
 fn knows_files(format: &str) -> bool {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    version(format) >= (2, 2)
+}
+
+/// Major and minor version of a format.
+fn version(format: &str) -> (u32, u32) {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok()).unwrap_or(0);
     let mut parts = format.split('.');
-    (number(parts.next()), number(parts.next())) >= (2, 2)
+    (number(parts.next()), number(parts.next()))
 }
 
 struct Run<'a> {
@@ -135,13 +141,35 @@ impl Run<'_> {
         });
     }
 
-    /// A record that names an older format has none of the columns that came later.
-    fn columns(&self, found: &mut Verified) {
+    /// A record that names an older format has nothing that came later, and nobody here knows what a later one has.
+    fn age(&self, found: &mut Verified) {
+        let format = &self.record.format;
+        if version(format) > version(FORMAT) {
+            let what =
+                format!("format {format} is later than {FORMAT}: only a newer requant can say what follows from it");
+            return found.problem("record.json", what);
+        }
+        let changed = |what: &str| format!("{what} since format 2.3: the record's format, {format}, was changed");
         let head = |name: &str| self.text(name, &mut Verified::default())?.lines().next().map(str::to_owned);
         if head("latency.csv").is_some_and(|own| own.split(',').eq(tables::LATENCY)) {
-            let format = &self.record.format;
-            let what = format!("its columns are those of format {FORMAT}: the record's format, {format}, was changed");
-            found.problem("latency.csv", what);
+            found.problem("latency.csv", changed("its columns are as they are"));
+        }
+        if self.text("record.json", &mut Verified::default()).is_some_and(|text| text.contains("\"disturbed_turns\"")) {
+            found.problem("record.json", changed("a latency has `disturbed_turns`"));
+        }
+    }
+
+    /// What every format derives alike: whether a goal is met by the figures, and the run by its goals and findings.
+    fn verdicts(&self, found: &mut Verified) {
+        let record = self.record;
+        for (should, is) in goals::judge(record).iter().zip(&record.goals).filter(|(a, b)| a.verdict != b.verdict) {
+            let what = format!("goal `{}` of `{}` should be {}", is.goal, is.variant, should.verdict.word());
+            found.problem("record.json", what);
+        }
+        let should = goals::verdict(record);
+        if should != record.verdict {
+            let what = format!("the verdict is {}, and should be {}", record.verdict.word(), should.word());
+            found.problem("record.json", what);
         }
     }
 

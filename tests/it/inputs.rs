@@ -7,8 +7,10 @@ use requant::base::explain::{Diagnostic, Failure, Severity};
 use requant::base::files;
 use requant::base::progress::Unmetered;
 use requant::codec::onnx;
+use requant::graph::Op;
 use requant::inspect;
 use requant::manifest::{self, Overrides};
+use requant::tensor::Tensor;
 
 use tar::EntryType;
 
@@ -57,6 +59,13 @@ fn every_wrong_input_is_told_its_line() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Gives the third number of a tensor in a model's file another value.
+fn put_value(model: &mut [u8], tensor: &Tensor, value: f32) {
+    let bytes: Vec<u8> = tensor.as_f32().unwrap().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let at = model.windows(bytes.len()).position(|window| window == bytes).unwrap();
+    model[at + 8..at + 12].copy_from_slice(&value.to_le_bytes());
+}
+
 const CASES: &[(&str, Prepare)] = &[
     ("model_missing", |bench| {
         bench.pictures("data");
@@ -78,10 +87,22 @@ const CASES: &[(&str, Prepare)] = &[
         let mut model = files::read(&bench.path(name)).unwrap();
         let graph = onnx::read(&model).unwrap().graph;
         let node = graph.nodes.iter().find(|node| node.name == "features.4.block.1.0").unwrap();
-        let weight: Vec<u8> =
-            node.op.weights().unwrap().weight.as_f32().unwrap().iter().flat_map(|v| v.to_le_bytes()).collect();
-        let at = model.windows(weight.len()).position(|window| window == weight).unwrap();
-        model[at + 8..at + 12].copy_from_slice(&f32::NAN.to_le_bytes());
+        put_value(&mut model, &node.op.weights().unwrap().weight, f32::NAN);
+        bench.put(name, &model);
+        let text = files::read_text(&path).unwrap().replace(lab::DIGITS_MODEL, &Digest::of(&model).to_string());
+        bench.put("m.toml", text.as_bytes());
+    }),
+    ("model_with_a_negative_variance", |bench| {
+        bench.pictures("data");
+        let path = bench.on_pictures(&[]);
+        let name = "models/digits-mobilenet_v3_small.onnx";
+        let mut model = files::read(&bench.path(name)).unwrap();
+        let graph = onnx::read(&model).unwrap().graph;
+        let norm = graph.nodes.iter().find_map(|node| match &node.op {
+            Op::BatchNorm(norm) => Some(norm),
+            _ => None,
+        });
+        put_value(&mut model, &norm.unwrap().variance, -1.0);
         bench.put(name, &model);
         let text = files::read_text(&path).unwrap().replace(lab::DIGITS_MODEL, &Digest::of(&model).to_string());
         bench.put("m.toml", text.as_bytes());

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use requant::base::digest::Digest;
 use requant::base::files;
+use requant::diagnose::goals;
+use requant::record::format::GoalOutcome;
 use requant::record::store;
 use requant::report;
 
@@ -49,6 +51,10 @@ fn records_of_every_format_are_read_and_rendered() {
         let path = lab::root().join(format!("tests/fixtures/records/{format}.json"));
         let record = store::read(&path).unwrap();
         assert_eq!(record.format, format);
+        // What `verify` derives of a record of any format.
+        let verdicts = |goals: &[GoalOutcome]| goals.iter().map(|goal| goal.verdict).collect::<Vec<_>>();
+        assert_eq!(verdicts(&goals::judge(&record)), verdicts(&record.goals), "{format}");
+        assert_eq!(goals::verdict(&record), record.verdict, "{format}");
         let int8 = record.variants[1].measured().unwrap();
         assert_eq!((int8.correct, int8.accuracy.n), (788, 797), "{format}");
         assert_eq!(int8.memory.inference.map(|estimate| estimate.n), memory, "{format}");

@@ -220,10 +220,17 @@ fn another_version_in_a_record_switches_no_check_off() {
     assert!(own.contains(harmless));
     let (version, format) =
         (("\"requant\": \"0.1.0\"", "\"requant\": \"0.0.9\""), ("\"format\": \"2.3\"", "\"format\": \"2.2\""));
+    let later = ("\"format\": \"2.3\"", "\"format\": \"2.9\"");
     for (changes, told) in [
         (vec![version, (harmless, "no sample at all")], "record.json: finding `calibration` should be PASS"),
         (vec![version, ("\"verdict\": \"pass\"", "\"verdict\": \"fail\"")], "record.json: the verdict is FAIL"),
-        (vec![format, (harmless, "no sample at all")], "latency.csv: its columns are those of format 2.3"),
+        (vec![format, (harmless, "no sample at all")], "latency.csv: its columns are as they are since format 2.3"),
+        (vec![format, (harmless, "no sample at all")], "record.json: a latency has `disturbed_turns` since format 2.3"),
+        (
+            vec![format, ("\"verdict\": \"pass\"", "\"verdict\": \"fail\"")],
+            "record.json: the verdict is FAIL, and should be PASS",
+        ),
+        (vec![later], "record.json: format 2.9 is later than 2.3"),
     ] {
         let changed = changes.iter().fold(own.clone(), |text, (from, to)| text.replacen(from, to, 1));
         bench.put(&record, changed.as_bytes());

@@ -32,13 +32,16 @@ impl Tuned {
                 self.batch
             ),
         ];
+        let quantize = &resolved.manifest.quantize;
+        let layers = [quantize.layer.clone(), candidate.layers()].concat();
         let choices = Choices {
             suffix: "tuned",
             recipe: Recipe::of(candidate.scheme.observer),
             steps: &candidate.scheme.steps,
             weights: candidate.scheme.weights,
             reduce_range: candidate.scheme.reduce_range,
-            layers: &candidate.layers(),
+            adaround: quantize.adaround,
+            layers: &layers,
             max_accuracy_drop: Some(self.wish.max_drop),
             comment: &comment,
         };
