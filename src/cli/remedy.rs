@@ -14,7 +14,7 @@ use crate::record::{Record, store};
 pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
     let folder = runs::find(results, run)?;
     if !folder.is_dir() {
-        let problem = Diagnostic::error(Cause::Input, format!("`{}` is a record alone", folder.display()));
+        let problem = Diagnostic::error(Cause::Input, format!("`{}` is only a record", folder.display()));
         return Err(problem.next("name the run's folder, whose manifest is needed").into());
     }
     let record = store::read(&folder)?;
@@ -29,7 +29,7 @@ pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
     print(&format!("remedy: {}\n", remedy.told()));
     for set in record.run.overrides.iter().filter(|set| !set.key.starts_with("quantize.")) {
         print(&format!(
-            "note: `{}` was {}, by {}, which is not in the manifest that is written\n",
+            "note: `{}` was {}, by {}; the new manifest does not contain it: give it again\n",
             set.key, set.value, set.origin
         ));
     }
@@ -87,7 +87,7 @@ fn own_manifest(folder: &Path, record: &Record) -> Result<PathBuf, Failure> {
     let same = there.iter().find(|place| files::read(place).is_ok_and(|own| own == text));
     same.or(there.first()).cloned().ok_or_else(|| {
         let message = format!("the manifest of the run, `{}`, is neither here nor above the run", named.display());
-        Diagnostic::error(Cause::Input, message).next("start requant in the folder from which it has that name").into()
+        Diagnostic::error(Cause::Input, message).next("start requant where that path exists").into()
     })
 }
 
@@ -109,17 +109,11 @@ fn name_in(text: &str) -> String {
 fn why_none(record: &Record) -> String {
     if let Some(finding) = diagnose::inputs_at_fault(record) {
         let (code, remedy) = (&finding.code, &finding.remedy);
-        return format!(
-            "what comes before the quantization is to be mended first, as the finding `{code}` has it: {remedy}"
-        );
+        return format!("no remedy: correct the input first. Finding `{code}`: {remedy}");
     }
     let options = &record.settings.record;
     if record.attribution.is_some() {
         return diagnose::next_experiment(record);
-    }
-    if options.interventions == 0 || !options.evidence {
-        return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
-            .into();
     }
     let lost = record.variants.iter().filter(|variant| {
         let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
@@ -127,7 +121,11 @@ fn why_none(record: &Record) -> String {
     });
     let lost: Vec<String> = lost.map(|variant| format!("`{}`", variant.name)).collect();
     if lost.is_empty() {
-        return "nothing was surely lost, so nothing is to be remedied".into();
+        return "no remedy is needed: nothing was surely lost".into();
+    }
+    if options.interventions == 0 || !options.evidence {
+        return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
+            .into();
     }
     let (lost, backend, precision) = (lost.join(", "), Backend::Torch, Precision::Int8);
     format!(

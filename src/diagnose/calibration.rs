@@ -63,7 +63,7 @@ fn separate(case: &mut Case, record: &Record) {
     }
     if *shared_pictures > 0 {
         let evidence = format!(
-            "{shared_pictures} of {of} evaluation samples have the pixels of a calibration sample, stored otherwise"
+            "{shared_pictures} of {of} evaluation samples show the same pixels as a calibration sample, in another file"
         );
         case.against(Verdict::Fail, evidence, apart);
     }

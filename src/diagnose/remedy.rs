@@ -208,7 +208,7 @@ pub fn next_experiment(record: &Record) -> String {
     let next = if exhausted {
         "raise `record.interventions`: there was more to try"
     } else if record.settings.quantize.recipe == Recipe::Robust {
-        "raise `record.interventions`, or keep more blocks in float"
+        "keep more blocks in float with `quantize.layer`"
     } else {
         "try `quantize.recipe = \"robust\"`, which combines steps and also corrects biases"
     };

@@ -56,13 +56,17 @@ impl Explain for FetchError {
             Self::Occupied { path, .. } => {
                 format!("move `{}` away, or correct `source.sha256`", path.display())
             }
-            Self::Busy { .. } => "wait for it, or end it".into(),
+            Self::Busy { .. } => "wait for the other requant, or stop it".into(),
             Self::Wrong { .. } => "nothing was kept; correct `source`, or find out why the file changed".into(),
             Self::Refused { status: 500.., .. } => "the server has trouble: run again later".into(),
             Self::Untrusted { .. } => {
                 "check the address; a certificate of your own belongs into the system's store, or `SSL_CERT_FILE`"
                     .into()
             }
+            Self::Refused { status: 401 | 403, .. } => {
+                "the server denies access: give a public address, or put the file there yourself".into()
+            }
+            Self::Refused { status: 429, .. } => "the server has had too many requests: run again later".into(),
             Self::Refused { .. } | Self::Astray { .. } => "correct `source.url`".into(),
             Self::Unreachable { .. } => "check the address and the connection, and run again".into(),
             Self::Stalled { .. } | Self::Cut { .. } => {

@@ -49,7 +49,7 @@ fn decode(data: &DataInputs, chosen: &Chosen, album: &Album, meter: &dyn Meter) 
 
 fn same(data: &DataInputs, twins: &[(usize, usize)]) -> Option<Diagnostic> {
     let message = format!(
-        "{} of {} evaluation samples have the pixels of a calibration sample, stored otherwise: {}",
+        "{} of {} evaluation samples show the same pixels as a calibration sample, in another file: {}",
         twins.len(),
         data.evaluation.entries.len(),
         named(data, twins)?
@@ -65,7 +65,7 @@ fn alike(data: &DataInputs, twins: &[(usize, usize)]) -> Option<Diagnostic> {
         data.evaluation.entries.len(),
         named(data, twins)?
     );
-    Some(Diagnostic::warning(message).next("look at these pairs: copies of one picture make the evaluation too good"))
+    Some(Diagnostic::warning(message).next("look at these pairs: copies of one picture make accuracy look too high"))
 }
 
 /// A few pairs by name; `None` where there is none.

@@ -29,12 +29,14 @@ impl Look<'_> {
                 let [tensors, images, free] = [tensors, images, free].map(|bytes| bytes as f64 / 1e9);
                 let message = format!(
                     "a batch of {batch} images needs {tensors:.1} GB for the network's tensors and {images:.1} GB for images \
-                     that are decoded meanwhile, and {free:.1} GB are free"
+                     that are decoded at the same time, and {free:.1} GB are free"
                 );
                 let next = if tensors > images {
                     format!("lower `{key}`")
                 } else {
-                    format!("lower `{key}`, or make the images smaller: the largest decide, one by one")
+                    format!(
+                        "shrink the largest image files, or lower `{key}`: one very large image alone can need this much"
+                    )
                 };
                 self.problem(key, Diagnostic::error(Cause::Input, message).next(next));
             }

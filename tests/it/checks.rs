@@ -71,7 +71,7 @@ fn a_deep_look_finds_pictures_on_both_sides_and_pixels_that_are_none() {
     let ended = bench.run(&["check", "--deep", "m.toml"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     for told in [
-        "1 of 22 evaluation samples have the pixels of a calibration sample, stored otherwise: `test/c3/copy.bmp` and `train/c3/1.png`",
+        "1 of 22 evaluation samples show the same pixels as a calibration sample, in another file: `test/c3/copy.bmp` and `train/c3/1.png`",
         "1 of 22 evaluation samples look like a calibration sample: `test/c4/copy.jpg` and `train/c4/0.png`",
     ] {
         assert!(ended.stderr.contains(told), "{ended:?}");

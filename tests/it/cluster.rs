@@ -74,7 +74,11 @@ impl Cluster {
         cluster.start_controller(&["-c"]);
         cluster.start_node();
         assert!(
-            wait_for(30, || cluster.command("sinfo").args(["-h", "-o", "%T"]).output().is_ok_and(|o| says(&o, "idle"))),
+            wait_for(300, || cluster
+                .command("sinfo")
+                .args(["-h", "-o", "%T"])
+                .output()
+                .is_ok_and(|o| says(&o, "idle"))),
             "the node never became idle: {}",
             cluster.logs()
         );
@@ -158,7 +162,7 @@ impl Cluster {
     /// Starts it again, with all that it knew.
     pub(crate) fn resume_controller(&self) {
         self.start_controller(&[]);
-        assert!(wait_for(20, || self.command("scontrol").arg("ping").output().is_ok_and(|o| says(&o, "UP"))));
+        assert!(wait_for(300, || self.command("scontrol").arg("ping").output().is_ok_and(|o| says(&o, "UP"))));
     }
 
     /// A command that knows this cluster.

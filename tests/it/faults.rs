@@ -530,20 +530,23 @@ The tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test it
 fails where it is stale. The first holds known faults, planted in healthy experiments by editing manifest, data or
 model; the finding that a reader is shown first should name the cause. *Explained* is what
 undoing the fault brought back, in points of accuracy, on the samples of that experiment (so it can differ a little from the
-loss of the whole run); `–` where it was not measured. A verdict of PASS is a fault that was found while the goal was met.
+loss of the whole run); `–` where it was not measured. The verdict is that of the finding: PASS is a fault that was found while
+nothing was surely lost, or too little to fail.
 
 | planted fault | its finding | shown first | verdict | explained | also shown |
 | --- | --- | --- | --- | --- | --- |
 ";
 
-const REMEDIES_HEAD: &str = "Where a change was measured to bring most of the loss back, `requant remedy RUN` writes the
-cheapest such change as a manifest beside the run's own. The next table follows each of them: *regained* is what a run of
-that manifest has over the first one, in points of accuracy over all its evaluation samples. A promise is kept where that
-lies within the interval that was told.
+const REMEDIES_HEAD: &str = "Where a change was measured to bring most of the loss back (its whole interval lies above half of it),
+`requant remedy RUN` writes the cheapest such change as a manifest beside the run's own. It writes none where `baseline`,
+`observers`, `calibration` or `likeness` fails: the input is to be corrected first. The other faults of the table above have no
+such change, or lost nothing surely. The next table follows each remedy: *regained* is what a run of that manifest has over the
+first one, in points of accuracy over all its evaluation samples. A promise is kept where that lies within the interval that was
+told; what was told is an estimate from at most 512 samples, and can exceed the loss.
 
 | planted fault | first remedy | regained | promise kept |
 | --- | --- | --- | --- |
 ";
 
 const QUESTIONS_HEAD: &str = "\nWhat each finding asks:\n\n| finding | question |\n| --- | --- |\n";
-const HEALTHY_HEAD: &str = "| healthy experiment | failing findings | other findings |\n| --- | --- | --- |\n";
+const HEALTHY_HEAD: &str = "Healthy experiments must have no failing finding:\n\n| healthy experiment | failing findings | other findings |\n| --- | --- | --- |\n";

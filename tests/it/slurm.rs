@@ -64,10 +64,10 @@ fn a_cluster_and_this_machine_make_the_same_table() {
     assert!(most <= 2, "at most {most} at a time");
     assert!(told.iter().all(|(_, attempts)| *attempts == 1), "{told:?}");
     let sweep = folder(&bench);
-    assert!(wait_for(60, || sweep.join("sweep.md").exists()), "the job that gathers has not");
+    assert!(wait_for(600, || sweep.join("sweep.md").exists()), "the job that gathers has not");
     // The job that gathers is still completing when its page is there.
     let completed = || cluster.completed().lines().filter(|line| line.contains("JobState=COMPLETED")).count();
-    assert!(wait_for(60, || completed() == 13), "{} of 13 jobs are completed", completed());
+    assert!(wait_for(600, || completed() == 13), "{} of 13 jobs are completed", completed());
 
     let here = prepared(TWELVE);
     let ended = here.run(&["sweep", "grid.toml", "--jobs", "2"]);
@@ -90,11 +90,11 @@ fn a_cluster_that_kills_cancels_and_goes_away_is_told_truly() {
     // One is called off before it begins, and the one under way is killed without a word.
     let one = on(&cluster, &bench, &["sweep", "cancel", "grid", "6"]);
     assert!(one.code == Some(0) && one.stdout.contains("told to cancel"), "{one:?}");
-    assert!(wait_for(60, || count(&states(&bench, &environment), "running") == 1));
+    assert!(wait_for(600, || count(&states(&bench, &environment), "running") == 1));
     kill_whole(task(&bench, "task"));
     let mut told = Vec::new();
     assert!(
-        wait_for(30, || {
+        wait_for(300, || {
             told = states(&bench, &environment);
             count(&told, "lost") == 1
         }),
@@ -103,7 +103,7 @@ fn a_cluster_that_kills_cancels_and_goes_away_is_told_truly() {
     assert_ne!(told[5].0, "queued", "it was called off: {told:?}");
 
     // Without its controller nothing is known of what is queued, and nothing is lost either.
-    assert!(wait_for(120, || count(&states(&bench, &environment), "done") >= 1));
+    assert!(wait_for(600, || count(&states(&bench, &environment), "done") >= 1));
     cluster.stop_controller();
     let told = states(&bench, &environment);
     assert!(count(&told, "unknown") >= 1 && count(&told, "done") >= 1 && count(&told, "queued") == 0, "{told:?}");

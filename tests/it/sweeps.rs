@@ -255,6 +255,12 @@ mod run {
         states.iter().filter(|(state, _)| state == word).count()
     }
 
+    /// Whether the sweep has a folder: that of its runs may be there before.
+    fn is_planned(bench: &Bench) -> bool {
+        let names = files::list(&bench.path("results/grid")).unwrap_or_default();
+        names.iter().any(|name| name.starts_with("sweep-"))
+    }
+
     /// The sweep's folder.
     pub(crate) fn folder(bench: &Bench) -> PathBuf {
         let home = bench.path("results/grid");
@@ -320,7 +326,7 @@ mod run {
                 .is_ok_and(|cwd| Path::new(&home).canonicalize().is_ok_and(|home| cwd == home))
         };
         assert!(
-            wait_for(60, || {
+            wait_for(600, || {
                 found = processes(&["sweep", what, &here]).into_iter().filter(is_ours).collect();
                 !found.is_empty()
             }),
@@ -434,14 +440,14 @@ mod run {
         let bench = prepared("calibration.seed = \"1..=4\"");
         let mut launcher =
             bench.command(&["sweep", "grid.toml"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        assert!(wait_for(60, || bench.path("results/grid").exists() && count(&states(&bench, &[]), "done") > 0));
+        assert!(wait_for(600, || is_planned(&bench) && count(&states(&bench, &[]), "done") > 0));
         task(&bench, "point");
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         let told = states(&bench, &[]);
         assert!(count(&told, "done") >= 1 && count(&told, "running") <= 1 && count(&told, "waiting") >= 1, "{told:?}");
         // The task that was under way ends by itself; nobody starts another.
-        assert!(wait_for(60, || count(&states(&bench, &[]), "running") == 0));
+        assert!(wait_for(600, || count(&states(&bench, &[]), "running") == 0));
         let finished = runs(&bench);
         let ended = bench.run(&["sweep", "retry", "grid"]);
         assert!(matches!(ended.code, Some(0 | 3)), "{ended:?}");
@@ -452,7 +458,7 @@ mod run {
         put_sweep(&bench, "calibration.seed = \"5..=7\"");
         let mut launcher =
             bench.command(&["sweep", "grid.toml"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        assert!(wait_for(60, || files::list(&bench.path("results/grid"))
+        assert!(wait_for(600, || files::list(&bench.path("results/grid"))
             .unwrap()
             .iter()
             .filter(|n| n.starts_with("sweep-"))
@@ -483,7 +489,7 @@ mod run {
         let bench = prepared("calibration.seed = \"1..=4\"");
         let mut launcher =
             bench.command(&["sweep", "grid.toml"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        assert!(wait_for(60, || bench.path("results/grid").exists() && count(&states(&bench, &[]), "done") > 0));
+        assert!(wait_for(600, || is_planned(&bench) && count(&states(&bench, &[]), "done") > 0));
         task(&bench, "point");
         kill(i32::try_from(launcher.id()).unwrap(), libc::SIGINT);
         assert_eq!(launcher.wait().unwrap().code(), Some(130));
