@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
 
@@ -20,8 +21,9 @@ static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// as a disk or a pipe. One that computes will look whether it is to stop.
 const GRACE: u32 = 5;
 
-/// Less processor time than this in a second is nothing.
-const NOTHING: Duration = Duration::from_millis(2);
+/// Less processor time than this in a second is nothing: even waiting for a child, with a look at it now and then, takes
+/// more.
+const NOTHING: Duration = Duration::from_micros(50);
 
 /// The run was asked to stop by Ctrl-C or a termination signal.
 #[derive(Debug, thiserror::Error)]
@@ -73,10 +75,13 @@ fn wait_until_blocked() {
     }
 }
 
-/// Processor time of this process so far.
+/// Processor time of this process so far, but for the thread that asks.
 fn computed() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    let of = |clock| {
+        let time = clock_gettime(clock);
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    };
+    of(ClockId::ProcessCPUTime).saturating_sub(of(ClockId::ThreadCPUTime))
 }
 
 /// Whether this process was started to outlive its terminal, as `nohup` does it. Only Linux tells.
