@@ -199,4 +199,69 @@ impl Op {
             _ => None,
         }
     }
+
+    /// The tensors that belong to the operator, and what each is.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(&'static str, &Tensor)> {
+        match self {
+            Self::Constant(tensor) => vec![("constant", &**tensor)],
+            Self::Conv { weights, .. } | Self::Linear { weights, .. } => {
+                let bias = weights.bias.iter().map(|bias| ("bias", &**bias));
+                std::iter::once(("weight", &*weights.weight)).chain(bias).collect()
+            }
+            Self::BatchNorm(own) => {
+                vec![("scale", &*own.gamma), ("shift", &*own.beta), ("mean", &*own.mean), ("variance", &*own.variance)]
+            }
+            Self::Standardize(own) => {
+                let weight = own.weight.iter().map(|weight| ("weight", &**weight));
+                weight.chain(own.bias.iter().map(|bias| ("bias", &**bias))).collect()
+            }
+            Self::Input
+            | Self::Add { .. }
+            | Self::Mul { .. }
+            | Self::Relu
+            | Self::Clip { .. }
+            | Self::HardSwish
+            | Self::HardSigmoid
+            | Self::Sigmoid
+            | Self::GlobalAvgPool
+            | Self::SpatialMean
+            | Self::AvgPool { .. }
+            | Self::MaxPool(_)
+            | Self::Flatten { .. }
+            | Self::Reshape(_)
+            | Self::Transpose(_)
+            | Self::Concat { .. }
+            | Self::Slice { .. }
+            | Self::Pad { .. }
+            | Self::Softmax { .. }
+            | Self::LogSoftmax { .. }
+            | Self::Unary(_)
+            | Self::Binary(_)
+            | Self::Reduce { .. }
+            | Self::MatMul
+            | Self::Expand(_)
+            | Self::Identity
+            | Self::Dropout => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::function::Together;
+
+    #[test]
+    fn an_operator_hands_out_every_tensor_that_it_has() {
+        let tensor = || Arc::new(Tensor::f32(vec![1], vec![1.0]).unwrap());
+        let names = |op: &Op| op.tensors().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        let weights = Weights { weight: tensor(), bias: Some(tensor()) };
+        assert_eq!(names(&Op::Linear { weights, relu: false }), ["weight", "bias"]);
+        let together = Together::Groups(1);
+        let own = Standardize { together, weight: Some(tensor()), bias: Some(tensor()), epsilon: 0.0 };
+        assert_eq!(names(&Op::Standardize(own)), ["weight", "bias"]);
+        assert_eq!(names(&Op::Constant(tensor())), ["constant"]);
+        assert_eq!(names(&Op::Relu), [""; 0]);
+    }
 }

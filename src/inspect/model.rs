@@ -16,7 +16,6 @@ use crate::graph::{Dim, Graph, Node, NodeId, Op, census, normalization};
 use crate::manifest::{LayerOverride, PixelScale, nearest};
 use crate::quantize::LayerRule;
 use crate::record::format::{ModelFacts, Reading};
-use crate::tensor::Tensor;
 
 /// A model that can be run.
 pub struct ModelInputs {
@@ -119,7 +118,7 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
 /// Weights that make every answer undefined. An infinite constant may be meant, as in a mask; an infinite weight is not.
 fn not_numbers(graph: &Graph, when: &str) -> Option<Diagnostic> {
     graph.nodes.iter().find_map(|node| {
-        let (what, tensor, bad) = held(&node.op).into_iter().find_map(|(what, tensor)| {
+        let (what, tensor, bad) = node.op.tensors().into_iter().find_map(|(what, tensor)| {
             let is_bad = |value: &&f32| value.is_nan() || (what != "constant" && value.is_infinite());
             let bad: Vec<&f32> = tensor.as_f32()?.iter().filter(is_bad).collect();
             Some((what, tensor, bad)).filter(|(_, _, bad)| !bad.is_empty())
@@ -136,48 +135,6 @@ fn not_numbers(graph: &Graph, when: &str) -> Option<Diagnostic> {
             "export the model again from a checkpoint that gives numbers: in training the loss may have diverged";
         Some(Diagnostic::error(Cause::Input, message).next(next))
     })
-}
-
-/// The tensors that belong to an operator.
-fn held(op: &Op) -> Vec<(&'static str, &Tensor)> {
-    match op {
-        Op::Constant(tensor) => vec![("constant", &**tensor)],
-        Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
-            let bias = weights.bias.iter().map(|bias| ("bias", &**bias));
-            std::iter::once(("weight", &*weights.weight)).chain(bias).collect()
-        }
-        Op::BatchNorm(own) => {
-            vec![("scale", &*own.gamma), ("shift", &*own.beta), ("mean", &*own.mean), ("variance", &*own.variance)]
-        }
-        Op::Input
-        | Op::Add { .. }
-        | Op::Mul { .. }
-        | Op::Relu
-        | Op::Clip { .. }
-        | Op::HardSwish
-        | Op::HardSigmoid
-        | Op::Sigmoid
-        | Op::GlobalAvgPool
-        | Op::SpatialMean
-        | Op::AvgPool { .. }
-        | Op::MaxPool(_)
-        | Op::Flatten { .. }
-        | Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::Concat { .. }
-        | Op::Slice { .. }
-        | Op::Pad { .. }
-        | Op::Softmax { .. }
-        | Op::LogSoftmax { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Reduce { .. }
-        | Op::Standardize(_)
-        | Op::MatMul
-        | Op::Expand(_)
-        | Op::Identity
-        | Op::Dropout => Vec::new(),
-    }
 }
 
 /// One score whose threshold is anybody's guess.
