@@ -85,9 +85,11 @@ fn one(path: &Path, overrides: &Overrides, deep: bool) -> Checked {
         summary = summarize(&resolved, inputs, &found.pins);
         if deep {
             let looked = inspect::deep(&resolved, inputs, &Gauge::new("decoding"));
+            if looked.is_ok() {
+                let samples = inputs.data.calibration.entries.len() + inputs.data.evaluation.entries.len();
+                summary.extend(["  pixels       ", &counted(samples, "sample"), " looked at\n"]);
+            }
             diagnostics.extend(looked.unwrap_or_else(|failure| failure.diagnostics));
-            let samples = inputs.data.calibration.entries.len() + inputs.data.evaluation.entries.len();
-            summary.extend(["  pixels       ", &counted(samples, "sample"), " looked at\n"]);
         } else {
             summary += "  pixels       not decoded; with `--deep` every chosen sample is\n";
         }
@@ -106,7 +108,9 @@ fn sweep(path: &Path, overrides: &Overrides) -> Checked {
     let axis = |axis: &manifest::Axis| format!("  {}: {}\n", axis.key, axis.words.join(", "));
     let axes: String = plan.sweep.axes.iter().map(axis).collect();
     let points = counted(plan.points.len(), "point");
-    Checked { diagnostics, summary: format!("  {points} of {}\n{axes}", plan.sweep.base.display()) }
+    let base = plan.sweep.base.display();
+    let pixels = format!("  pixels: not decoded; `requant check --deep {base}` decodes those of the base\n");
+    Checked { diagnostics, summary: format!("  {points} of {base}\n{axes}{pixels}") }
 }
 
 fn headline(path: &Path, diagnostics: &[Diagnostic]) -> String {
