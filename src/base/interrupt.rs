@@ -17,8 +17,8 @@ use super::files;
 
 static ASKED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// A process that is to stop and has computed nothing for so many seconds waits for something that may never come, such
-/// as a disk or a pipe. One that computes will look whether it is to stop.
+/// Seconds without any work, after which a process that is to stop waits for something that may never come, such as a disk
+/// or a pipe. One that computes will look whether it is to stop.
 const GRACE: u32 = 5;
 
 /// Less processor time than this in a second is nothing: even waiting for a child, with a look at it now and then, takes

@@ -45,7 +45,7 @@ pub fn chosen_text(text: &str, choices: &Choices<'_>) -> Result<String, String> 
         if let Some(reduce_range) = choices.reduce_range {
             quantize["reduce_range"] = value(reduce_range);
         }
-        // How long rounding was learned is part of what came of it.
+        // How long rounding was learned is part of its result.
         if let Some(AdaRound { iterations, max_seconds }) = choices.adaround
             && choices.steps.contains(&Step::AdaRound)
         {

@@ -72,7 +72,7 @@ pub(super) struct Footprint {
 const SAMPLES: &str = ".benchmark-input";
 
 /// A turn that was disturbed is repeated at most this often. All turns of a batch size together are repeated no more
-/// often than there are rounds, nor once so many repetitions in a row were disturbed too: a machine that is always busy
+/// often than there are rounds, nor once `IN_VAIN` repetitions in a row were disturbed too: a machine that is always busy
 /// is not waited for.
 const AGAIN: usize = 4;
 const IN_VAIN: usize = AGAIN;
