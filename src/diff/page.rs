@@ -5,6 +5,7 @@ use super::layers::{LayerChange, State};
 use super::levels::Judged;
 use super::results::{Flip, Quantity, Standing};
 use super::{Diff, VariantDiff};
+use crate::base::text::inline_markdown;
 use crate::base::units::{self, ABSENT, counted};
 use crate::stats::Estimate;
 
@@ -64,10 +65,10 @@ fn terminal(section: &Section) -> String {
 }
 
 fn markdown(section: &Section) -> String {
-    let mut blocks = vec![format!("## {}", escaped(&section.title))];
-    blocks.extend(section.lines.iter().map(|line| escaped(line)));
+    let mut blocks = vec![format!("## {}", inline_markdown(&section.title))];
+    blocks.extend(section.lines.iter().map(|line| inline_markdown(line)));
     let table_row = |row: &Vec<String>| {
-        let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+        let cells: Vec<String> = row.iter().map(|cell| inline_markdown(cell)).collect();
         format!("| {} |", cells.join(" | "))
     };
     if let Some((header, rows)) = section.rows.split_first() {
@@ -76,19 +77,6 @@ fn markdown(section: &Section) -> String {
         blocks.push(lines.join("\n"));
     }
     blocks.join("\n\n") + "\n"
-}
-
-/// Text that markdown leaves as it is; class and layer names may hold anything.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for c in text.chars() {
-        match c {
-            '|' | '<' | '*' | '_' | '[' | ']' | '\\' => out.extend(['\\', c]),
-            '\n' | '\r' => out.push(' '),
-            _ => out.push(c),
-        }
-    }
-    out
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {

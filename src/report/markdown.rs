@@ -2,11 +2,11 @@
 
 use std::error::Error as _;
 
-use tera::{Context, Tera, Value};
+use tera::{Context, Filter, Tera, Value};
 
 use super::view::View;
 use crate::base::explain::{Cause, Explain};
-use crate::base::text::inline_markdown;
+use crate::base::text::{code_span, inline_markdown};
 use crate::record::Record;
 
 /// The template that requant carries.
@@ -75,12 +75,28 @@ fn engine(name: &str, template: &str) -> Result<Tera, TemplateError> {
     let mut tera = Tera::default();
     tera.autoescape_on(vec![NAME]);
     tera.set_escape_fn(inline_markdown);
+    tera.register_filter("code", Code);
     // Tera's one way to the outside: a report must not depend on, or leak, the environment.
     tera.register_function("get_env", |_: &_| -> tera::Result<Value> {
         Err("templates have no access to the environment".into())
     });
     tera.add_raw_template(name, template).map_err(|error| trouble(&error))?;
     Ok(tera)
+}
+
+/// The filter `code`: a value as code, whatever is in it.
+struct Code;
+
+impl Filter for Code {
+    #[expect(clippy::disallowed_types, reason = "Tera hands over the arguments so; there are none")]
+    fn filter(&self, value: &Value, _: &std::collections::HashMap<String, Value>) -> tera::Result<Value> {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        Ok(Value::String(code_span(&text)))
+    }
+
+    fn is_safe(&self) -> bool {
+        true
+    }
 }
 
 /// The error with its causes: Tera keeps line and reason in them.

@@ -36,6 +36,8 @@ pub(super) struct Page {
     base: String,
     overrides: Vec<String>,
     headline: String,
+    /// How many points have no result; empty where none is missing.
+    without: String,
     warnings: Vec<String>,
     axes: Vec<AxisLine>,
     front: Vec<Line>,
@@ -98,7 +100,7 @@ impl Page {
         let own: Vec<&Row> = rows.iter().filter(|row| !row.baseline && row.status != "missing").collect();
         Self {
             name: sweep.name.clone(),
-            description: plain(&sweep.description),
+            description: sweep.description.clone(),
             id: sweep.id.to_string(),
             manifest: sweep.manifest_path.clone(),
             base: sweep.base_path.clone(),
@@ -108,6 +110,7 @@ impl Page {
                 .map(|set| format!("`{} = {}`, by {}", set.key, set.value, set.origin))
                 .collect(),
             headline: headline(outcome),
+            without: without(outcome),
             warnings: warnings(rows),
             axes: axes(sweep),
             front: front.iter().map(|&at| line(sweep, compared[at].row)).collect(),
@@ -150,12 +153,15 @@ fn headline(outcome: &Outcome) -> String {
         .filter(|verdict| count(*verdict) > 0)
         .map(|verdict| format!("{} {}", count(verdict), verdict.word()))
         .collect();
-    let missing = match total - done {
-        0 => String::new(),
-        n => format!(" **{} without a result**, below with the reason.", counted(n, "point")),
-    };
     let judged = if judged.is_empty() { String::new() } else { format!(": {}", judged.join(", ")) };
-    format!("{done} of {} done{judged}.{missing}", counted(total, "point"))
+    format!("{done} of {} done{judged}.", counted(total, "point"))
+}
+
+fn without(outcome: &Outcome) -> String {
+    match outcome.points.iter().filter(|point| point.run.is_none()).count() {
+        0 => String::new(),
+        n => counted(n, "point"),
+    }
 }
 
 fn warnings(rows: &[Row]) -> Vec<String> {
@@ -215,7 +221,7 @@ fn missing(rows: &[Row]) -> Vec<String> {
         *found.entry((&row.variant, &row.reason)).or_default() += 1;
     }
     let sentence = |((variant, reason), points): (&(&str, &str), &usize)| {
-        format!("`{variant}` is missing in {}: {}.", counted(*points, "point"), cell(reason))
+        format!("`{variant}` is missing in {}: {}.", counted(*points, "point"), reason)
     };
     found.iter().map(sentence).collect()
 }
@@ -228,13 +234,13 @@ fn axes(sweep: &SweepRecord) -> Vec<AxisLine> {
     };
     let line = |(at, axis): (usize, &super::plan::AxisFacts)| AxisLine {
         key: axis.key.clone(),
-        values: cell(&axis.values.join(", ")),
+        values: axis.values.join(", "),
         with: partners(at),
     };
     sweep.axes.iter().enumerate().map(line).collect()
 }
 
-/// A point's place in the grid, as far as it fits into a cell.
+/// A point's place in the grid.
 fn values(sweep: &SweepRecord, point: usize) -> String {
     let values = &sweep.points[point - 1].values;
     let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_owned();
@@ -244,17 +250,7 @@ fn values(sweep: &SweepRecord, point: usize) -> String {
         let is_shared = sweep.axes.iter().filter(|axis| last(&axis.key) == own).count() > 1;
         if is_shared { sweep.axes[at].key.clone() } else { own }
     };
-    cell(&values.iter().enumerate().map(|(at, value)| format!("{} {value}", name(at))).collect::<Vec<_>>().join(", "))
-}
-
-/// A sentence of a person's: what a page would take for its own marks is written out.
-fn plain(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").replace('<', "&lt;").trim_start_matches(['#', '>', '-', ' ']).to_owned()
-}
-
-/// Nothing in it ends a cell of a table.
-fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+    values.iter().enumerate().map(|(at, value)| format!("{} {value}", name(at))).collect::<Vec<_>>().join(", ")
 }
 
 fn line(sweep: &SweepRecord, row: &Row) -> Line {
@@ -264,7 +260,7 @@ fn line(sweep: &SweepRecord, row: &Row) -> Line {
         point: row.point,
         values: values(sweep, row.point),
         variant: row.variant.clone(),
-        accuracy: figures.map_or_else(|| cell(&absent()), |f| units::percent(f.accuracy.value)),
+        accuracy: figures.map_or_else(absent, |f| units::percent(f.accuracy.value)),
         difference: figures.and_then(|f| f.against).map_or_else(String::new, |a| points(a.difference)),
         speedup: match figures.and_then(|f| f.speedup) {
             Some(_) if row.beside => "not comparable".to_owned(),
@@ -273,7 +269,7 @@ fn line(sweep: &SweepRecord, row: &Row) -> Line {
         },
         megabytes: figures.map_or_else(String::new, |f| units::megabytes(f.model_bytes)),
         verdict: row.verdict.word(),
-        cpu: cell(&row.cpu),
+        cpu: row.cpu.clone(),
     }
 }
 
@@ -292,7 +288,7 @@ fn without_run(sweep: &SweepRecord, outcome: &Outcome) -> Vec<Failed> {
             values: values(sweep, point.number),
             state: point.state.clone(),
             attempts: point.attempts,
-            reason: cell(&point.reason),
+            reason: point.reason.clone(),
         })
         .collect()
 }

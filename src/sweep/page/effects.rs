@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::cell;
 use crate::base::units::{self, counted};
 use crate::stats::sample;
 use crate::sweep::analysis::{self, Compared, Dimension};
@@ -43,7 +42,7 @@ pub(super) fn sensitivity(
         for variant in analysis::variants(compared) {
             let effects = analysis::effects(sweep, compared, dimension, variant);
             let row = |(at, effect): (usize, &analysis::Effect)| SensitivityRow {
-                value: cell(&effect.value),
+                value: effect.value.clone(),
                 points: effect.differences.len(),
                 difference: mean_and_range(&effect.differences),
                 paired: if at == 0 { "(the first)".to_owned() } else { paired(&effect.against_first) },
