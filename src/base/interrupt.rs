@@ -56,7 +56,10 @@ pub fn listen(code: i32, told: impl FnOnce() + Send + 'static) {
     if let Some((mut signals, _)) = watched {
         thread::spawn(move || {
             if signals.read_exact(&mut [0]).is_ok() {
-                wait_until_blocked();
+                wait_until_blocked(computed(), || {
+                    thread::sleep(Duration::from_secs(1));
+                    computed()
+                });
                 told();
                 low_level::exit(code);
             }
@@ -64,12 +67,12 @@ pub fn listen(code: i32, told: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Returns once the process has computed nothing for some seconds.
-fn wait_until_blocked() {
-    let (mut before, mut idle) = (computed(), 0);
+/// Returns once the process has computed nothing for some seconds. `before` is the processor time that it has taken so
+/// far, and `after_a_second` tells it again a second later.
+fn wait_until_blocked(mut before: Duration, mut after_a_second: impl FnMut() -> Duration) {
+    let mut idle = 0;
     while idle < GRACE {
-        thread::sleep(Duration::from_secs(1));
-        let now = computed();
+        let now = after_a_second();
         idle = if now.saturating_sub(before) < NOTHING { idle + 1 } else { 0 };
         before = now;
     }
@@ -94,4 +97,48 @@ fn ignores_hang_ups() -> bool {
 /// Fails once the process has been asked to stop.
 pub fn check() -> Result<(), Interrupted> {
     if ASKED.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock;
+
+    /// Seconds until a process is called blocked that takes so many microseconds in each, and then none.
+    fn seconds(taken: &[u64]) -> usize {
+        let (mut taken, mut sum, mut seconds) = (taken.iter(), 0, 0);
+        wait_until_blocked(Duration::ZERO, || {
+            sum += taken.next().unwrap_or(&0);
+            seconds += 1;
+            Duration::from_micros(sum)
+        });
+        seconds
+    }
+
+    #[test]
+    fn a_process_that_computes_is_waited_for_however_long() {
+        assert_eq!(seconds(&[900_000; 60]), 65);
+        // Even with little of a processor, and with pauses shorter than a blocked process's.
+        assert_eq!(seconds(&[80; 60]), 65);
+        assert_eq!(seconds(&[900_000, 0, 0, 0, 0, 900_000, 0, 0, 0, 0, 900_000]), 16);
+    }
+
+    #[test]
+    fn a_process_that_waits_is_called_blocked_after_some_seconds() {
+        assert_eq!(seconds(&[]), 5);
+        assert_eq!(seconds(&[10, 0, 30, 0, 10]), 5);
+    }
+
+    #[test]
+    fn the_work_of_other_threads_is_seen() {
+        let before = computed();
+        let spin = || {
+            let until = clock::tick() + Duration::from_millis(200);
+            while clock::tick() < until {
+                std::hint::spin_loop();
+            }
+        };
+        thread::spawn(spin).join().unwrap();
+        assert!(computed().saturating_sub(before) > NOTHING);
+    }
 }
