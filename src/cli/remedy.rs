@@ -76,13 +76,11 @@ fn text(folder: &Path, record: &Record, remedy: &Remedy) -> Result<String, Failu
     })
 }
 
-/// The manifest that the run had, from where its relative paths are meant: as it was named, seen from here or from a
-/// folder above the run. One that is still as it was goes before others of its name.
+/// The manifest that the run had, from where its relative paths are meant. One that is still as it was goes before
+/// others of its name.
 fn own_manifest(folder: &Path, record: &Record) -> Result<PathBuf, Failure> {
     let named = Path::new(&record.run.manifest_path);
-    let above = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    let places = std::iter::once(named.to_owned()).chain(above.ancestors().map(|home| home.join(named)));
-    let there: Vec<PathBuf> = places.filter(|place| place.is_file()).collect();
+    let there: Vec<PathBuf> = store::places(folder, named).into_iter().filter(|place| place.is_file()).collect();
     let text = files::read(&folder.join("manifest.toml"))?;
     let same = there.iter().find(|place| files::read(place).is_ok_and(|own| own == text));
     same.or(there.first()).cloned().ok_or_else(|| {

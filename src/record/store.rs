@@ -184,9 +184,15 @@ pub fn manifest_place(folder: &Path, record: &Record) -> Option<PathBuf> {
 /// As [`manifest_place`], of a manifest's path and the model's within it; `folder` is where to look upwards from.
 #[must_use]
 pub fn place_of(folder: &Path, manifest: &Path, model: &Path) -> Option<PathBuf> {
-    let above = folder.canonicalize().ok()?;
-    let candidates = std::iter::once(manifest.to_owned()).chain(above.ancestors().map(|home| home.join(manifest)));
-    candidates.into_iter().find(|place| place.with_file_name("").join(model).is_file())
+    places(folder, manifest).into_iter().find(|place| place.with_file_name("").join(model).is_file())
+}
+
+/// Where a manifest may lie that was named so: seen from the working folder, or from `folder` or a folder above it.
+#[must_use]
+pub fn places(folder: &Path, manifest: &Path) -> Vec<PathBuf> {
+    let above = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let above = above.ancestors().map(|home| home.join(manifest));
+    std::iter::once(manifest.to_owned()).chain(above).collect()
 }
 
 #[cfg(test)]
