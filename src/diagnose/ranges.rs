@@ -1,9 +1,11 @@
 //! Do a few outliers stretch a range, so that most values share few levels?
 
-use super::{Case, integers_lost, some};
+use super::remedy::loss;
+use super::{Case, NEXT_TO_NOTHING, gained, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::{Change, Layer, Usage};
+use crate::stats::Estimate;
 
 /// Fewer levels than this for the central 99.9 % of the values, of 128 or 256, leave them coarse.
 const FEW: usize = 24;
@@ -46,36 +48,108 @@ pub(super) fn check(record: &Record) -> Finding {
 
 /// Tensors whose values lie far from 0, from where integers begin.
 fn shifted(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
-    let is_far = |layer: &Layer| {
-        layer.observed.as_ref().is_some_and(|seen| {
-            let (min, max) = (f64::from(seen.min), f64::from(seen.max));
-            min * max > 0.0 && max - min < FAR * min.abs().max(max.abs())
-        })
-    };
     let mut far: Vec<&(&Layer, &Usage)> =
         used.iter().filter(|(layer, usage)| usage.levels < FEW && is_far(layer)).collect();
     far.sort_by_key(|(_, usage)| usage.levels);
     let names: Vec<String> = far.iter().map(|(layer, _)| layer.name.clone()).collect();
-    if let Some((layer, usage)) = far.first()
-        && let Some(seen) = &layer.observed
-    {
-        let evidence = format!(
-            "values lie far from 0, from where integers begin, in {} of {} tensors ({}): those of `{}` from {} to {}, for which \
-             {} levels are left",
-            far.len(),
-            used.len(),
-            some(&names),
-            layer.name,
-            seen.min,
-            seen.max,
-            usage.levels
-        );
-        let remedy = "keep these tensors in float with `precision = \"fp32\"` in `quantize.layer`, or take the constant out of \
-                      the model: what is added to all scores alike changes no answer";
-        if integers_lost(record) || record.attribution.is_some() {
-            case.against(Verdict::Fail, evidence, remedy);
-        } else {
-            case.note(evidence);
-        }
+    let Some((layer, usage)) = far.first() else { return };
+    let Some(seen) = &layer.observed else { return };
+    let evidence = format!(
+        "values lie far from 0, from where integers begin, in {} of {} tensors ({}): those of `{}` from {} to {}, for which \
+         {} levels are left",
+        far.len(),
+        used.len(),
+        some(&names),
+        layer.name,
+        seen.min,
+        seen.max,
+        usage.levels
+    );
+    let remedy = "keep these tensors in float with `precision = \"fp32\"` in `quantize.layer`, or take the constant out of \
+                  the model: what is added to all scores alike changes no answer";
+    let in_float = in_float(record, &names);
+    let all_in_float = gained(record, Change::FloatActivations).map(|(gained, _)| gained);
+    let is_cause = ![in_float, all_in_float].iter().flatten().any(|gained| is_next_to_nothing(record, gained));
+    if is_cause && (integers_lost(record) || record.attribution.is_some()) {
+        case.against(Verdict::Fail, evidence, remedy);
+    } else {
+        case.note(evidence);
+    }
+    if let Some(gained) = in_float {
+        case.tried("keeping them in float", gained);
+    }
+}
+
+fn is_far(layer: &Layer) -> bool {
+    layer.observed.as_ref().is_some_and(|seen| {
+        let (min, max) = (f64::from(seen.min), f64::from(seen.max));
+        min * max > 0.0 && max - min < FAR * min.abs().max(max.abs())
+    })
+}
+
+/// What the smallest part of the network brought in float that contains all these nodes, where one was tried.
+fn in_float(record: &Record, nodes: &[String]) -> Option<Estimate> {
+    let parts = record.attribution.iter().flat_map(|attribution| &attribution.interventions);
+    let parts = parts.filter(|tried| matches!(tried.change, Change::LayerInFloat | Change::BlockInFloat));
+    let containing = parts.filter(|tried| nodes.iter().all(|node| tried.nodes.contains(node)));
+    containing.min_by_key(|tried| tried.nodes.len()).map(|tried| tried.gained)
+}
+
+/// Whether what a change brought is surely next to nothing of what was lost.
+fn is_next_to_nothing(record: &Record, gained: &Estimate) -> bool {
+    loss(record).is_some_and(|loss| gained.high < NEXT_TO_NOTHING * loss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::format::{Attribution, Intervention};
+    use crate::record::store;
+
+    /// The demo's run, as if the values of its last layer lay far from 0, and changes had brought these accuracies.
+    fn shifted_run(changes: &[(Change, f64)]) -> (Record, String) {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/results/digits/reference");
+        let mut record = store::read(std::path::Path::new(path)).unwrap();
+        let layer = record.network.layers.iter_mut().rev().find(|layer| layer.usage.is_some()).unwrap();
+        layer.usage.as_mut().unwrap().levels = 2;
+        let observed = layer.observed.as_mut().unwrap();
+        (observed.min, observed.max) = (990.0, 1010.0);
+        let name = layer.name.clone();
+        let tried = |&(change, value): &(Change, f64)| {
+            let gained = Estimate { value, low: value - 0.01, high: value + 0.01, n: 797 };
+            let nodes = match change {
+                Change::LayerInFloat | Change::BlockInFloat => vec![name.clone()],
+                _ => Vec::new(),
+            };
+            let target = (!nodes.is_empty()).then(|| name.clone());
+            Intervention { change, target, nodes, gained, agreement: gained }
+        };
+        record.attribution = Some(Attribution {
+            variant: "int8_fbgemm_cpu".into(),
+            samples: 797,
+            disagreeing: 300,
+            interventions: changes.iter().map(tried).collect(),
+            exhausted: false,
+        });
+        (record, name)
+    }
+
+    #[test]
+    fn values_far_from_zero_are_weighed_by_what_their_layer_brought_in_float() {
+        let lost = (Change::Float, 0.4);
+        let (record, name) = shifted_run(&[lost]);
+        let unknown = check(&record);
+        assert_eq!((unknown.verdict, unknown.explains), (Verdict::Fail, None));
+        assert!(unknown.evidence.iter().any(|line| line.contains(&name)), "{unknown:?}");
+
+        let cause = check(&shifted_run(&[lost, (Change::FloatActivations, 0.4), (Change::LayerInFloat, 0.39)]).0);
+        assert_eq!((cause.verdict, cause.explains), (Verdict::Fail, Some(39.0)));
+
+        let other = check(&shifted_run(&[lost, (Change::FloatActivations, 0.4), (Change::LayerInFloat, 0.01)]).0);
+        assert_eq!((other.verdict, other.remedy.as_str(), other.explains), (Verdict::Pass, "", None));
+        assert!(other.evidence.iter().any(|line| line.contains("far from 0")), "{other:?}");
+
+        let weights = check(&shifted_run(&[lost, (Change::FloatActivations, 0.01)]).0);
+        assert_eq!((weights.verdict, weights.explains), (Verdict::Pass, None));
     }
 }
