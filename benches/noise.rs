@@ -284,6 +284,7 @@ fn one_run(trial: usize, slowed: bool) -> Outcome<(Estimate, Effect)> {
         let second = started.replace(started.get() + 1) % 2 == 1;
         let mut command = Command::new(&own);
         command.args(["worker", if second && slowed { "slowed" } else { "plain" }]);
+        command.envs(backend::timing_environment());
         command
     };
     let around = Surroundings {

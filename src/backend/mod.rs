@@ -174,20 +174,34 @@ const AVX2: [(&str, &str); 3] =
     [("ATEN_CPU_CAPABILITY", "avx2"), ("ONEDNN_MAX_CPU_ISA", "AVX2"), ("FBGEMM_ENABLE_INSTRUCTIONS", "AVX2")];
 
 /// Makes times those of the network: glibc keeps freed memory instead of handing it back and
-/// faulting it in again with every pass. OpenMP's threads wait for work for a millisecond or so before they sleep: a
-/// thread that slept has to wait for a processor where another program runs, after every operator, while one that
-/// looks for work keeps its share of the processor (`docs/measurement.md` has the figures).
-const STEADY: [(&str, &str); 3] =
-    [("GOMP_SPINCOUNT", "300000"), ("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
+/// faulting it in again with every pass.
+const STEADY: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "33554432"), ("MALLOC_TRIM_THRESHOLD_", "1073741824")];
+
+/// How often OpenMP's threads look for work before they sleep.
+const SPIN: &str = "GOMP_SPINCOUNT";
+
+/// While passes are timed: a millisecond or so. A thread that slept has to wait for a processor where another program
+/// runs, after every operator, while one that looks for work keeps its share of the processor
+/// (`docs/measurement.md` has the figures).
+const SPIN_TIMED: (&str, &str) = (SPIN, "300000");
+
+/// While nothing is timed: a few microseconds. Where another program runs, a thread that looks for work takes the
+/// processor from the thread that has the work.
+const SPIN_UNTIMED: (&str, &str) = (SPIN, "1000");
+
+/// Says to the processes that this one starts that the number above is requant's choice, not the user's.
+const SPIN_IS_OURS: (&str, &str) = ("GOMP_SPINCOUNT_BY", "requant");
 
 /// On a machine with a GPU: TensorFloat-32, which NVIDIA's libraries would take for FP32, is off in all of them.
 const FULL_FLOATS: (&str, &str) = ("NVIDIA_TF32_OVERRIDE", "0");
 
-/// What the variables that bear on kernels and their times are set to in this process.
+/// What the variables that bear on kernels and their times are set to where passes are timed.
 #[must_use]
 pub fn kernel_environment() -> std::collections::BTreeMap<String, String> {
-    let names = AVX2.into_iter().chain(STEADY).chain([FULL_FLOATS]);
-    names.filter_map(|(name, _)| Some((name.to_owned(), std::env::var(name).ok()?))).collect()
+    let names = AVX2.into_iter().chain(STEADY).chain([SPIN_TIMED, FULL_FLOATS]);
+    let here = names.filter_map(|(name, _)| Some((name.to_owned(), std::env::var(name).ok()?)));
+    let there = timing_environment().into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    here.chain(there).collect()
 }
 
 /// The environment that a process which runs networks needs: it keeps every kernel library to an
@@ -199,7 +213,16 @@ pub fn environment(compute: &Compute) -> Vec<(&'static str, &'static str)> {
         crate::manifest::Isa::Native => [].iter(),
         crate::manifest::Isa::Avx2 => AVX2.iter(),
     };
+    let is_unset = |name: &str| std::env::var_os(name).is_none();
+    let spin: &[_] = if is_unset(SPIN) { &[SPIN_UNTIMED, SPIN_IS_OURS] } else { &[] };
     let has_gpu = std::path::Path::new("/proc/driver/nvidia/version").exists();
-    let steady = STEADY.iter().filter(|(name, _)| std::env::var_os(name).is_none());
-    isa.chain(steady).chain(has_gpu.then_some(&FULL_FLOATS)).copied().collect()
+    let steady = STEADY.iter().filter(|(name, _)| is_unset(name));
+    isa.chain(steady).chain(spin).chain(has_gpu.then_some(&FULL_FLOATS)).copied().collect()
+}
+
+/// What a process that times passes is given beside the environment of the one that starts it.
+#[must_use]
+pub fn timing_environment() -> Option<(&'static str, &'static str)> {
+    let is_ours = std::env::var(SPIN_IS_OURS.0).is_ok_and(|by| by == SPIN_IS_OURS.1);
+    is_ours.then_some(SPIN_TIMED)
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::gauge::Gauge;
 use super::progress::Progress;
 use super::{Exit, diff, engine, print};
+use crate::backend;
 use crate::base::explain::Failure;
 use crate::diagnose;
 use crate::diff::{Diff, Layout};
@@ -45,7 +46,7 @@ pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeat
 /// A measuring process of the program at `own`.
 pub(super) fn worker_of(own: &Path) -> Command {
     let mut command = Command::new(own);
-    command.arg("worker");
+    command.arg("worker").envs(backend::timing_environment());
     command
 }
 
