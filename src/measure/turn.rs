@@ -29,7 +29,8 @@ impl Length {
     fn goes_on(&self, so_far: &SoFar) -> bool {
         let SoFar { passes, alone, recovered, seconds } = *so_far;
         if seconds >= LONGER * self.min_seconds {
-            return passes < self.iterations && alone == passes;
+            let is_lost = alone < passes && seconds >= ENOUGH;
+            return passes < self.iterations && !is_lost;
         }
         let short = passes < self.iterations || seconds < self.min_seconds || recovered < self.iterations;
         short && passes < MOST_PASSES
@@ -182,6 +183,9 @@ const SETTLED: usize = 2;
 
 /// A turn that is disturbed lasts at most this many times `min_seconds`.
 const LONGER: f64 = 4.0;
+
+/// Seconds after which a turn that is disturbed ends even before its least passes: no other pass can save it.
+const ENOUGH: f64 = 1.0;
 
 /// A turn ends here however short its passes are.
 const MOST_PASSES: usize = 100_000;
@@ -347,6 +351,7 @@ mod tests {
         assert!(!goes_on(MOST_PASSES, 4, 0.0));
         // Slow passes are all taken, unless one was disturbed: no turn of its least passes would do then.
         assert!(goes_on(4, 4, 9.0) && !goes_on(5, 5, 9.0) && !goes_on(2, 1, 9.0));
+        assert!(goes_on(2, 1, 0.9));
     }
 
     #[test]
