@@ -5,7 +5,6 @@ pub mod conditions;
 pub mod memory;
 pub mod pool;
 pub mod protocol;
-pub mod recovery;
 pub mod summary;
 pub mod turn;
 pub mod waiting;

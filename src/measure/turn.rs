@@ -24,15 +24,14 @@ pub struct Length {
 }
 
 impl Length {
-    /// Whether a turn that has come to `so_far` takes another pass. Where other programs disturb it, it lasts longer, but
-    /// no longer than it can still come to enough passes that were left alone.
-    fn goes_on(&self, so_far: &SoFar) -> bool {
-        let SoFar { passes, alone, recovered, seconds } = *so_far;
+    /// Whether a turn that has taken `passes` passes in `seconds` takes another. `alone` of the passes were left alone:
+    /// where other programs disturb a turn, it lasts longer, until no other pass can save it.
+    fn goes_on(&self, passes: usize, alone: usize, seconds: f64) -> bool {
         if seconds >= LONGER * self.min_seconds {
             let is_lost = alone < passes && seconds >= ENOUGH;
             return passes < self.iterations && !is_lost;
         }
-        let short = passes < self.iterations || seconds < self.min_seconds || recovered < self.iterations;
+        let short = passes < self.iterations || seconds < self.min_seconds || alone < self.iterations;
         short && passes < MOST_PASSES
     }
 
@@ -41,16 +40,6 @@ impl Length {
     pub const fn again(self) -> Self {
         Self { max_warmup: self.warmup, ..self }
     }
-}
-
-/// What a turn has come to so far.
-#[derive(Default)]
-struct SoFar {
-    passes: usize,
-    /// Those that were left alone, and those among them that were so for some passes before.
-    alone: usize,
-    recovered: usize,
-    seconds: f64,
 }
 
 /// What a turn came to.
@@ -75,8 +64,8 @@ pub struct Pass {
     pub input: usize,
     /// Nanoseconds that the process's threads together waited for a processor; absent where the kernel does not say.
     pub waited: Option<u64>,
-    /// Passes since they last waited, this one excluded, at most [`FAR`].
-    pub since_wait: usize,
+    /// Whether they waited in the pass before it.
+    pub follows_wait: bool,
 }
 
 impl Pass {
@@ -84,68 +73,13 @@ impl Pass {
     /// and went on, or fell asleep meanwhile, still slow down the next pass.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
-        self.since_wait == 0 || waits(self.waited, self.nanoseconds)
+        self.follows_wait || waits(self.waited, self.nanoseconds)
     }
 }
 
 /// Whether threads waited for more than a small share of a pass.
-pub(super) fn waits(waited: Option<u64>, nanoseconds: u64) -> bool {
+fn waits(waited: Option<u64>, nanoseconds: u64) -> bool {
     waited.is_some_and(|waited| waited as f64 > DISTURBED * nanoseconds as f64)
-}
-
-/// Nanoseconds waited between two looks.
-fn between(before: Option<u64>, after: Option<u64>) -> Option<u64> {
-    after.zip(before).map(|(after, before)| after.saturating_sub(before))
-}
-
-/// After so many passes, or so many nanoseconds, the last wait is far away.
-pub const FAR: usize = 8;
-const LONG: u64 = 10_000_000;
-
-/// A pass is likely to have recovered from a wait after so many others.
-const RECOVERED: usize = 3;
-
-/// Looks at a process's threads from pass to pass.
-struct Watch {
-    threads: Threads,
-    /// Nanoseconds that they had waited after the last pass.
-    waited: Option<u64>,
-    /// Passes, and nanoseconds, since they last did.
-    passes: usize,
-    nanoseconds: u64,
-}
-
-impl Watch {
-    /// What was before is not known: it may have been a wait.
-    fn start() -> Self {
-        let threads = Threads::now();
-        let waited = threads.waited();
-        Self { threads, waited, passes: if waited.is_some() { 0 } else { FAR }, nanoseconds: 0 }
-    }
-
-    fn since_wait(&self) -> usize {
-        if self.nanoseconds >= LONG { FAR } else { self.passes.min(FAR) }
-    }
-
-    fn pass<N: Network>(&mut self, input: usize, network: &mut N) -> Result<Pass, N::Error> {
-        network.load(input)?;
-        let before = self.threads.waited();
-        let nanoseconds = nanoseconds(&mut || network.pass())?;
-        let after = self.threads.waited();
-        // Between two passes they hand over an input and digest an output, and may wait there too.
-        if waits(between(self.waited, before), nanoseconds) {
-            (self.passes, self.nanoseconds) = (0, 0);
-        }
-        self.waited = after;
-        let waited = between(before, after);
-        let pass = Pass { nanoseconds, input, waited, since_wait: self.since_wait() };
-        (self.passes, self.nanoseconds) = if waits(waited, nanoseconds) {
-            (0, 0)
-        } else {
-            (self.passes + 1, self.nanoseconds.saturating_add(nanoseconds))
-        };
-        Ok(pass)
-    }
 }
 
 /// What passes on one input computed.
@@ -160,18 +94,8 @@ impl Timed {
     /// Whether too few of its passes, `wanted` at least, had the processors to themselves.
     #[must_use]
     pub fn is_disturbed(&self, wanted: usize) -> bool {
-        self.is_stolen() || self.has_too_few(wanted, |pass| !pass.is_disturbed())
-    }
-
-    /// Whether a hypervisor took the processors for more than a small share of the time.
-    #[must_use]
-    pub fn is_stolen(&self) -> bool {
-        self.stolen.is_some_and(|share| share > DISTURBED)
-    }
-
-    /// Whether fewer passes count than are `wanted`, or than there are.
-    pub fn has_too_few(&self, wanted: usize, counts: impl Fn(&Pass) -> bool) -> bool {
-        self.passes.iter().filter(|pass| counts(pass)).count() < wanted.min(self.passes.len())
+        let free = self.passes.iter().filter(|pass| !pass.is_disturbed()).count();
+        free < wanted.min(self.passes.len()) || self.stolen.is_some_and(|share| share > DISTURBED)
     }
 }
 
@@ -184,7 +108,7 @@ const SETTLED: usize = 2;
 /// A turn that is disturbed lasts at most this many times `min_seconds`.
 const LONGER: f64 = 4.0;
 
-/// Seconds after which a turn that is disturbed ends even before its least passes: no other pass can save it.
+/// Seconds after which a disturbed turn ends even before its least passes: they would all have to be left alone.
 const ENOUGH: f64 = 1.0;
 
 /// A turn ends here however short its passes are.
@@ -224,35 +148,30 @@ pub fn take<N: Network>(length: &Length, inputs: &Inputs, network: &mut N) -> Re
         *outputs.entry((inputs.warm_up, network.output()?)).or_insert(0) += 1;
         Ok(nanoseconds)
     })?;
-    // Threads begin with the first pass.
-    let mut watch = Watch::start();
+    let threads = Threads::now();
     let stolen = Stolen::now();
-    let mut measured = |input: usize, network: &mut N| -> Result<(Pass, usize), N::Error> {
-        let pass = watch.pass(input, network)?;
+    let mut measured = |input: usize, network: &mut N| -> Result<(u64, Option<u64>), N::Error> {
+        network.load(input)?;
+        let before = threads.waited();
+        let nanoseconds = nanoseconds(&mut || network.pass())?;
+        let waited = threads.waited().zip(before).map(|(after, before)| after.saturating_sub(before));
         *outputs.entry((input, network.output()?)).or_insert(0) += 1;
-        Ok((pass, watch.since_wait()))
+        Ok((nanoseconds, waited))
     };
-    // A few passes more that are not timed: the first timed one must not follow a wait unseen.
-    let mut unseen = 0;
-    while unseen < RECOVERED {
-        unseen += 1;
-        if measured(inputs.warm_up, network)?.1 >= RECOVERED {
-            break;
-        }
-    }
+    // One more pass that is not timed: the first timed one must not follow a wait unseen.
+    let (nanoseconds, waited) = measured(inputs.warm_up, network)?;
+    let (warmup, mut follows_wait) = (warmup + 1, waits(waited, nanoseconds));
     let mut passes: Vec<Pass> = Vec::with_capacity(length.iterations);
-    let (mut so_far, mut spent) = (SoFar::default(), 0);
-    while length.goes_on(&so_far) {
+    let (mut spent, mut alone) = (0, 0);
+    while length.goes_on(passes.len(), alone, seconds(spent)) {
         let input = inputs.timed[(inputs.next + passes.len()) % inputs.timed.len()];
-        let (pass, _) = measured(input, network)?;
-        spent += pass.nanoseconds;
-        so_far.passes += 1;
-        so_far.alone += usize::from(!pass.is_disturbed());
-        so_far.recovered += usize::from(!pass.is_disturbed() && pass.since_wait >= RECOVERED);
-        so_far.seconds = seconds(spent);
+        let (nanoseconds, waited) = measured(input, network)?;
+        let pass = Pass { nanoseconds, input, waited, follows_wait };
+        follows_wait = waits(waited, nanoseconds);
+        spent += nanoseconds;
+        alone += usize::from(!pass.is_disturbed());
         passes.push(pass);
     }
-    let warmup = warmup + unseen;
     let outputs = outputs.into_iter().map(|((input, output), passes)| Computed { input, output, passes }).collect();
     Ok(Timed { passes, warmup, settled, outputs, stolen: stolen.share() })
 }
@@ -341,17 +260,15 @@ mod tests {
     #[test]
     fn a_turn_lasts_its_least_passes_and_its_least_time() {
         let length = Length { min_seconds: 0.02, ..SHORT };
-        let goes_on =
-            |passes, recovered, seconds| length.goes_on(&SoFar { passes, alone: recovered, recovered, seconds });
-        assert!(goes_on(4, 4, 0.01) && goes_on(15, 15, 0.019));
-        assert!(!goes_on(15, 15, 0.021));
+        assert!(length.goes_on(4, 4, 1.0) && length.goes_on(15, 15, 0.019));
+        assert!(!length.goes_on(15, 15, 0.021));
         // Where passes are disturbed it goes on for some times as long.
-        assert!(goes_on(15, 4, 0.021) && goes_on(15, 4, 0.079));
-        assert!(!goes_on(15, 4, 0.081) && !goes_on(15, 5, 0.021));
-        assert!(!goes_on(MOST_PASSES, 4, 0.0));
+        assert!(length.goes_on(15, 4, 0.021) && length.goes_on(15, 4, 0.079));
+        assert!(!length.goes_on(15, 4, 0.081) && !length.goes_on(15, 5, 0.021));
+        assert!(!length.goes_on(MOST_PASSES, 4, 0.0));
         // Slow passes are all taken, unless one was disturbed: no turn of its least passes would do then.
-        assert!(goes_on(4, 4, 9.0) && !goes_on(5, 5, 9.0) && !goes_on(2, 1, 9.0));
-        assert!(goes_on(2, 1, 0.9));
+        assert!(length.goes_on(4, 4, 9.0) && !length.goes_on(5, 5, 9.0));
+        assert!(!length.goes_on(2, 1, 9.0) && length.goes_on(2, 1, 0.9));
     }
 
     #[test]
@@ -371,13 +288,13 @@ mod tests {
 
     #[test]
     fn a_turn_is_disturbed_where_too_few_passes_were_left_alone() {
-        let pass = |waited| Pass { nanoseconds: 1_000_000, input: 0, waited, since_wait: FAR };
+        let pass = |waited| Pass { nanoseconds: 1_000_000, input: 0, waited, follows_wait: false };
         let turn = |passes: Vec<Pass>, stolen| Timed { passes, warmup: 0, settled: true, outputs: Vec::new(), stolen };
         let mixed = || vec![pass(Some(0)), pass(Some(5_000)), pass(Some(900_000)), pass(Some(21_000))];
         assert!(!turn(mixed(), None).is_disturbed(2));
         assert!(turn(mixed(), None).is_disturbed(3));
         assert!(turn(mixed(), Some(0.5)).is_disturbed(2));
-        let after = |pass: Pass| Pass { since_wait: 0, ..pass };
+        let after = |pass: Pass| Pass { follows_wait: true, ..pass };
         assert!(turn(vec![pass(Some(0)), after(pass(Some(0)))], None).is_disturbed(2));
         // What is not counted cannot be left out.
         assert!(!turn(vec![pass(None); 3], None).is_disturbed(5));

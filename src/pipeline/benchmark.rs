@@ -16,7 +16,6 @@ use crate::manifest::{Benchmark, Manifest};
 use crate::measure::conditions::{Conditions, Watch};
 use crate::measure::pool::Pool;
 use crate::measure::protocol::{Round, Schedule};
-use crate::measure::recovery::recovered_after;
 use crate::measure::summary::{self, Timing};
 use crate::measure::turn::{Computed, Inputs, Length, Pass, Timed};
 use crate::measure::worker::{Answer, Ask, Limits, Worker, WorkerError};
@@ -138,9 +137,7 @@ pub(super) fn benchmark(
     prepared.draft.put(SAMPLES, &evaluated.samples.data().to_le_bytes())?;
     let mut conditions = all_rounds(&mut benches, &prepared.resolved.manifest, around)?;
     conditions.beside_others = around.neighbours.is_some_and(super::Neighbours::compute_meanwhile);
-    let wanted = prepared.resolved.manifest.benchmark.iterations;
-    let measurement = |bench: Bench| Measurement { timings: bench.timings(wanted), ..bench.measurement };
-    let measurements = benches.into_iter().map(|bench| bench.map(measurement)).collect();
+    let measurements = benches.into_iter().map(|bench| bench.map(|bench| bench.measurement)).collect();
     std::fs::remove_file(&path).map_err(|e| files::FileError::new("remove", &path, e))?;
     Ok(Benchmarked { measurements, conditions, host: host::facts(), evaluated })
 }
@@ -197,14 +194,13 @@ fn all_rounds(
 /// Whether every speedup's interval ends within the fraction `wanted` of it. Only widths are looked
 /// at, never which side of 1 an interval lies on: stopping on an answer would favour that answer.
 fn known(benches: &[Option<Bench>], manifest: &Manifest, wanted: f64) -> bool {
-    let of = |bench: &Option<Bench>| bench.as_ref().map(|bench| bench.timings(manifest.benchmark.iterations));
-    let timings: Vec<Option<Vec<Timing>>> = benches.iter().map(of).collect();
-    let Some(baseline) = &timings[manifest.baseline()] else { return true };
+    let timings = |index: usize| benches[index].as_ref().map(|bench| bench.measurement.timings.as_slice());
+    let Some(baseline) = timings(manifest.baseline()) else { return true };
     let others = (0..benches.len()).filter(|&index| index != manifest.baseline());
     let each = others.flat_map(|index| manifest.benchmark.batch_sizes.iter().map(move |&batch| (index, batch)));
     let reaches = |(index, batch): (usize, usize)| {
         let name = &manifest.variant[index].name;
-        summary::latency(timings[index].as_ref()?, Some(baseline), batch, name)?.speedup.map(|speedup| speedup.reach())
+        summary::latency(timings(index)?, Some(baseline), batch, name)?.speedup.map(|speedup| speedup.reach())
     };
     each.filter_map(reaches).all(|reach| reach <= wanted)
 }
@@ -236,38 +232,7 @@ pub(super) struct Bench {
     taken: BTreeMap<usize, usize>,
     /// By batch size.
     repetitions: BTreeMap<usize, Repetitions>,
-    turns: Vec<Taken>,
     measurement: Measurement,
-}
-
-/// A turn, and when it was taken.
-struct Taken {
-    round: usize,
-    process: usize,
-    batch: usize,
-    /// The first time in the round, or which time again.
-    take: usize,
-    turn: Timed,
-}
-
-impl Taken {
-    /// Its passes, of which those count that had `recovered` from the last wait, where they are as many as `wanted`.
-    fn timings(&self, recovered: Option<usize>, wanted: usize) -> impl Iterator<Item = Timing> {
-        let counts =
-            move |pass: &Pass| !pass.is_disturbed() && recovered.is_some_and(|recovered| pass.since_wait >= recovered);
-        let lost = self.turn.is_stolen() || self.turn.has_too_few(wanted, counts);
-        self.turn.passes.iter().enumerate().map(move |(iteration, pass)| Timing {
-            round: self.round,
-            process: self.process,
-            batch: self.batch,
-            iteration,
-            nanoseconds: pass.nanoseconds,
-            take: self.take,
-            input: pass.input,
-            waited: pass.waited,
-            disturbed: lost || !counts(pass),
-        })
-    }
 }
 
 /// How often turns of a batch size were taken again, and how often since one was last left alone.
@@ -327,7 +292,6 @@ impl Bench {
             worker: None,
             taken: BTreeMap::new(),
             repetitions: BTreeMap::new(),
-            turns: Vec::new(),
             measurement: Measurement::default(),
         })
     }
@@ -381,7 +345,7 @@ impl Bench {
             for take in 0..=AGAIN {
                 let Some(timed) = self.take_turn(&pool, settings) else { break };
                 let disturbed = timed.is_disturbed(settings.iterations);
-                self.keep(round, pool.batch, take, timed);
+                self.keep(round, pool.batch, take, disturbed, timed);
                 let repetitions = self.repetitions.entry(pool.batch).or_default();
                 if !disturbed {
                     repetitions.in_vain = 0;
@@ -424,22 +388,25 @@ impl Bench {
         }
     }
 
-    fn keep(&mut self, round: &Round, batch: usize, take: usize, turn: Timed) {
-        let outputs = self.measurement.outputs.entry(batch).or_default();
+    fn keep(&mut self, round: &Round, batch: usize, take: usize, disturbed: bool, turn: Timed) {
+        let measurement = &mut self.measurement;
+        let outputs = measurement.outputs.entry(batch).or_default();
         for Computed { input, output, passes } in &turn.outputs {
             outputs.passes += passes;
             outputs.identical += if self.expected.get(&(batch, *input)) == Some(output) { *passes } else { 0 };
         }
-        self.turns.push(Taken { round: round.number, process: round.process, batch, take, turn });
-    }
-
-    /// All passes so far, in the order in which they were taken. Which of them count is told by all that there are.
-    fn timings(&self, wanted: usize) -> Vec<Timing> {
-        let of_batch = |batch: usize| self.turns.iter().filter(move |taken| taken.batch == batch);
-        let passes = |batch: usize| of_batch(batch).flat_map(|taken| &taken.turn.passes).collect::<Vec<_>>();
-        let recovered: BTreeMap<usize, Option<usize>> =
-            self.pools.iter().map(|pool| (pool.batch, recovered_after(&passes(pool.batch)))).collect();
-        self.turns.iter().flat_map(|taken| taken.timings(recovered[&taken.batch], wanted)).collect()
+        let timing = |(iteration, pass): (usize, Pass)| Timing {
+            round: round.number,
+            process: round.process,
+            batch,
+            iteration,
+            nanoseconds: pass.nanoseconds,
+            take,
+            input: pass.input,
+            waited: pass.waited,
+            disturbed: disturbed || pass.is_disturbed(),
+        };
+        measurement.timings.extend(turn.passes.into_iter().enumerate().map(timing));
     }
 
     fn finish(&mut self) {
