@@ -146,13 +146,18 @@ impl Case {
         let best = tried.max_by(|a, b| a.0.value.total_cmp(&b.0.value));
         let (gained, loss) = best.filter(|_| !self.finding.is_clean())?;
         self.tried("undoing it", gained);
+        self.credit(gained);
         Some(gained.high / loss)
     }
 
-    /// Notes what an experiment gave back, and credits what was found with it.
+    /// Notes what an experiment gave back.
     fn tried(&mut self, what: &str, gained: Estimate) {
         let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, 2));
         self.note(format!("tried: {what} brings {value} points ({low} to {high}) on {} samples", gained.n));
+    }
+
+    /// Says that what was found explains what an experiment surely gave back.
+    fn credit(&mut self, gained: Estimate) {
         if gained.low > 0.0 {
             let points = gained.value * 100.0;
             self.finding.explains = Some(self.finding.explains.map_or(points, |known| known.max(points)));

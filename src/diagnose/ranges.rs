@@ -4,7 +4,7 @@ use super::remedy::loss;
 use super::{Case, NEXT_TO_NOTHING, gained, integers_lost, some};
 use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
-use crate::record::format::{Change, Layer, Usage};
+use crate::record::format::{Change, Intervention, Layer, Usage};
 use crate::stats::Estimate;
 
 /// Fewer levels than this for the central 99.9 % of the values, of 128 or 256, leave them coarse.
@@ -16,6 +16,9 @@ const MANY: f64 = 0.1;
 /// Values that all lie on one side of 0 and spread by less than this share of their distance from it leave most levels,
 /// which reach to 0, without a value.
 const FAR: f64 = 0.25;
+
+/// A part of the network is about the nodes in question where it has at most so many times as many.
+const FEW_OTHERS: usize = 3;
 
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("ranges", "Do the observed ranges fit the values?");
@@ -67,16 +70,22 @@ fn shifted(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
     );
     let remedy = "keep these tensors in float with `precision = \"fp32\"` in `quantize.layer`, or take the constant out of \
                   the model: what is added to all scores alike changes no answer";
-    let in_float = in_float(record, &names);
+    let part = part_in_float(record, &names);
     let all_in_float = gained(record, Change::FloatActivations).map(|(gained, _)| gained);
-    let is_cause = ![in_float, all_in_float].iter().flatten().any(|gained| is_next_to_nothing(record, gained));
-    if is_cause && (integers_lost(record) || record.attribution.is_some()) {
+    let brought = part.map(|part| part.gained).into_iter().chain(all_in_float);
+    let is_cause = !brought.into_iter().any(|gained| is_next_to_nothing(record, &gained));
+    let is_lost = integers_lost(record) || record.attribution.is_some();
+    if is_cause && is_lost {
         case.against(Verdict::Fail, evidence, remedy);
     } else {
         case.note(evidence);
     }
-    if let Some(gained) = in_float {
-        case.tried("keeping them in float", gained);
+    if let Some(part) = part {
+        case.tried(&format!("`{}` in float", part.target.as_deref().unwrap_or("a part of the network")), part.gained);
+        // What a part with many other nodes brought may be theirs.
+        if is_cause && part.nodes.len() <= FEW_OTHERS * names.len() {
+            case.credit(part.gained);
+        }
     }
 }
 
@@ -87,12 +96,12 @@ fn is_far(layer: &Layer) -> bool {
     })
 }
 
-/// What the smallest part of the network brought in float that contains all these nodes, where one was tried.
-fn in_float(record: &Record, nodes: &[String]) -> Option<Estimate> {
+/// The smallest part of the network that contains all these nodes and was tried in float.
+fn part_in_float<'a>(record: &'a Record, nodes: &[String]) -> Option<&'a Intervention> {
     let parts = record.attribution.iter().flat_map(|attribution| &attribution.interventions);
     let parts = parts.filter(|tried| matches!(tried.change, Change::LayerInFloat | Change::BlockInFloat));
     let containing = parts.filter(|tried| nodes.iter().all(|node| tried.nodes.contains(node)));
-    containing.min_by_key(|tried| tried.nodes.len()).map(|tried| tried.gained)
+    containing.min_by_key(|tried| tried.nodes.len())
 }
 
 /// Whether what a change brought is surely next to nothing of what was lost.
@@ -103,7 +112,7 @@ fn is_next_to_nothing(record: &Record, gained: &Estimate) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::format::{Attribution, Intervention};
+    use crate::record::format::Attribution;
     use crate::record::store;
 
     /// The demo's run, as if the values of its last layer lay far from 0, and changes had brought these accuracies.
@@ -151,5 +160,7 @@ mod tests {
 
         let weights = check(&shifted_run(&[lost, (Change::FloatActivations, 0.01)]).0);
         assert_eq!((weights.verdict, weights.explains), (Verdict::Pass, None));
+        let both = check(&shifted_run(&[lost, (Change::FloatActivations, 0.01), (Change::LayerInFloat, 0.39)]).0);
+        assert_eq!((both.verdict, both.explains), (Verdict::Pass, None));
     }
 }
