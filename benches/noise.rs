@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::time::Duration;
 
-use requant::backend::{self, BackendError, Request, Session};
+use requant::backend::{self, BackendError, Request, Session, Work};
 use requant::base::digest::Digest;
 use requant::base::finding::Verdict;
 use requant::base::progress::Unmetered;
@@ -284,7 +284,6 @@ fn one_run(trial: usize, slowed: bool) -> Outcome<(Estimate, Effect)> {
         let second = started.replace(started.get() + 1) % 2 == 1;
         let mut command = Command::new(&own);
         command.args(["worker", if second && slowed { "slowed" } else { "plain" }]);
-        command.envs(backend::timing_environment());
         command
     };
     let around = Surroundings {
@@ -319,7 +318,7 @@ fn manifest_text(trial: usize, until_known: bool) -> Outcome<String> {
 
 /// Makes this process one that runs under the environment of measuring processes.
 fn enter() -> Outcome<()> {
-    let wanted = backend::environment(&COMPUTE);
+    let wanted = backend::environment(&COMPUTE, Work::Timing);
     if wanted.is_empty() {
         return Ok(());
     }

@@ -204,25 +204,38 @@ pub fn kernel_environment() -> std::collections::BTreeMap<String, String> {
     here.chain(there).collect()
 }
 
+/// What a process does with networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// It calibrates and judges; what it times is timed in processes that it starts.
+    Judging,
+    /// It times passes itself.
+    Timing,
+}
+
 /// The environment that a process which runs networks needs: it keeps every kernel library to an
 /// instruction set, and makes times steady where the user has not chosen otherwise. The libraries
 /// read it when they are first used, so it must be set before the process starts.
 #[must_use]
-pub fn environment(compute: &Compute) -> Vec<(&'static str, &'static str)> {
+pub fn environment(compute: &Compute, work: Work) -> Vec<(&'static str, &'static str)> {
     let isa = match compute.isa {
         crate::manifest::Isa::Native => [].iter(),
         crate::manifest::Isa::Avx2 => AVX2.iter(),
     };
     let is_unset = |name: &str| std::env::var_os(name).is_none();
-    let spin: &[_] = if is_unset(SPIN) { &[SPIN_UNTIMED, SPIN_IS_OURS] } else { &[] };
+    let ours: &[_] = match work {
+        Work::Judging => &[SPIN_UNTIMED, SPIN_IS_OURS],
+        Work::Timing => &[SPIN_TIMED],
+    };
+    let spin = ours.iter().filter(|_| is_unset(SPIN));
     let has_gpu = std::path::Path::new("/proc/driver/nvidia/version").exists();
     let steady = STEADY.iter().filter(|(name, _)| is_unset(name));
     isa.chain(steady).chain(spin).chain(has_gpu.then_some(&FULL_FLOATS)).copied().collect()
 }
 
-/// What a process that times passes is given beside the environment of the one that starts it.
+/// What a process that times passes is given beside the environment of the one that judges and starts it.
 #[must_use]
 pub fn timing_environment() -> Option<(&'static str, &'static str)> {
-    let is_ours = std::env::var(SPIN_IS_OURS.0).is_ok_and(|by| by == SPIN_IS_OURS.1);
-    is_ours.then_some(SPIN_TIMED)
+    let is = |(name, value): (&str, &str)| std::env::var(name).is_ok_and(|own| own == value);
+    (is(SPIN_UNTIMED) && is(SPIN_IS_OURS)).then_some(SPIN_TIMED)
 }

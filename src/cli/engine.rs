@@ -4,17 +4,17 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::backend::{self, Availability, program};
+use crate::backend::{self, Availability, Work, program};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::manifest::Compute;
 
-/// Makes sure that this process has the engine, under the environment that `compute` asks for;
+/// Makes sure that this process has the engine, under the environment that `compute` and its work ask for;
 /// where not, the process becomes one that does, with the same arguments.
 ///
 /// Kernel libraries choose their instructions from the environment when they are first used, which
 /// may be before `main`: setting it here would come too late.
-pub(super) fn enter(compute: &Compute) -> Result<(), Failure> {
-    let wanted = backend::environment(compute);
+pub(super) fn enter(compute: &Compute, work: Work) -> Result<(), Failure> {
+    let wanted = backend::environment(compute, work);
     let set = wanted.iter().all(|(name, value)| std::env::var(name).as_deref() == Ok(*value));
     if backend::linked() && set {
         return Ok(());

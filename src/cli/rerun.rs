@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::run::execute;
 use super::{Exit, engine, print, runs, verify};
+use crate::backend::Work;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
@@ -21,7 +22,7 @@ pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure
     }
     let original = diff::load(&folder, run.to_owned())?;
     let resolved = settings(&folder, &original.record)?;
-    engine::enter(&resolved.manifest.compute)?;
+    engine::enter(&resolved.manifest.compute, Work::Judging)?;
     intact(&folder)?;
     let record = Digest::of(&files::read(&folder.join("record.json"))?);
     let repeats = Repeated { id: original.record.run.id.clone(), record };

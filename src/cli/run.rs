@@ -6,7 +6,7 @@ use std::process::Command;
 use super::gauge::Gauge;
 use super::progress::Progress;
 use super::{Exit, diff, engine, print};
-use crate::backend;
+use crate::backend::{self, Work};
 use crate::base::explain::Failure;
 use crate::diagnose;
 use crate::diff::{Diff, Layout};
@@ -19,7 +19,7 @@ pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: O
     let resolved = manifest::load(path, overrides)?;
     // Read first: after the run an experiment's name would mean the run itself.
     let other = against.map(|name| diff::side(results, name)).transpose()?;
-    engine::enter(&resolved.manifest.compute)?;
+    engine::enter(&resolved.manifest.compute, Work::Judging)?;
     let Finished { record, folder } = execute(resolved, results, None)?;
     if let Some(other) = other {
         let own = crate::diff::load(&folder, folder.display().to_string())?;

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::gauge::Gauge;
 use super::progress::Progress;
 use super::{Exit, engine, print};
+use crate::backend::Work;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::manifest::{self, Overrides};
@@ -14,7 +15,7 @@ use crate::pipeline::tune::{self, Wish};
 
 pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Exit, Failure> {
     let resolved = manifest::load(path, overrides)?;
-    engine::enter(&resolved.manifest.compute)?;
+    engine::enter(&resolved.manifest.compute, Work::Timing)?;
     let worker = || Command::new("");
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     // Nothing stays there: tuning makes no run.

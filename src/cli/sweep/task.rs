@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::backend::Work;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::cli::gauge::Gauge;
 use crate::cli::progress::Progress;
@@ -81,7 +82,7 @@ const fn code(exit: u8) -> Exit {
 pub(super) fn point(path: &Path, number: usize, share: Option<Share>, parallel_timing: bool) -> Result<Exit, Failure> {
     let folder = Folder::open(path)?;
     let resolved = folder.settings(number)?;
-    engine::enter(&resolved.manifest.compute)?;
+    engine::enter(&resolved.manifest.compute, Work::Judging)?;
     // Without whoever started it nobody would write down how it ended.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     let mut answers = worker::answers().map_err(|error| Failure::bug(format!("cannot set up the answer: {error}")))?;
