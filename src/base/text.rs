@@ -7,13 +7,14 @@ pub fn is_active(c: char) -> bool {
 }
 
 /// A text within a line of Markdown, in a cell of a table or not, that is shown as it is: nothing in it ends the line or the
-/// cell, forms a link, HTML, emphasis or a character of another name, or is active. Code between backticks stays code.
+/// cell, forms HTML, emphasis, a named link or a character of another name, or is active. Code between backticks stays code;
+/// a page makes links of URLs by itself where they hold no marks.
 #[must_use]
 pub fn inline_markdown(text: &str) -> String {
     let text = one_line(text);
     let mut out = String::with_capacity(text.len());
     let mut rest = at_the_start(text.trim_start(), &mut out);
-    let mut before = None;
+    let mut before = out.chars().next_back();
     while let Some(at) = rest.find('`') {
         words(&rest[..at], before, Some('`'), &mut out);
         let ticks = leading_ticks(&rest[at..]);
@@ -46,10 +47,11 @@ pub fn code_span(text: &str) -> String {
     format!("<code>{}</code>", text.chars().map(entity).collect::<String>())
 }
 
-/// Without line breaks, and with nothing active.
-fn one_line(text: &str) -> String {
+/// Without line breaks, and with nothing active: a text in a block of code.
+#[must_use]
+pub fn one_line(text: &str) -> String {
     let shown = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
+        '\n' | '\r' | '\t' | '\u{2028}' | '\u{2029}' => ' ',
         c if is_active(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
@@ -65,6 +67,8 @@ fn at_the_start<'a>(text: &'a str, out: &mut String) -> &'a str {
     let escaped = match text.chars().next() {
         Some('#') => ends(behind('#')).then_some(0),
         Some('>') => Some(0),
+        // A box to tick.
+        Some('[') => ["[ ]", "[x]", "[X]"].iter().any(|list| text.starts_with(list)).then_some(0),
         Some(mark @ ('-' | '+' | '*')) => (ends(&text[1..]) || is_line(mark)).then_some(0),
         Some(mark @ ('=' | '_')) => is_line(mark).then_some(0),
         Some('0'..='9') => (number.starts_with(['.', ')']) && ends(&number[1..])).then_some(text.len() - number.len()),
@@ -88,6 +92,9 @@ fn words(text: &str, before: Option<char>, after: Option<char>, out: &mut String
             '\\' if next.is_none_or(|next| next.is_ascii_punctuation()) => out.push_str("\\\\"),
             '<' if next.is_some_and(|next| next.is_alphabetic() || "/!?".contains(next)) => out.push_str("&lt;"),
             '&' if is_entity(&text[at..]) => out.push_str("&amp;"),
+            // What a page makes a link of is taken as it stands, with the marks that are written out in it.
+            ':' if text[at..].starts_with("://") && has_marks(&text[at..]) => out.push_str("&#58;"),
+            '.' if text[..at].to_ascii_lowercase().ends_with("www") && has_marks(&text[at..]) => out.push_str("&#46;"),
             ']' if next.is_some_and(|next| "([:".contains(next)) => out.push_str("\\]"),
             '*' | '_' | '~' if emphasizes(c, previous, next) => {
                 out.push('\\');
@@ -113,6 +120,11 @@ fn is_entity(text: &str) -> bool {
     let name = text.strip_prefix('&').and_then(|text| text.split_once(';')).map_or("", |(name, _)| name);
     let name = name.strip_prefix('#').unwrap_or(name);
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+/// Whether a mark stands before the next space.
+fn has_marks(text: &str) -> bool {
+    text.chars().take_while(|c| !c.is_whitespace()).any(|c| "*_~&<|\\]".contains(c))
 }
 
 fn leading_ticks(text: &str) -> usize {
@@ -166,6 +178,9 @@ mod tests {
             assert_eq!(inline_markdown(text), text);
         }
         assert_eq!(inline_markdown("1. # a"), "1\\. # a");
+        assert_eq!(inline_markdown("https://a.org/b?c=d"), "https://a.org/b?c=d");
+        assert_eq!(inline_markdown("https://a.org/~b www.c.org/*"), "https&#58;//a.org/\\~b www&#46;c.org/\\*");
+        assert_eq!(inline_markdown("[x] done"), "\\[x] done");
         assert_eq!(code_span("_x_ & *"), "`_x_ & *`");
         assert_eq!(code_span("a|b"), "<code>a&#124;b</code>");
     }

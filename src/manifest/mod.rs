@@ -404,7 +404,8 @@ pub struct RecordOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportOptions {
-    /// A Tera template that replaces the built-in one; relative to the manifest.
+    /// A Tera template that replaces the built-in one; relative to the manifest. It places values as text; its filter
+    /// `code` places one as code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<PathBuf>,
     /// Pin of the template.

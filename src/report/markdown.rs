@@ -6,7 +6,7 @@ use tera::{Context, Filter, Tera, Value};
 
 use super::view::View;
 use crate::base::explain::{Cause, Explain};
-use crate::base::text::{code_span, inline_markdown};
+use crate::base::text::{code_span, inline_markdown, one_line};
 use crate::record::Record;
 
 /// The template that requant carries.
@@ -75,7 +75,8 @@ fn engine(name: &str, template: &str) -> Result<Tera, TemplateError> {
     let mut tera = Tera::default();
     tera.autoescape_on(vec![NAME]);
     tera.set_escape_fn(inline_markdown);
-    tera.register_filter("code", Code);
+    tera.register_filter("code", Placed(code_span));
+    tera.register_filter("line", Placed(one_line));
     // Tera's one way to the outside: a report must not depend on, or leak, the environment.
     tera.register_function("get_env", |_: &_| -> tera::Result<Value> {
         Err("templates have no access to the environment".into())
@@ -84,14 +85,18 @@ fn engine(name: &str, template: &str) -> Result<Tera, TemplateError> {
     Ok(tera)
 }
 
-/// The filter `code`: a value as code, whatever is in it.
-struct Code;
+/// A filter that places a value by itself: `code` as code, and `line` as a line of a block of code.
+struct Placed(fn(&str) -> String);
 
-impl Filter for Code {
+impl Filter for Placed {
     #[expect(clippy::disallowed_types, reason = "Tera hands over the arguments so; there are none")]
     fn filter(&self, value: &Value, _: &std::collections::HashMap<String, Value>) -> tera::Result<Value> {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        Ok(Value::String(code_span(&text)))
+        let text = match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Ok(Value::String(self.0(&text)))
     }
 
     fn is_safe(&self) -> bool {
