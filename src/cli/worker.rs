@@ -5,11 +5,13 @@ use std::io::stdin;
 
 use super::Exit;
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::measure::priority;
 use crate::pipeline;
 
 pub(super) fn worker() -> Result<Exit, Failure> {
     // Nobody waits for the answers of a process whose run is gone, however it went.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    priority::raise();
     let answers = answers().map_err(|error| Failure::bug(format!("cannot set up the answers: {error}")))?;
     // A broken pipe means that the run has ended; there is nobody left to tell.
     pipeline::serve(stdin().lock(), answers)

@@ -76,6 +76,9 @@ fn programs(record: &Record, conditions: &Conditions, case: &mut Case, bad: Verd
             case.note(evidence);
         }
     }
+    if let Some(nice) = conditions.nice.filter(|nice| *nice < 0) {
+        case.note(format!("measuring processes came before other programs (nice value {nice})"));
+    }
     if let Some(stolen) = conditions.stolen_seconds.map(|seconds| conditions.share(seconds, record.host.cores)) {
         let evidence = format!("the hypervisor gave {:.1} % of it to other guests", stolen * 100.0);
         if stolen > STOLEN {

@@ -30,6 +30,9 @@ pub struct Conditions {
     /// Whether other points of a sweep were allowed to compute at the same time.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beside_others: bool,
+    /// The highest nice value of a measuring process: below 0 they computed before other programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nice: Option<i32>,
 }
 
 /// A share of the processors' time from which on other programs disturb a timing.
@@ -97,6 +100,7 @@ impl Watch {
             throttled: last.throttled.zip(self.first.throttled).map(|(last, first)| last.saturating_sub(first)),
             debug_build: cfg!(debug_assertions),
             beside_others: false,
+            nice: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 pub mod conditions;
 pub mod memory;
 pub mod pool;
+pub mod priority;
 pub mod protocol;
 pub mod summary;
 pub mod turn;

@@ -40,6 +40,9 @@ pub enum Answer {
         /// Of tensors on a device with memory of its own, until the model was loaded.
         #[serde(default)]
         device_bytes: Option<u64>,
+        /// The process's nice value.
+        #[serde(default)]
+        nice: Option<i32>,
     },
     Timed(Timed),
     /// The largest resident set since loading.

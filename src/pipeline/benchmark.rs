@@ -42,6 +42,8 @@ pub(super) struct Measurement {
     pub outputs: BTreeMap<usize, Outputs>,
     /// One per process.
     pub memory: Vec<Footprint>,
+    /// The highest nice value of a process.
+    pub nice: Option<i32>,
     /// Why a measuring process failed, if one did.
     pub failed: Option<String>,
 }
@@ -137,6 +139,7 @@ pub(super) fn benchmark(
     prepared.draft.put(SAMPLES, &evaluated.samples.data().to_le_bytes())?;
     let mut conditions = all_rounds(&mut benches, &prepared.resolved.manifest, around)?;
     conditions.beside_others = around.neighbours.is_some_and(super::Neighbours::compute_meanwhile);
+    conditions.nice = benches.iter().flatten().filter_map(|bench| bench.measurement.nice).max();
     let measurements = benches.into_iter().map(|bench| bench.map(|bench| bench.measurement)).collect();
     std::fs::remove_file(&path).map_err(|e| files::FileError::new("remove", &path, e))?;
     Ok(Benchmarked { measurements, conditions, host: host::facts(), evaluated })
@@ -307,7 +310,8 @@ impl Bench {
     fn open(&mut self) {
         let open = self.open.clone();
         match self.ask(&open) {
-            Some(Answer::Opened { runtime_bytes, loaded_bytes, device_bytes }) => {
+            Some(Answer::Opened { runtime_bytes, loaded_bytes, device_bytes, nice }) => {
+                self.measurement.nice = self.measurement.nice.max(nice);
                 let (runtime, loaded, device_loaded) = (runtime_bytes, loaded_bytes, device_bytes);
                 self.measurement.memory.push(Footprint { runtime, loaded, device_loaded, ..Footprint::default() });
             }

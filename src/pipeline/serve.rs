@@ -11,7 +11,7 @@ use crate::base::explain::Failure;
 use crate::base::files;
 use crate::manifest::{Compute, Variant};
 use crate::measure::worker::{Answer, Ask};
-use crate::measure::{memory, turn};
+use crate::measure::{memory, priority, turn};
 use crate::tensor::Tensor;
 
 /// What a measuring process is told about its variant.
@@ -88,7 +88,7 @@ impl Server {
             session.forget_device_peak();
             self.open = Some(Open { session, samples: Samples { path: input, shape } });
             memory::forget_peak();
-            return Ok(Answer::Opened { runtime_bytes, loaded_bytes, device_bytes });
+            return Ok(Answer::Opened { runtime_bytes, loaded_bytes, device_bytes, nice: priority::nice() });
         }
         let Some(Open { session, samples }) = &mut self.open else {
             return Err(Failure::bug("nothing was opened"));

@@ -3,7 +3,7 @@
 //! Changelog of [`FORMAT`]:
 //! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of the
 //!   inputs `shared_pictures` and `look_alikes`; the change `overflow-in-float`; of a latency `turns`, `disturbed_turns`
-//!   and `unclaimed`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and `disturbed`.
+//!   and `unclaimed`; of conditions `nice`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and `disturbed`.
 //! - `2.2`: `attribution`; of conditions `beside_others`; `agreements` and where they part; `files`; of a layer `usage`, `bend_levels`, `kernel` and `evidence`; of a subset
 //!   `numbers`; of a finding `explains`; of a commit `untracked`; of a latency `processes`; of a measured variant
 //!   `engine`, `library`, `undefined` and memory of a device; of a quantization observer, steps, trials, rounding and `exchange`.
