@@ -221,9 +221,9 @@ fn disturbed_turns(timings: &[Timing], batch: usize) -> (usize, usize) {
 
 /// The least share of passes left alone with which a speedup is claimed. A wait is felt for longer than the one pass that is
 /// left out after it, and where waits follow each other closely, few passes lie further away. On two processors, claims with
-/// 39 to 45 % of the passes of FP32 left alone lay within 2 % of those of the machine at rest, and claims with 30 and 32 %
-/// were 6 and 9 % too high (2026-11-28).
-pub const FEWEST_ALONE: f64 = 0.35;
+/// 30 to 37 % of the passes of FP32 left alone were 5 to 10 % too high, and claims with 39 to 45 % lay within 2 % of those of
+/// the machine at rest (2026-11-28).
+pub const FEWEST_ALONE: f64 = 0.5;
 
 /// Where turns were disturbed, the rounds that are left must be half of those that there were, and enough for an
 /// interval: what is left of a busy machine may be left by chance.
@@ -398,7 +398,7 @@ mod tests {
             let summary = latency(own, Some(baseline), 1, "v").unwrap();
             assert_eq!((summary.speedup, summary.unclaimed.unwrap().rounds), (None, 10));
             let why = summary.why_unclaimed().unwrap();
-            assert!(why.contains("33 % of the passes") && why.contains("35 % are needed"), "{why}");
+            assert!(why.contains("33 % of the passes") && why.contains("50 % are needed"), "{why}");
         }
         let less: Vec<Timing> = clean.iter().map(|t| Timing { disturbed: t.iteration > 1, ..*t }).collect();
         assert!(latency(&less, Some(&clean), 1, "v").unwrap().speedup.is_some());
