@@ -104,7 +104,8 @@ mod tests {
     use super::*;
     use crate::base::clock;
 
-    /// Seconds until a process is called blocked that takes so many microseconds in each, and then none.
+    /// Seconds until a process is called blocked. `taken` has the microseconds that it computes in each second; after them it
+    /// computes nothing.
     fn seconds(taken: &[u64]) -> usize {
         let (mut taken, mut sum, mut seconds) = (taken.iter(), 0, 0);
         wait_until_blocked(Duration::ZERO, || {

@@ -131,7 +131,7 @@ fn leading_ticks(text: &str) -> usize {
     text.len() - text.trim_start_matches('`').len()
 }
 
-/// Bytes before the next run of so many backticks.
+/// Bytes before the next run of exactly `ticks` backticks.
 fn until_ticks(text: &str, ticks: usize) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -226,7 +226,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
 
-        /// A cell, and a paragraph, show what was put there, whatever it is; so does code.
+        /// A cell, a paragraph and code show exactly the text that was put there.
         #[test]
         fn a_page_shows_every_text_as_it_is(text in "[ab1 .|*_~&<>#;:!\\[\\]()\"'/=+\\\\\\-]{0,12}|&[a-z]{1,4};x|[0-9]{1,3}[.)] a") {
             let shown = plain(text.trim());

@@ -17,7 +17,7 @@ const MANY: f64 = 0.1;
 /// which reach to 0, without a value.
 const FAR: f64 = 0.25;
 
-/// A part of the network is about the nodes in question where it has at most so many times as many.
+/// The gain of a part in float is credited to its far tensors only if the part has at most this many nodes per far tensor.
 const FEW_OTHERS: usize = 3;
 
 pub(super) fn check(record: &Record) -> Finding {

@@ -223,7 +223,7 @@ fn disturbed_turns(timings: &[Timing], batch: usize) -> (usize, usize) {
 /// left out after it, and where waits follow each other closely, few passes lie further away. On two processors, claims with
 /// 30 to 37 % of the passes of FP32 left alone were 5 to 10 % too high, and claims with 39 to 45 % lay within 2 % of those of
 /// the machine at rest (2026-11-28).
-pub const FEWEST_ALONE: f64 = 0.5;
+const FEWEST_ALONE: f64 = 0.5;
 
 /// Where turns were disturbed, the rounds that are left must be half of those that there were, and enough for an
 /// interval: what is left of a busy machine may be left by chance.
