@@ -11,7 +11,7 @@ use requant::base::progress::Unmetered;
 use requant::manifest::{self, Overrides};
 use requant::pipeline::{self, Event, Events, Surroundings};
 use requant::record::format::Outcome;
-use requant::record::store;
+use requant::record::{Record, store};
 
 use crate::lab::{self, Bench, root};
 
@@ -372,4 +372,33 @@ fn cifar_runs_straight_from_the_tar() {
     let accuracy = |index: usize| record.variants[index].measured().unwrap().accuracy.value;
     assert!((0.855..0.885).contains(&accuracy(0)), "{}", accuracy(0));
     assert!((0.83..0.875).contains(&accuracy(1)), "{}", accuracy(1));
+}
+
+/// A priority that the user chose stays; without one the record has what the kernel granted.
+#[test]
+fn a_record_has_the_priority_and_the_settings_of_measuring_processes() {
+    let spin = |record: &Record| record.runtime.environment["GOMP_SPINCOUNT"].clone();
+    let bench = Bench::new();
+    bench.digits(&[]);
+    let mut plain = bench.command(&["run", "digits.toml"]);
+    plain.env_remove("GOMP_SPINCOUNT").env_remove("GOMP_SPINCOUNT_BY");
+    assert!(plain.output().unwrap().status.success());
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    assert_eq!(spin(&record), "300000");
+    let nice = record.conditions.as_ref().unwrap().nice.unwrap();
+    assert!(nice <= 0, "{nice}");
+    let said = |record: &Record| {
+        record.findings.iter().any(|own| own.evidence.iter().any(|line| line.contains("came before other programs")))
+    };
+    assert_eq!(said(&record), nice < 0);
+
+    let other = Bench::new();
+    other.digits(&[]);
+    let own = other.command(&["run", "digits.toml"]);
+    let mut niced = Command::new("nice");
+    niced.args(["-n", "3"]).arg(own.get_program()).args(own.get_args()).current_dir(other.path(""));
+    assert!(niced.env("GOMP_SPINCOUNT", "7").output().unwrap().status.success());
+    let record = store::read(&other.only_run("digits")).unwrap();
+    assert_eq!((spin(&record).as_str(), record.conditions.as_ref().unwrap().nice), ("7", Some(3)));
+    assert!(!said(&record));
 }
