@@ -1,6 +1,6 @@
 //! What a network's last numbers say of an image.
 
-use super::function::{Binary, Reduction, Unary};
+use super::op::Score;
 use super::{Graph, NodeId, Op};
 
 /// How an image's numbers become a class.
@@ -44,53 +44,22 @@ impl Head {
 /// One number is a probability where a sigmoid gives it, and a logit where a layer does.
 fn of_one(graph: &Graph, id: NodeId) -> Result<Head, NodeId> {
     let node = graph.node(id);
-    match node.op {
-        Op::Sigmoid | Op::HardSigmoid => Ok(Head::Probability),
-        Op::Conv { relu: false, .. } | Op::Linear { relu: false, .. } | Op::BatchNorm(_) | Op::MatMul => {
-            Ok(Head::Logit)
-        }
-        // These move numbers, or average them.
-        Op::Identity
-        | Op::Dropout
-        | Op::Flatten { .. }
-        | Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::Slice { .. }
-        | Op::GlobalAvgPool
-        | Op::SpatialMean
-        | Op::AvgPool { .. }
-        | Op::Reduce { how: Reduction::Mean, .. } => of_one(graph, node.inputs[0]),
-        // Sums and multiples of logits are logits; `1 − p` is none.
-        Op::Add { relu: false } | Op::Mul { relu: false } | Op::Binary(Binary::Sub | Binary::Div) => {
+    match node.op.facts().score {
+        Score::Probability => Ok(Head::Probability),
+        Score::Logit => Ok(Head::Logit),
+        Score::AsInput => of_one(graph, node.inputs[0]),
+        // `1 − p` is no logit.
+        Score::LinearInLogits => {
             let logit = |input: &NodeId| {
                 matches!(graph.node(*input).op, Op::Constant(_)) || of_one(graph, *input) == Ok(Head::Logit)
             };
             if node.inputs.iter().all(logit) { Ok(Head::Logit) } else { Err(id) }
         }
-        // Symmetric about 0.
-        Op::Unary(Unary::Tanh) => of_one(graph, node.inputs[0]).and_then(|head| match head {
+        Score::OddInLogit => of_one(graph, node.inputs[0]).and_then(|head| match head {
             Head::Logit => Ok(Head::Logit),
             Head::Scores | Head::Probability => Err(id),
         }),
-        Op::Input
-        | Op::Constant(_)
-        | Op::Conv { .. }
-        | Op::Linear { .. }
-        | Op::Add { .. }
-        | Op::Mul { .. }
-        | Op::Relu
-        | Op::Clip { .. }
-        | Op::HardSwish
-        | Op::MaxPool(_)
-        | Op::Concat { .. }
-        | Op::Pad { .. }
-        | Op::Softmax { .. }
-        | Op::LogSoftmax { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Reduce { .. }
-        | Op::Standardize(_)
-        | Op::Expand(_) => Err(id),
+        Score::Unknown => Err(id),
     }
 }
 
@@ -99,7 +68,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::graph::op::Weights;
+    use crate::graph::op::{Binary, Layer, Layout, Normalize, Unary, Weights};
     use crate::graph::{Dim, Node};
     use crate::tensor::Tensor;
 
@@ -109,12 +78,12 @@ mod tests {
         let input = Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape };
         let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
         let weight = Arc::new(Tensor::f32(vec![1, 4], vec![0.5; 4]).unwrap());
-        let layer = Op::Linear { weights: Weights { weight, bias: None }, relu: false };
+        let layer = Op::Layer(Layer::Linear { weights: Weights { weight, bias: None }, relu: false });
         let one = Op::Constant(Arc::new(Tensor::f32(vec![1], vec![1.0]).unwrap()));
         let mut last = graph.push("layer".into(), layer, vec![NodeId(0)]).unwrap();
         let one = graph.push("one".into(), one, Vec::new()).unwrap();
         for (place, op) in ops.iter().enumerate() {
-            let inputs = if matches!(op, Op::Add { .. } | Op::Binary(_)) { vec![one, last] } else { vec![last] };
+            let inputs = if matches!(op, Op::Binary(_)) { vec![one, last] } else { vec![last] };
             last = graph.push(format!("n{place}"), op.clone(), inputs).unwrap();
         }
         graph.output = last;
@@ -124,13 +93,16 @@ mod tests {
     #[test]
     fn one_number_is_understood_or_refused() {
         assert_eq!(after_a_layer(&[]), Ok(Head::Logit));
-        assert_eq!(after_a_layer(&[Op::Add { relu: false }]), Ok(Head::Logit));
+        assert_eq!(after_a_layer(&[Op::Binary(Binary::Add { relu: false })]), Ok(Head::Logit));
         assert_eq!(after_a_layer(&[Op::Unary(Unary::Tanh)]), Ok(Head::Logit));
-        assert_eq!(after_a_layer(&[Op::Sigmoid, Op::Identity]), Ok(Head::Probability));
+        assert_eq!(after_a_layer(&[Op::Unary(Unary::Sigmoid), Op::Layout(Layout::Identity)]), Ok(Head::Probability));
         // The probability of the first class, a softmax over one number, and numbers that are never negative.
-        assert!(after_a_layer(&[Op::Sigmoid, Op::Binary(Binary::Sub)]).is_err());
-        assert!(after_a_layer(&[Op::Softmax { axis: 1 }]).is_err());
-        assert!(after_a_layer(&[Op::Relu]).is_err() && after_a_layer(&[Op::Sigmoid, Op::Unary(Unary::Tanh)]).is_err());
+        assert!(after_a_layer(&[Op::Unary(Unary::Sigmoid), Op::Binary(Binary::Sub)]).is_err());
+        assert!(after_a_layer(&[Op::Normalize(Normalize::Softmax { axis: 1 })]).is_err());
+        assert!(
+            after_a_layer(&[Op::Unary(Unary::Relu)]).is_err()
+                && after_a_layer(&[Op::Unary(Unary::Sigmoid), Op::Unary(Unary::Tanh)]).is_err()
+        );
     }
 
     #[test]

@@ -38,6 +38,7 @@ fn values(shape: &Shape) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::op::{Binary, Unary};
     use crate::graph::{Node, NodeId};
 
     #[test]
@@ -45,13 +46,13 @@ mod tests {
         let shape = vec![Dim::Batch, Dim::Known(10)];
         let input = Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape };
         let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
-        let a = graph.push("a".into(), Op::Relu, vec![NodeId(0)]).unwrap();
-        let b = graph.push("b".into(), Op::Sigmoid, vec![a]).unwrap();
-        let c = graph.push("c".into(), Op::Relu, vec![b]).unwrap();
+        let a = graph.push("a".into(), Op::Unary(Unary::Relu), vec![NodeId(0)]).unwrap();
+        let b = graph.push("b".into(), Op::Unary(Unary::Sigmoid), vec![a]).unwrap();
+        let c = graph.push("c".into(), Op::Unary(Unary::Relu), vec![b]).unwrap();
         graph.output = c;
         assert_eq!(most_values(&graph), 20);
         // A shortcut keeps its tensor alive.
-        graph.output = graph.push("d".into(), Op::Add { relu: false }, vec![c, a]).unwrap();
+        graph.output = graph.push("d".into(), Op::Binary(Binary::Add { relu: false }), vec![c, a]).unwrap();
         assert_eq!(most_values(&graph), 30);
     }
 }

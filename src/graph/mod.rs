@@ -2,7 +2,6 @@
 //! operators that own them. No file format is known here.
 
 pub mod census;
-pub mod function;
 pub mod head;
 pub mod live;
 pub mod normalization;
@@ -12,7 +11,7 @@ pub mod quantization;
 pub mod shape;
 
 pub use op::Op;
-pub use shape::{Dim, Shape};
+pub use shape::{Dim, ReshapeDim, Shape};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,7 +67,7 @@ impl Graph {
     /// Appends a node, deriving its shape.
     pub fn push(&mut self, name: String, op: Op, inputs: Vec<NodeId>) -> Result<NodeId, shape::ShapeError> {
         let shapes: Vec<&Shape> = inputs.iter().map(|id| &self.node(*id).shape).collect();
-        let shape = shape::infer(&op, &shapes)?;
+        let shape = op.shape(&shapes)?;
         self.nodes.push(Node { name, op, inputs, shape });
         Ok(NodeId(self.nodes.len() - 1))
     }
@@ -102,7 +101,7 @@ impl Graph {
             }
             if node.op != Op::Input {
                 let shapes: Vec<&Shape> = node.inputs.iter().map(|i| &self.node(*i).shape).collect();
-                let inferred = shape::infer(&node.op, &shapes).map_err(|e| format!("`{}`: {e}", node.name))?;
+                let inferred = node.op.shape(&shapes).map_err(|e| format!("`{}`: {e}", node.name))?;
                 if inferred != node.shape {
                     return Err(format!("`{}` should have shape {inferred:?}, not {:?}", node.name, node.shape));
                 }

@@ -1,7 +1,7 @@
 //! What a network does to its input before anything else: subtraction, division, multiplication and addition of
 //! constants, which are a normalization of pixels that the exporter left in the network.
 
-use super::function::Binary;
+use super::op::{Binary, Layout};
 use super::{Graph, NodeId, Op};
 
 /// A normalization inside a network: `scale · x + offset`, one of each per channel.
@@ -39,8 +39,8 @@ pub fn of(graph: &Graph) -> Option<Normalization> {
     while let [next] = users[at.0].as_slice() {
         let node = graph.node(*next);
         match &node.op {
-            Op::Identity => {}
-            Op::Transpose(order) => axis = order.iter().position(|&from| from == axis)?,
+            Op::Layout(Layout::Identity) => {}
+            Op::Layout(Layout::Transpose(order)) => axis = order.iter().position(|&from| from == axis)?,
             op => {
                 let Some(step) = Step::of(op, node.inputs.first() == Some(&at)) else { break };
                 let other = node.inputs.iter().find(|input| **input != at)?;
@@ -69,13 +69,14 @@ enum Step {
 impl Step {
     /// `first` says whether the image is the first operand.
     fn of(op: &Op, first: bool) -> Option<Self> {
-        match op {
-            Op::Add { relu: false } => Some(Self::Add),
-            Op::Mul { relu: false } => Some(Self::Multiply),
-            Op::Binary(Binary::Sub) if first => Some(Self::Subtract),
-            Op::Binary(Binary::Div) if first => Some(Self::Divide),
-            _ => None,
-        }
+        let known = [
+            (Binary::Add { relu: false }, Self::Add, true),
+            (Binary::Mul { relu: false }, Self::Multiply, true),
+            (Binary::Sub, Self::Subtract, first),
+            (Binary::Div, Self::Divide, first),
+        ];
+        let step = known.into_iter().find(|(function, ..)| *op == Op::Binary(*function));
+        step.and_then(|(_, step, applies)| applies.then_some(step))
     }
 
     fn apply(self, value: f64, scale: &mut f64, offset: &mut f64) {
@@ -106,6 +107,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::graph::op::Unary;
     use crate::graph::{Dim, Node};
     use crate::tensor::Tensor;
 
@@ -119,7 +121,7 @@ mod tests {
             let constant = graph.push(format!("c{place}"), constant, Vec::new()).unwrap();
             at = graph.push(format!("n{place}"), op.clone(), vec![at, constant]).unwrap();
         }
-        graph.push("end".into(), Op::Relu, vec![at]).unwrap();
+        graph.push("end".into(), Op::Unary(Unary::Relu), vec![at]).unwrap();
         graph
     }
 
@@ -138,6 +140,6 @@ mod tests {
         assert!(of(&network(&[caffe])).unwrap().is_of_bytes());
         assert_eq!(of(&network(&[])), None);
         // One number for each place is no normalization of pixels.
-        assert_eq!(of(&network(&[(Op::Add { relu: false }, vec![4], vec![1.0; 4])])), None);
+        assert_eq!(of(&network(&[(Op::Binary(Binary::Add { relu: false }), vec![4], vec![1.0; 4])])), None);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::op::{Layer, Unary};
 use super::{Graph, NodeId, Op};
 use crate::tensor::Tensor;
 
@@ -80,11 +81,10 @@ impl Kernel {
 /// The activation that alone reads a convolution, where one call can compute both.
 #[must_use]
 pub fn lone_activation(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> Option<NodeId> {
-    match users[id.0].as_slice() {
-        _ if id == graph.output || matches!(graph.node(id).op, Op::Conv { relu: true, .. }) => None,
-        [user] if matches!(graph.node(*user).op, Op::HardSwish | Op::Relu | Op::Clip { .. }) => Some(*user),
-        _ => None,
-    }
+    let &[user] = users[id.0].as_slice() else { return None };
+    let is_activated = matches!(graph.node(id).op, Op::Layer(Layer::Conv { relu: true, .. }));
+    let activates = matches!(graph.node(user).op, Op::Unary(Unary::HardSwish | Unary::Relu | Unary::Clip { .. }));
+    (id != graph.output && !is_activated && activates).then_some(user)
 }
 
 /// Weights as 8-bit integers, symmetric, one scale per output channel or one for all.

@@ -11,6 +11,7 @@ use crate::base::explain::{Cause, Diagnostic, Explain as _};
 use crate::base::files;
 use crate::codec::onnx;
 use crate::graph::head::Head;
+use crate::graph::op::Layer;
 use crate::graph::pass::{self, AppliedPatch};
 use crate::graph::{Dim, Graph, Node, NodeId, Op, census, normalization};
 use crate::manifest::{LayerOverride, PixelScale, nearest};
@@ -246,7 +247,7 @@ pub(crate) fn rules(graph: &Graph, overrides: &[LayerOverride]) -> Result<Vec<La
             rule.observer = layer.observer.map(Into::into).or(rule.observer);
             rule.kernel = layer.kernel.or(rule.kernel);
         }
-        let is_kernel = |node: &Node| matcher.is_match(&node.name) && matches!(node.op, Op::Conv { .. });
+        let is_kernel = |node: &Node| matcher.is_match(&node.name) && matches!(node.op, Op::Layer(Layer::Conv { .. }));
         if matched && layer.kernel.is_some() && !graph.nodes.iter().any(is_kernel) {
             let next = "remove `kernel`, which is of convolutions, or match one".into();
             return Err(trouble("names a kernel, and matches no convolution".into(), next));

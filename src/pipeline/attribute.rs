@@ -271,7 +271,7 @@ pub(super) fn units(
     let mut found: Vec<(String, Vec<NodeId>)> = Vec::new();
     for (id, node) in graph.iter().filter(|(id, _)| quantization.is_int8(*id)) {
         let name = unit(&node.name);
-        let owns_weights = matches!(node.op, Op::Conv { .. } | Op::Linear { .. });
+        let owns_weights = matches!(node.op, Op::Layer(_));
         let place = found.iter().position(|(known, _)| *known == name);
         match place.or_else(|| found.len().checked_sub(1).filter(|_| !owns_weights)) {
             Some(place) => found[place].1.push(id),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::calibrate::ChannelReach;
-use crate::graph::op::Weights;
+use crate::graph::op::{Channels, Layer, Weights};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::{Dim, Graph, NodeId, Op};
 use crate::stats::sample;
@@ -92,30 +92,15 @@ impl Links {
 
     fn of_node(&mut self, graph: &Graph, id: NodeId, op: &Op) {
         let inputs = &graph.node(id).inputs;
-        match op {
-            Op::Conv { geometry, weights, .. } => {
-                // A grouped convolution reads channels by position; one per channel is simple.
-                let dense = geometry.groups == 1;
-                let depthwise = weights.weight.shape().get(1) == Some(&1)
-                    && weights.weight.shape().first() == Some(&geometry.groups);
-                if !dense && !depthwise {
-                    inputs.iter().for_each(|&input| self.fix(input));
-                }
-            }
-            Op::Linear { .. } => {}
-            Op::Add { .. } => inputs.iter().for_each(|&input| self.join(input, id)),
-            Op::Relu
-            | Op::MaxPool(_)
-            | Op::AvgPool { .. }
-            | Op::GlobalAvgPool
-            | Op::SpatialMean
-            | Op::Identity
-            | Op::Dropout => inputs.iter().for_each(|&input| self.join(input, id)),
-            Op::Flatten { axis: 1 } if inputs.iter().all(|input| is_pooled(graph, *input)) => {
+        match op.facts().channels {
+            Channels::Remade => {}
+            Channels::ReadByPosition => inputs.iter().for_each(|&input| self.fix(input)),
+            Channels::Kept => inputs.iter().for_each(|&input| self.join(input, id)),
+            Channels::KeptWherePooled if inputs.iter().all(|input| is_pooled(graph, *input)) => {
                 inputs.iter().for_each(|&input| self.join(input, id));
             }
-            Op::Mul { .. } => self.of_product(graph, id),
-            _ => {
+            Channels::Gated => self.of_product(graph, id),
+            Channels::KeptWherePooled | Channels::Fixed => {
                 inputs.iter().for_each(|&input| self.fix(input));
                 self.fix(id);
             }
@@ -219,7 +204,7 @@ fn widest<'a>(tensors: impl Iterator<Item = &'a ChannelReach>, channels: usize) 
 /// channel that they are quantized with. `None` for a depthwise convolution.
 fn reading(op: &Op) -> Option<Vec<f32>> {
     let weights = op.weights()?;
-    if matches!(op, Op::Conv { geometry, .. } if geometry.groups > 1) {
+    if matches!(op, Op::Layer(Layer::Conv { geometry, .. }) if geometry.groups > 1) {
         return None;
     }
     let inputs = weights.weight.shape().get(1).copied()?;
@@ -280,7 +265,7 @@ fn rescale_outputs(graph: &mut Graph, id: NodeId, factors: &[f32]) {
 }
 
 fn rescale_inputs(graph: &mut Graph, id: NodeId, factors: &[f32]) {
-    let depthwise = matches!(&graph.node(id).op, Op::Conv { geometry, .. } if geometry.groups > 1);
+    let depthwise = matches!(&graph.node(id).op, Op::Layer(Layer::Conv { geometry, .. }) if geometry.groups > 1);
     edit(graph, id, |weights| {
         let rows = weights.weight.f32_rows().enumerate();
         let values = rows.flat_map(|(out, row)| {
@@ -296,7 +281,8 @@ fn rescale_inputs(graph: &mut Graph, id: NodeId, factors: &[f32]) {
 
 /// Replaces the weights of a layer by what `f` makes of them.
 pub(super) fn edit(graph: &mut Graph, id: NodeId, f: impl FnOnce(&Weights) -> (Vec<f32>, Option<Vec<f32>>)) {
-    let (Op::Conv { weights, .. } | Op::Linear { weights, .. }) = &mut graph.nodes[id.0].op else { return };
+    let Op::Layer(layer) = &mut graph.nodes[id.0].op else { return };
+    let weights = layer.weights_mut();
     let (values, bias) = f(weights);
     if let Ok(weight) = Tensor::f32(weights.weight.shape().to_vec(), values) {
         *weights = Weights { weight: Arc::new(weight), bias: bias.map(|bias| Arc::new(Tensor::vector(bias))) };
@@ -306,7 +292,7 @@ pub(super) fn edit(graph: &mut Graph, id: NodeId, f: impl FnOnce(&Weights) -> (V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::op::ConvGeometry;
+    use crate::graph::op::{Binary, ConvGeometry, Unary};
     use crate::graph::{Dim, Node};
 
     const ONE: ConvGeometry = ConvGeometry { stride: [1, 1], padding: [0, 0], dilation: [1, 1], groups: 1 };
@@ -314,7 +300,7 @@ mod tests {
     fn conv(weights: Vec<f32>, inputs: usize) -> Op {
         let outputs = weights.len() / inputs;
         let weight = Arc::new(Tensor::f32(vec![outputs, inputs, 1, 1], weights).unwrap());
-        Op::Conv { weights: Weights { weight, bias: None }, geometry: ONE, relu: false }
+        Op::Layer(Layer::Conv { weights: Weights { weight, bias: None }, geometry: ONE, relu: false })
     }
 
     /// Two convolutions into a sum, which a third reads after a rectifier.
@@ -325,10 +311,10 @@ mod tests {
         let x = NodeId(0);
         let a = graph.push("a".into(), conv(vec![64.0, 0.0, 0.0, 1.0], 2), vec![x]).unwrap();
         let b = graph.push("b".into(), conv(vec![32.0, 0.0, 0.0, 0.5], 2), vec![x]).unwrap();
-        let sum = graph.push("sum".into(), Op::Add { relu: false }, vec![a, b]).unwrap();
-        let relu = graph.push("relu".into(), Op::Relu, vec![sum]).unwrap();
+        let sum = graph.push("sum".into(), Op::Binary(Binary::Add { relu: false }), vec![a, b]).unwrap();
+        let relu = graph.push("relu".into(), Op::Unary(Unary::Relu), vec![sum]).unwrap();
         let c = graph.push("c".into(), conv(vec![1.0 / 64.0, 1.0, 1.0 / 64.0, 1.0], 2), vec![relu]).unwrap();
-        graph.push("out".into(), Op::HardSwish, vec![c]).unwrap();
+        graph.push("out".into(), Op::Unary(Unary::HardSwish), vec![c]).unwrap();
         graph.output = NodeId(6);
         graph
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::observer::ObserverKind;
 use super::scheme::Scheme;
+use crate::graph::op::{Binary, Integers, Layer};
 use crate::graph::quantization::{FloatReason, Kernel, Placement, lone_activation};
 use crate::graph::{Dim, Graph, Node, NodeId, Op};
 use crate::manifest::{LayerKernel, LayerPrecision, Step};
@@ -37,50 +38,6 @@ pub struct Plan {
     pub observer_of: Vec<Option<usize>>,
 }
 
-/// How an operator relates to quantization.
-enum Kind {
-    /// Needs integer inputs, gives an output with parameters of its own.
-    Compute,
-    /// Output range known from the operator.
-    FixedRange,
-    /// Moves or selects values: output keeps the input's parameters.
-    SharesInput,
-    /// Joins tensors, which must all have the same parameters.
-    SharesAll,
-    Float(FloatReason),
-}
-
-fn kind(op: &Op) -> Kind {
-    match op {
-        Op::Conv { .. } | Op::Linear { .. } | Op::Add { .. } | Op::Mul { .. } | Op::HardSwish => Kind::Compute,
-        Op::HardSigmoid | Op::Sigmoid => Kind::FixedRange,
-        Op::GlobalAvgPool
-        | Op::SpatialMean
-        | Op::AvgPool { .. }
-        | Op::MaxPool(_)
-        | Op::Flatten { .. }
-        | Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::Slice { .. }
-        | Op::Relu
-        | Op::Clip { .. }
-        | Op::Identity
-        | Op::Dropout => Kind::SharesInput,
-        Op::Concat { .. } => Kind::SharesAll,
-        Op::BatchNorm(_)
-        | Op::Pad { .. }
-        | Op::Softmax { .. }
-        | Op::LogSoftmax { .. }
-        | Op::Unary(_)
-        | Op::Binary(_)
-        | Op::Reduce { .. }
-        | Op::Standardize(_)
-        | Op::MatMul
-        | Op::Expand(_) => Kind::Float(FloatReason::NoKernel),
-        Op::Input | Op::Constant(_) => Kind::Float(FloatReason::NotComputed),
-    }
-}
-
 impl Plan {
     /// Plans a whole graph; `rules` has one entry per node.
     #[must_use]
@@ -107,9 +64,13 @@ impl Plan {
     /// Where nothing is to be quantized.
     #[must_use]
     pub fn in_float(graph: &Graph) -> Self {
-        let place = |node: &Node| match node.op {
-            Op::Input | Op::Constant(_) => Placement::Float(FloatReason::NotComputed),
-            _ => Placement::Float(FloatReason::NotAsked),
+        let place = |node: &Node| match node.op.facts().integers {
+            Integers::NotComputed => Placement::Float(FloatReason::NotComputed),
+            Integers::Computes
+            | Integers::FixedRange
+            | Integers::KeepsParameters
+            | Integers::SharesParameters
+            | Integers::NoForm => Placement::Float(FloatReason::NotAsked),
         };
         Self {
             placement: graph.nodes.iter().map(place).collect(),
@@ -151,20 +112,21 @@ impl Plan {
 
     fn watch_output(&mut self, graph: &Graph, id: NodeId, own: ObserverKind) {
         let inputs = &graph.node(id).inputs;
-        match (kind(&graph.node(id).op), inputs.first()) {
-            (Kind::FixedRange, _) => {
+        match (graph.node(id).op.facts().integers, inputs.first()) {
+            (Integers::FixedRange, _) => {
                 self.watch(id, || ObserverKind::Fixed);
             }
-            (Kind::SharesInput, Some(input)) => {
+            (Integers::KeepsParameters, Some(input)) => {
                 let slot = self.watch(*input, || own);
                 self.join(id, slot);
             }
-            (Kind::SharesAll, Some(first)) => {
+            (Integers::SharesParameters, Some(first)) => {
                 let slot = self.watch(*first, || own);
                 inputs.iter().for_each(|&input| self.merge(input, slot));
                 self.join(id, slot);
             }
-            _ => {
+            (Integers::Computes | Integers::NoForm | Integers::NotComputed, _)
+            | (Integers::KeepsParameters | Integers::SharesParameters, None) => {
                 self.watch(id, || own);
             }
         }
@@ -195,13 +157,9 @@ const FEW_CHANNELS: usize = 4;
 /// roundings average out.
 /// Depthwise convolutions are faster in FP32 on x86 (docs/performance.md).
 fn is_product(op: &Op) -> bool {
-    match op {
-        Op::Conv { weights, geometry, .. } => {
-            geometry.groups == 1 && weights.weight.shape().get(1).is_some_and(|&inputs| inputs > FEW_CHANNELS)
-        }
-        Op::Linear { .. } => true,
-        _ => false,
-    }
+    let Op::Layer(layer) = op else { return false };
+    let from_few = matches!(layer, Layer::Conv { .. }) && layer.dense_inputs() <= Some(FEW_CHANNELS);
+    layer.dense_inputs().is_some() && !from_few
 }
 
 /// Where convolutions are fused, those with an activation whose outcome is only needed in float, and those that only
@@ -209,17 +167,17 @@ fn is_product(op: &Op) -> bool {
 fn kernels(graph: &Graph, scheme: &Scheme, rules: &[LayerRule], placement: &[Placement]) -> Vec<Kernel> {
     let users = graph.users();
     let in_float = |id: NodeId| placement[id.0] != Placement::Int8;
-    let activated = |id: NodeId| match graph.node(id).op {
-        Op::Conv { relu: true, .. } => true,
-        Op::Conv { relu: false, .. } => lone_activation(graph, &users, id).is_some(),
-        _ => false,
+    let activated = |id: NodeId| {
+        let Op::Layer(Layer::Conv { relu, .. }) = graph.node(id).op else { return false };
+        relu || lone_activation(graph, &users, id).is_some()
     };
     let may_fuse =
         |id: NodeId| rules[id.0].kernel.map_or(scheme.has(Step::Fuse), |kernel| kernel == LayerKernel::Fused);
     let fused =
         |id: NodeId| may_fuse(id) && !in_float(id) && activated(id) && users[id.0].iter().all(|&user| in_float(user));
     let is_read_by_fused = |id: NodeId| {
-        let dense = matches!(graph.node(id).op, Op::Conv { relu: false, .. }) && is_product(&graph.node(id).op);
+        let dense =
+            matches!(graph.node(id).op, Op::Layer(Layer::Conv { relu: false, .. })) && is_product(&graph.node(id).op);
         dense && id != graph.output && !users[id.0].is_empty() && users[id.0].iter().all(|&user| fused(user))
     };
     let kernel = |id| match () {
@@ -233,7 +191,8 @@ fn kernels(graph: &Graph, scheme: &Scheme, rules: &[LayerRule], placement: &[Pla
 /// The convolutions that read the image.
 fn reads_image(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
-    matches!(node.op, Op::Conv { .. }) && node.inputs.iter().all(|input| graph.node(*input).op == Op::Input)
+    matches!(node.op, Op::Layer(Layer::Conv { .. }))
+        && node.inputs.iter().all(|input| graph.node(*input).op == Op::Input)
 }
 
 /// From so many values of an image on, a convolution's own work outweighs what a call of oneDNN costs beside one
@@ -244,7 +203,7 @@ const MANY_VALUES: usize = 32_768;
 fn is_large_depthwise(graph: &Graph, id: NodeId) -> bool {
     let node = graph.node(id);
     let values = |id: NodeId| graph.node(id).shape.iter().filter_map(Dim::known).product::<usize>();
-    matches!(&node.op, Op::Conv { weights, geometry, .. }
+    matches!(&node.op, Op::Layer(Layer::Conv { weights, geometry, .. })
         if geometry.groups > 1 && weights.weight.shape().get(1) == Some(&1))
         && values(id).max(values(node.inputs[0])) >= MANY_VALUES
 }
@@ -275,17 +234,18 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
     let kept = kept_in_float(graph, scheme);
 
     // Dequantizing two tensors, adding and rounding them again takes four calls for what one does alike.
-    let adds_integers = |op: &Op| scheme.has(Step::Fuse) && matches!(op, Op::Add { .. });
+    let adds_integers = |op: &Op| scheme.has(Step::Fuse) && matches!(op, Op::Binary(Binary::Add { .. }));
     let constant = constants(graph);
     let mut placement: Vec<Placement> = Vec::with_capacity(graph.nodes.len());
     for (id, node) in graph.iter() {
         let on_integers = |input: &NodeId| placement[input.0] == Placement::Int8;
         let constant_operand = node.inputs.iter().any(|input| constant[input.0]);
         let rule = rules[id.0].precision;
-        placement.push(match kind(&node.op) {
-            Kind::Float(reason) => Placement::Float(reason),
+        placement.push(match node.op.facts().integers {
+            Integers::NotComputed => Placement::Float(FloatReason::NotComputed),
+            Integers::NoForm => Placement::Float(FloatReason::NoKernel),
             _ if rule == Some(LayerPrecision::Fp32) => Placement::Float(FloatReason::Manifest),
-            Kind::Compute | Kind::FixedRange
+            Integers::Computes | Integers::FixedRange
                 if products_only
                     && rule.is_none()
                     && !is_product(&node.op)
@@ -295,8 +255,8 @@ fn place(graph: &Graph, scheme: &Scheme, rules: &[LayerRule]) -> Vec<Placement> 
             }
             _ if rule.is_none() && kept.contains(&id) => Placement::Float(FloatReason::Recipe),
             _ if constant_operand => Placement::Float(FloatReason::NoKernel),
-            Kind::Compute => Placement::Int8,
-            Kind::FixedRange | Kind::SharesInput | Kind::SharesAll => {
+            Integers::Computes => Placement::Int8,
+            Integers::FixedRange | Integers::KeepsParameters | Integers::SharesParameters => {
                 if node.inputs.iter().all(on_integers) {
                     Placement::Int8
                 } else {

@@ -6,8 +6,8 @@ use std::process::Command;
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
 use requant::codec::{onnx, torchscript};
-use requant::graph::op::{PoolGeometry, ReshapeDim};
-use requant::graph::{Dim, Graph, Node, Op, pass};
+use requant::graph::op::{Layout, Pool, PoolGeometry, Unary};
+use requant::graph::{Dim, Graph, Node, Op, ReshapeDim, pass};
 use requant::manifest::{Backend, Compute, Isa};
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
@@ -188,13 +188,16 @@ fn pooling_and_reshaping_are_written_so_that_engines_agree() {
         ceil_mode,
     };
     let chains = [
-        vec![Op::MaxPool(pool(2, 2, 1, true))],
-        vec![Op::AvgPool { geometry: pool(3, 2, 0, true), count_include_pad: true }],
+        vec![Op::Pool(Pool::Max(pool(2, 2, 1, true)))],
+        vec![Op::Pool(Pool::Average { geometry: pool(3, 2, 0, true), count_include_pad: true })],
         vec![
-            Op::Transpose(vec![1, 0, 2, 3]),
-            Op::Reshape(vec![ReshapeDim::Known(2), ReshapeDim::Batch, ReshapeDim::Rest]),
+            Op::Layout(Layout::Transpose(vec![1, 0, 2, 3])),
+            Op::Layout(Layout::Reshape(vec![ReshapeDim::Known(2), ReshapeDim::Batch, ReshapeDim::Rest])),
         ],
-        vec![Op::Clip { min: 0.0, max: f32::INFINITY }, Op::Pad { amounts: [1, 0, 2, 0], value: 0.5 }],
+        vec![
+            Op::Unary(Unary::Clip { min: 0.0, max: f32::INFINITY }),
+            Op::Layout(Layout::Pad { amounts: [1, 0, 2, 0], value: 0.5 }),
+        ],
     ];
     for chain in chains {
         let mut graph = Graph::default();

@@ -11,6 +11,7 @@ use requant::base::finding::{Finding, Verdict, ranked};
 use requant::codec::onnx;
 use requant::diagnose;
 use requant::graph::Op;
+use requant::graph::op::{Layer, Normalize, Unary};
 use requant::record::{Record, store};
 use requant::stats::Estimate;
 use requant::tensor::Tensor;
@@ -306,11 +307,14 @@ fn dead_channel(bench: &Bench) {
     let graph = onnx::read(&model).unwrap().graph;
     let at = |name: &str| graph.nodes.iter().position(|node| node.name == name).unwrap();
     let expand = at("features.4.block.0.0");
-    let (Op::Conv { weights: first, .. }, Op::BatchNorm(norm)) = (&graph.nodes[expand].op, &graph.nodes[expand + 1].op)
+    let (Op::Layer(Layer::Conv { weights: first, .. }), Op::Normalize(Normalize::Batch(norm))) =
+        (&graph.nodes[expand].op, &graph.nodes[expand + 1].op)
     else {
         panic!("a convolution and its normalization")
     };
-    let Op::Conv { weights: second, .. } = &graph.nodes[at("features.4.block.1.0")].op else { panic!("depthwise") };
+    let Op::Layer(Layer::Conv { weights: second, .. }) = &graph.nodes[at("features.4.block.1.0")].op else {
+        panic!("depthwise")
+    };
     let row = |tensor: &requant::tensor::Tensor| tensor.as_f32().unwrap().len() / tensor.shape()[0];
     let (wide, deep) = (row(&first.weight), row(&second.weight));
     overwrite(&mut model, &first.weight, |place, value| if place / wide == CHANNEL { 1e-20 } else { value });
@@ -325,7 +329,9 @@ fn one_channel(bench: &Bench) {
     let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
     let graph = onnx::read(&model).unwrap().graph;
     let reader = graph.nodes.iter().find(|node| node.name == "features.2.block.0.0").unwrap();
-    let (Op::BatchNorm(norm), Op::Conv { weights, .. }) = (&graph.node(reader.inputs[0]).op, &reader.op) else {
+    let (Op::Normalize(Normalize::Batch(norm)), Op::Layer(Layer::Conv { weights, .. })) =
+        (&graph.node(reader.inputs[0]).op, &reader.op)
+    else {
         panic!("a normalization and the convolution that reads it")
     };
     let channels = weights.weight.shape()[1];
@@ -386,8 +392,8 @@ fn far_gates(bench: &Bench) {
 fn far_channels(bench: &Bench) {
     let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
     let graph = onnx::read(&model).unwrap().graph;
-    for node in graph.nodes.iter().filter(|node| node.op == Op::HardSwish) {
-        if let Op::BatchNorm(norm) = &graph.node(node.inputs[0]).op {
+    for node in graph.nodes.iter().filter(|node| node.op == Op::Unary(Unary::HardSwish)) {
+        if let Op::Normalize(Normalize::Batch(norm)) = &graph.node(node.inputs[0]).op {
             overwrite(&mut model, &norm.beta, |place, value| if place == 3 { -500.0 } else { value });
         }
     }

@@ -4,6 +4,7 @@ use requant::backend::{self, Request, Session};
 use requant::base::files;
 use requant::codec::{onnx, torchscript};
 use requant::dataset::{self, Image};
+use requant::graph::op::Binary;
 use requant::graph::{Graph, Op, pass};
 use requant::manifest::{Compute, Dataset, Engine, Isa, Precision};
 use requant::quantize::{Calibrator, Plan, Scheme, calibrate};
@@ -59,8 +60,8 @@ fn fx_names(graph: &Graph) -> Vec<String> {
     };
     let name = |op: &Op, name: &str, adds: &mut usize, muls: &mut usize| match op {
         Op::Input => "x".to_owned(),
-        Op::Add { .. } => numbered("add", adds),
-        Op::Mul { .. } => numbered("mul", muls),
+        Op::Binary(Binary::Add { .. }) => numbered("add", adds),
+        Op::Binary(Binary::Mul { .. }) => numbered("mul", muls),
         _ => name.replace('.', "_"),
     };
     graph.nodes.iter().map(|node| name(&node.op, &node.name, &mut adds, &mut muls)).collect()

@@ -8,6 +8,7 @@ use requant::base::files;
 use requant::base::progress::Unmetered;
 use requant::codec::onnx;
 use requant::graph::Op;
+use requant::graph::op::Normalize;
 use requant::inspect;
 use requant::manifest::{self, Overrides};
 use requant::tensor::Tensor;
@@ -99,7 +100,7 @@ const CASES: &[(&str, Prepare)] = &[
         let mut model = files::read(&bench.path(name)).unwrap();
         let graph = onnx::read(&model).unwrap().graph;
         let norm = graph.nodes.iter().find_map(|node| match &node.op {
-            Op::BatchNorm(norm) => Some(norm),
+            Op::Normalize(Normalize::Batch(norm)) => Some(norm),
             _ => None,
         });
         put_value(&mut model, &norm.unwrap().variance, -1.0);

@@ -20,6 +20,8 @@ mod floors;
 mod formats;
 /// A hundred thousand manifests that nobody meant.
 mod fuzz;
+/// What a new operator touches.
+mod growth;
 /// Cut and damaged model files are refused, never a panic.
 mod hostile_models;
 /// What is told of models, data, archives, lists and templates that are wrong.

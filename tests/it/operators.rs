@@ -176,7 +176,7 @@ impl Page {
 
     fn refused(&mut self, folder: &Path, Reason { operator, why }: Reason) {
         let operators = onnx::outline(&files::read(&folder.join("model.onnx")).unwrap()).unwrap().operators;
-        let read: BTreeSet<&str> = onnx::OPERATORS.iter().map(|operator| operator.name).collect();
+        let read: BTreeSet<&str> = onnx::operators().iter().map(|operator| operator.name).collect();
         let unread = operators.iter().find(|operator| !read.contains(operator.as_str()));
         let count = match (unread, operators.as_slice()) {
             (Some(unread), _) => self.unread.entry(unread.clone()),
@@ -213,7 +213,7 @@ impl Page {
         page += "## Read\n\n`INT8`: it, or a part of it, computes in integers or moves them. `float`: it stays in float in a quantized network, \
                  which the report shows.\n`constants`: it is computed while the file is read, from shapes and constants.\n\n\
                  | operator | from opset | in a quantized network | tests passed | refused |\n|---|---|---|---|---|\n";
-        for operator in onnx::OPERATORS {
+        for operator in onnx::operators() {
             let form = match operator.takes {
                 Takes::Integers => "INT8",
                 Takes::Reals => "float",

@@ -8,8 +8,8 @@ use requant::backend::{self, Request};
 use requant::base::files;
 use requant::base::finding::Verdict;
 use requant::codec::{onnx, torchscript};
-use requant::graph::op::{ConvGeometry, ReshapeDim, Weights};
-use requant::graph::{Dim, Graph, Node, NodeId, Op, pass};
+use requant::graph::op::{ConvGeometry, Layer, Layout, Weights};
+use requant::graph::{Dim, Graph, Node, NodeId, Op, ReshapeDim, pass};
 use requant::manifest::{Compute, Isa, Step};
 use requant::quantize::calibrate::ChannelReach;
 use requant::quantize::equalize;
@@ -271,12 +271,12 @@ fn of_rows() -> Vec<u8> {
     let shape = [Dim::Batch, Dim::Known(3), Dim::Known(32), Dim::Known(32)].to_vec();
     graph.nodes.push(Node { name: "input".into(), op: Op::Input, inputs: Vec::new(), shape });
     let layers = [
-        ("stem", Op::Conv { weights: weights(&[24, 3, 8, 8], Some(24)), geometry, relu: false }),
-        ("rows", Op::Reshape(vec![ReshapeDim::Batch, ReshapeDim::Known(24), ReshapeDim::Known(16)])),
-        ("first", Op::Linear { weights: weights(&[12, 16], Some(12)), relu: false }),
-        ("second", Op::Linear { weights: weights(&[20, 12], None), relu: false }),
-        ("flat", Op::Flatten { axis: 1 }),
-        ("head", Op::Linear { weights: weights(&[10, 480], Some(10)), relu: false }),
+        ("stem", Op::Layer(Layer::Conv { weights: weights(&[24, 3, 8, 8], Some(24)), geometry, relu: false })),
+        ("rows", Op::Layout(Layout::Reshape(vec![ReshapeDim::Batch, ReshapeDim::Known(24), ReshapeDim::Known(16)]))),
+        ("first", Op::Layer(Layer::Linear { weights: weights(&[12, 16], Some(12)), relu: false })),
+        ("second", Op::Layer(Layer::Linear { weights: weights(&[20, 12], None), relu: false })),
+        ("flat", Op::Layout(Layout::Flatten { axis: 1 })),
+        ("head", Op::Layer(Layer::Linear { weights: weights(&[10, 480], Some(10)), relu: false })),
     ];
     for (name, op) in layers {
         graph.output = graph.push(name.into(), op, vec![graph.output]).unwrap();

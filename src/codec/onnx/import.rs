@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::attributes::size;
-use super::catalogue;
 use super::constant::{self, Kind};
 use super::error::{ImportError, InputTrouble};
 use super::evaluate::{self, Value};
@@ -14,6 +13,7 @@ use super::name::Names;
 use super::operator;
 use super::proto::{GraphProto, NodeProto, ValueInfo};
 use super::{Pixels, Stored};
+use crate::graph::op::Layout;
 use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
 use crate::tensor::{Data, Tensor};
@@ -204,7 +204,7 @@ impl Import {
         let mut first = NodeId(0);
         if images.pixels.channels_last {
             let name = self.names.unique(format!("{}.channels_last", input.name));
-            let pushed = self.graph.push(name, Op::Transpose(vec![0, 2, 3, 1]), vec![first]);
+            let pushed = self.graph.push(name, Op::Layout(Layout::Transpose(vec![0, 2, 3, 1])), vec![first]);
             first = pushed.map_err(|source| ImportError::Shape { node: input.name.clone(), source })?;
         }
         if images.pixels.bytes {
@@ -214,7 +214,7 @@ impl Import {
     }
 
     fn read_node(&mut self, node: &NodeProto) -> Result<(), ImportError> {
-        if !matches!(node.domain.as_str(), "" | "ai.onnx") || !catalogue::reads(&node.op_type, self.opset) {
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") || !operator::reads(&node.op_type, self.opset) {
             let operator = full_name(node);
             return Err(ImportError::Unsupported { node: label(node), operator, opset: self.opset });
         }
@@ -318,7 +318,7 @@ impl Import {
         let scores = matches!(shape.split_first(), Some((Dim::Batch, rest)) if rest.iter().filter(long).count() <= 1);
         if scores && shape.len() > 2 && shape.iter().skip(1).all(|dim| dim.known().is_some()) {
             let name = self.names.unique(format!("{output}.flatten"));
-            let pushed = self.graph.push(name, Op::Flatten { axis: 1 }, vec![self.graph.output]);
+            let pushed = self.graph.push(name, Op::Layout(Layout::Flatten { axis: 1 }), vec![self.graph.output]);
             self.graph.output = pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?;
         }
         Ok(())

@@ -9,17 +9,18 @@ mod constant;
 mod error;
 mod evaluate;
 mod external;
-mod functions;
 mod images;
 mod import;
 mod name;
 mod operator;
 mod proto;
 mod write;
+mod writer;
 
-pub use catalogue::{OPERATORS, Operator, Takes};
+pub use catalogue::{Operator, Takes};
 pub use error::{ImportError, InputTrouble};
 pub use external::Open;
+pub use operator::operators;
 pub use write::{Form, WRITTEN_OPSET, stamp, write, write_taps};
 
 use std::collections::BTreeMap;

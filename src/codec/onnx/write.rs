@@ -1,21 +1,17 @@
 //! A graph as an ONNX file. In the quantized form every integer tensor is written as QuantizeLinear and
 //! DequantizeLinear around float operators, which is what inference engines take for INT8 (QDQ).
 
-mod function;
-mod operator;
-mod quantized;
-
 use prost::Message as _;
 
 use super::constant::kind;
-use super::name::OWN;
+use super::operator;
 use super::proto::{
-    AttributeProto, Dimension, GraphProto, ModelProto, NodeProto, OperatorSetId, ShapeProto, StringEntry, TensorProto,
-    TensorType, TypeProto, ValueInfo,
+    Dimension, GraphProto, ModelProto, OperatorSetId, ShapeProto, StringEntry, TensorType, TypeProto, ValueInfo,
 };
+pub use super::writer::Form;
+use super::writer::{Writer, value};
 use crate::graph::quantization::Quantization;
 use crate::graph::{Dim, Graph, NodeId, Op, Shape};
-use crate::tensor::{Data, Tensor};
 
 /// What files are written in unless an operator came later. HardSwish came with 14; ONNX Runtime from 1.12 and
 /// OpenVINO from 2022.1 on read it.
@@ -24,20 +20,6 @@ pub const WRITTEN_OPSET: i64 = 17;
 /// The format version of protobuf messages that goes with it, and with everything later.
 const IR_VERSION: i64 = 8;
 const LATER_IR_VERSION: i64 = 11;
-
-/// From here on every reduction is given its axes as a tensor.
-const LISTED_AXES: i64 = 18;
-
-/// What to write.
-#[derive(Debug, Clone, Copy)]
-pub enum Form<'a> {
-    Float,
-    /// With explicit quantization, 8-bit weights and 32-bit biases.
-    Qdq(&'a Quantization),
-    /// As TensorRT takes it: activations of the same ranges made symmetric around zero, so that they have no zero
-    /// point, and biases in float. By node, how many levels the range is spread over.
-    Symmetric(&'a Quantization, &'a [usize]),
-}
 
 /// The bytes of an ONNX file; they depend on the graph and its quantization alone.
 #[must_use]
@@ -53,12 +35,12 @@ pub fn write_taps(graph: &Graph, quantization: &Quantization, nodes: &[NodeId]) 
 
 fn encoded(graph: &Graph, form: Form<'_>, outputs: &[NodeId]) -> Vec<u8> {
     let proto = GraphProto { name: "network".into(), ..GraphProto::default() };
-    let opset = function::newest(graph).max(WRITTEN_OPSET);
+    let opset = operator::newest(graph).max(WRITTEN_OPSET);
     let mut writer = Writer { graph, form, users: graph.users(), opset, proto };
     for id in graph.ids() {
-        writer.node(id);
+        node(&mut writer, id);
     }
-    writer.interface(outputs);
+    interface(&mut writer, outputs);
     let opset_import = vec![OperatorSetId { domain: String::new(), version: opset }];
     let model = ModelProto {
         ir_version: if opset > WRITTEN_OPSET { LATER_IR_VERSION } else { IR_VERSION },
@@ -81,101 +63,24 @@ pub fn stamp(bytes: &[u8], properties: &[(&str, &str)]) -> Option<Vec<u8>> {
     Some(model.encode_to_vec())
 }
 
-struct Writer<'a> {
-    graph: &'a Graph,
-    form: Form<'a>,
-    users: Vec<Vec<NodeId>>,
-    opset: i64,
-    proto: GraphProto,
+fn node(writer: &mut Writer<'_>, id: NodeId) {
+    let node = writer.graph.node(id);
+    if let Op::Constant(tensor) = &node.op {
+        writer.initializer(value(writer.graph, id), tensor);
+    }
+    let inputs = node.inputs.iter().map(|&input| writer.read(id, input)).collect();
+    operator::write(writer, id, &node.op, inputs);
+    writer.quantize(id);
 }
 
-impl<'a> Writer<'a> {
-    fn node(&mut self, id: NodeId) {
-        let node = self.graph.node(id);
-        match &node.op {
-            Op::Input => {}
-            Op::Constant(tensor) => {
-                self.initializer(value(self.graph, id), tensor);
-            }
-            op => {
-                let inputs = node.inputs.iter().map(|&input| self.read(id, input)).collect();
-                self.operator(id, op, inputs);
-            }
-        }
-        self.quantize(id);
+fn interface(writer: &mut Writer<'_>, outputs: &[NodeId]) {
+    let input = writer.graph.iter().find(|(_, node)| node.op == Op::Input);
+    let input = input.map(|(id, node)| described(value(writer.graph, id), &node.shape));
+    writer.proto.input.extend(input);
+    for &output in outputs {
+        let name = writer.given(output);
+        writer.proto.output.push(described(name, &writer.graph.node(output).shape));
     }
-
-    const fn quantization(&self) -> Option<&'a Quantization> {
-        match self.form {
-            Form::Float => None,
-            Form::Qdq(quantization) | Form::Symmetric(quantization, _) => Some(quantization),
-        }
-    }
-
-    fn interface(&mut self, outputs: &[NodeId]) {
-        let input = self.graph.iter().find(|(_, node)| node.op == Op::Input);
-        let input = input.map(|(id, node)| described(value(self.graph, id), &node.shape));
-        self.proto.input.extend(input);
-        for &output in outputs {
-            let name = self.given(output);
-            self.proto.output.push(described(name, &self.graph.node(output).shape));
-        }
-    }
-
-    /// Adds an ONNX operator.
-    fn push(&mut self, operator: &str, inputs: Vec<String>, output: String, attribute: Vec<AttributeProto>) {
-        let name = output.clone();
-        let op_type = operator.to_owned();
-        let output = vec![output];
-        self.proto.node.push(NodeProto { input: inputs, output, name, op_type, attribute, ..NodeProto::default() });
-    }
-
-    /// Names what was pushed last after a node of the graph, or after a part of one, which no node's name ends with.
-    fn named(&mut self, id: NodeId, part: Option<&str>) {
-        let name = &self.graph.node(id).name;
-        let value = part.map_or_else(|| name.clone(), |part| format!("{name} ({part})"));
-        let entry = StringEntry { key: OWN.into(), value };
-        self.proto.node.last_mut().into_iter().for_each(|node| node.metadata_props.push(entry.clone()));
-    }
-
-    fn initializer(&mut self, name: String, tensor: &Tensor) -> String {
-        let data_type = match tensor.data() {
-            Data::F32(_) => kind::FLOAT,
-            Data::F64(_) => kind::DOUBLE,
-            Data::F16(_) => kind::FLOAT16,
-            Data::BF16(_) => kind::BFLOAT16,
-            Data::I8(_) => kind::INT8,
-            Data::U8(_) => kind::UINT8,
-            Data::I64(_) => kind::INT64,
-        };
-        self.raw(name, tensor.shape(), data_type, tensor.data().to_le_bytes())
-    }
-
-    fn raw(&mut self, name: String, shape: &[usize], data_type: i32, raw_data: Vec<u8>) -> String {
-        let dims = shape.iter().map(|&length| length as i64).collect();
-        let stored = TensorProto { dims, data_type, name: name.clone(), raw_data, ..TensorProto::default() };
-        self.proto.initializer.push(stored);
-        name
-    }
-
-    fn scalar(&mut self, name: String, value: f32) -> String {
-        self.raw(name, &[], kind::FLOAT, value.to_le_bytes().to_vec())
-    }
-
-    fn floats(&mut self, name: String, values: Vec<f32>) -> String {
-        self.initializer(name, &Tensor::vector(values))
-    }
-
-    fn integers(&mut self, name: String, values: &[i64]) -> String {
-        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.raw(name, &[values.len()], kind::INT64, bytes)
-    }
-}
-
-/// The name of a node's outcome in real numbers, before any rounding. Names of what belongs to a node are put
-/// together with `::`, which module paths do not have.
-fn value(graph: &Graph, id: NodeId) -> String {
-    graph.node(id).name.clone()
 }
 
 fn described(name: String, shape: &Shape) -> ValueInfo {

@@ -4,9 +4,9 @@
 //! Conversions between the two are written where a reader first needs them.
 
 mod beside;
-mod call;
 mod fused;
 mod gate;
+mod operator;
 mod short;
 mod state;
 
@@ -14,8 +14,10 @@ use std::fmt::Write as _;
 
 use state::State;
 
-use super::{Inputs, Program, Variant};
-use crate::graph::op::Weights;
+use self::operator::layer::Packing;
+use self::operator::{binary, layer, layout, normalize, pool, unary};
+use super::{Inputs, Program, Short, Variant};
+use crate::graph::op::{Binary, Layer, Weights};
 use crate::graph::quantization::{IntWeight, Kernel, QParams, Quantization};
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::{Data, Tensor};
@@ -50,13 +52,6 @@ pub(super) fn emit_by_batch(few: Program<'_>, many: Program<'_>, below: usize) -
          if is_few:\n      y = (self).few(x, )\n    else:\n      y = (self).many(x, )\n    return y\n"
     );
     state.module(&(few + &many + &forward))
-}
-
-/// Which kinds of packed parameters a layer has.
-#[derive(Clone, Copy)]
-enum Packed {
-    Conv,
-    Linear,
 }
 
 struct Emitter<'a> {
@@ -97,13 +92,14 @@ impl<'a> Emitter<'a> {
             }
         }
         for (id, node) in self.graph.iter().take_while(|(id, _)| *id <= last) {
-            match &node.op {
-                Op::Input => self.input(id),
-                _ if matches!(self.variant, Variant::Rounded(_)) => self.float_node(id),
-                // Written together with the convolution before it.
-                _ if self.has_float[id.0] => {}
-                _ if self.int8(id) => self.int8_node(id),
-                _ => self.float_node(id),
+            // What is there already was written together with the convolution before it.
+            let is_written = self.has_float[id.0];
+            if node.op == Op::Input {
+                self.input(id);
+            } else if !is_written && self.int8(id) {
+                self.int8_node(id);
+            } else if !is_written {
+                self.float_node(id);
             }
             self.round(id);
         }
@@ -121,7 +117,7 @@ impl<'a> Emitter<'a> {
     fn last(&self) -> NodeId {
         let asked = match self.variant {
             Variant::Taps(nodes) | Variant::Int8Taps(_, nodes) | Variant::Beside { nodes, .. } => nodes,
-            _ => &[],
+            Variant::Float | Variant::FusedFloat | Variant::Short(_) | Variant::Rounded(_) | Variant::Int8(_) => &[],
         };
         asked.iter().max().copied().unwrap_or(self.graph.output)
     }
@@ -167,10 +163,8 @@ impl<'a> Emitter<'a> {
 
     /// Adds a tensor attribute; returns the expression that reads it.
     fn tensor(&mut self, name: &str, tensor: Tensor) -> String {
-        match self.variant {
-            Variant::Short(short) => self.state.tensor(name, short.rounded(tensor)),
-            _ => self.state.tensor(name, tensor),
-        }
+        let stored = if let Some(short) = self.short() { short.rounded(tensor) } else { tensor };
+        self.state.tensor(name, stored)
     }
 
     fn attribute_name(&self, id: NodeId, part: &str) -> String {
@@ -180,10 +174,8 @@ impl<'a> Emitter<'a> {
     }
 
     fn float_weights(&mut self, id: NodeId, weights: &Weights, side: &str) -> (String, String) {
-        let weight_name = format!("{side}{}", self.attribute_name(id, "weight"));
-        let weight = self.tensor(&weight_name, (*weights.weight).clone());
-        let bias_name = format!("{side}{}", self.attribute_name(id, "bias"));
-        let bias = weights.bias.as_ref().map(|bias| self.tensor(&bias_name, (**bias).clone()));
+        let weight = self.part(id, side, "weight", &weights.weight);
+        let bias = weights.bias.as_ref().map(|bias| self.part(id, side, "bias", bias));
         (weight, bias.unwrap_or_else(|| "None".into()))
     }
 
@@ -196,11 +188,9 @@ impl<'a> Emitter<'a> {
     }
 
     /// Adds the engine's packed form of a layer's integer weights, built when the archive is loaded.
-    fn packed(&mut self, id: NodeId, kind: Packed, weights: &Weights, int: &IntWeight) -> String {
-        let (class, prepack, geometry) = match (kind, &self.graph.node(id).op) {
-            (Packed::Conv, Op::Conv { geometry, .. }) => ("Conv2d", "conv2d", call::geometry(geometry)),
-            _ => ("Linear", "linear", String::new()),
-        };
+    fn packed(&mut self, id: NodeId, own: &Layer, int: &IntWeight) -> String {
+        let Packing { class, prefix, geometry } = layer::packing(own);
+        let weights = own.weights();
         let name = self.attribute_name(id, "packed");
         let slot = self.state.tensors.len();
         let channels = int.scales.len();
@@ -216,10 +206,10 @@ impl<'a> Emitter<'a> {
         let _ = writeln!(self.state.attributes, "  {name} : __torch__.torch.classes.quantized.{class}PackedParamsBase");
         let _ = writeln!(
             self.state.setstate,
-            "    w{slot} = torch._make_per_channel_quantized_tensor((state)[{slot}], (state)[{}], torch.zeros([{channels}], dtype=4), 0)\n    self.{name} = ops.quantized.{prepack}_prepack(w{slot}, {bias}{geometry})",
+            "    w{slot} = torch._make_per_channel_quantized_tensor((state)[{slot}], (state)[{}], torch.zeros([{channels}], dtype=4), 0)\n    self.{name} = ops.quantized.{prefix}_prepack(w{slot}, {bias}{geometry})",
             slot + 1,
         );
-        let _ = writeln!(self.state.getstate, "    w{slot}, b{slot} = ops.quantized.{prepack}_unpack(self.{name})");
+        let _ = writeln!(self.state.getstate, "    w{slot}, b{slot} = ops.quantized.{prefix}_unpack(self.{name})");
         self.state.saved.push(format!("torch.int_repr(w{slot})"));
         self.state.saved.push(format!("torch.q_per_channel_scales(w{slot})"));
         if weights.bias.is_some() {
@@ -255,7 +245,7 @@ impl<'a> Emitter<'a> {
     }
 
     fn float_node(&mut self, id: NodeId) {
-        if let Op::Conv { weights, geometry, .. } = &self.graph.node(id).op
+        if let Op::Layer(Layer::Conv { weights, geometry, .. }) = &self.graph.node(id).op
             && self.fuses_float(id)
         {
             return self.fused_float(id, weights, geometry);
@@ -273,39 +263,33 @@ impl<'a> Emitter<'a> {
     fn float_call(&mut self, graph: &Graph, id: NodeId, inputs: &[String], side: &str) -> String {
         let node = graph.node(id);
         match &node.op {
-            Op::Conv { weights, .. } | Op::Linear { weights, .. } => {
-                let (weight, bias) = self.float_weights(id, weights, side);
-                call::float_layer(&node.op, &inputs[0], &weight, &bias)
+            Op::Input => unreachable!("the input is what the network is given"),
+            Op::Constant(tensor) => self.part(id, side, "value", tensor),
+            Op::Layer(own) => {
+                let (weight, bias) = self.float_weights(id, own.weights(), side);
+                layer::float(own, &inputs[0], &weight, &bias)
             }
-            Op::BatchNorm(norm) => {
-                let parts =
-                    [(&norm.gamma, "gamma"), (&norm.beta, "beta"), (&norm.mean, "mean"), (&norm.variance, "variance")];
-                let name = |part: &str| format!("{side}{}", self.attribute_name(id, part));
-                let named = parts.map(|(tensor, part)| (name(part), tensor));
-                let names = named.map(|(name, tensor)| self.tensor(&name, (**tensor).clone()));
-                format!(
-                    "torch.batch_norm({}, {}, False, 0.1, {:?}, True)",
-                    inputs[0],
-                    names.join(", "),
-                    f64::from(norm.epsilon)
-                )
+            Op::Normalize(own) => {
+                normalize::float(own, &node.shape, &inputs[0], |part, tensor| self.part(id, side, part, tensor))
             }
-            Op::Constant(tensor) => {
-                let name = format!("{side}{}", self.attribute_name(id, "value"));
-                self.tensor(&name, (**tensor).clone())
+            Op::Unary(own) => unary::float(self.short().map_or(*own, |short| short.within_bounds(*own)), &inputs[0]),
+            Op::Binary(own) => binary::float(*own, inputs),
+            Op::Pool(own) => pool::float(own, &inputs[0]),
+            Op::Layout(own) => {
+                let own = self.short().map_or_else(|| own.clone(), |short| short.within_padding(own.clone()));
+                layout::float(&own, &node.shape, inputs)
             }
-            Op::Standardize(own) => {
-                let [weight, bias] = [(&own.weight, "weight"), (&own.bias, "bias")].map(|(tensor, part)| {
-                    let name = format!("{side}{}", self.attribute_name(id, part));
-                    tensor.as_ref().map_or_else(|| "None".into(), |tensor| self.tensor(&name, (**tensor).clone()))
-                });
-                call::standardize(own, &node.shape, &inputs[0], &weight, &bias)
-            }
-            op => match self.variant {
-                Variant::Short(short) => call::plain(&short.within(op), &node.shape, inputs),
-                _ => call::plain(op, &node.shape, inputs),
-            },
         }
+    }
+
+    /// A tensor of a node as an attribute, named after the `side` that the node is on.
+    fn part(&mut self, id: NodeId, side: &str, part: &str, tensor: &Tensor) -> String {
+        let name = format!("{side}{}", self.attribute_name(id, part));
+        self.tensor(&name, tensor.clone())
+    }
+
+    const fn short(&self) -> Option<Short> {
+        if let Variant::Short(short) = self.variant { Some(short) } else { None }
     }
 
     fn int8_node(&mut self, id: NodeId) {
@@ -322,17 +306,23 @@ impl<'a> Emitter<'a> {
 
     fn int8_call(&mut self, id: NodeId, inputs: &[String]) -> String {
         let node = self.graph.node(id);
-        match (&node.op, self.quantization().and_then(|quantization| quantization.weights.get(&id))) {
-            (Op::Conv { weights, .. }, Some(int)) => {
-                let packed = self.packed(id, Packed::Conv, weights, int);
-                call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
+        let q = self.qparams(id);
+        match &node.op {
+            Op::Layer(own) => {
+                let Some(int) = self.quantization().and_then(|quantization| quantization.weights.get(&id)) else {
+                    unreachable!("an integer layer has integer weights")
+                };
+                let packed = self.packed(id, own, int);
+                layer::int8(own, &inputs[0], &packed, q)
             }
-            (Op::Linear { weights, .. }, Some(int)) => {
-                let packed = self.packed(id, Packed::Linear, weights, int);
-                call::int8_layer(&node.op, &inputs[0], &packed, self.qparams(id))
+            Op::Unary(own) => unary::int8(*own, &inputs[0], q),
+            Op::Binary(own @ Binary::Mul { .. }) => binary::int8(*own, &self.spread(node, inputs), q),
+            Op::Binary(own) => binary::int8(*own, inputs, q),
+            Op::Pool(own) => pool::int8(own, &inputs[0]),
+            Op::Layout(own) => layout::int8(own, &node.shape, inputs, q),
+            Op::Input | Op::Constant(_) | Op::Normalize(_) => {
+                unreachable!("the plan puts no `{}` among integers", node.op.torch_name())
             }
-            (op @ Op::Mul { .. }, _) => call::int8_plain(op, &node.shape, &self.spread(node, inputs), self.qparams(id)),
-            (op, _) => call::int8_plain(op, &node.shape, inputs, self.qparams(id)),
         }
     }
 
@@ -356,7 +346,7 @@ impl<'a> Emitter<'a> {
             Variant::Float | Variant::FusedFloat | Variant::Rounded(_) | Variant::Int8(_) => {
                 (self.float(self.graph.output), "Tensor")
             }
-            Variant::Short(_) => (short::to(&self.float(self.graph.output), call::FLOAT32), "Tensor"),
+            Variant::Short(_) => (short::to(&self.float(self.graph.output), operator::FLOAT32), "Tensor"),
         };
         let forward = self.forward;
         let method =

@@ -6,19 +6,21 @@
 use std::sync::Arc;
 
 use super::Patch;
-use crate::graph::op::{Normalization, Weights};
+use crate::graph::op::{BatchNorm, Layer, Normalize, Weights};
 use crate::graph::{Graph, NodeId, Op};
 use crate::tensor::Tensor;
 
 pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
     graph.iter().find_map(|(id, node)| {
-        let (Op::BatchNorm(norm), &[source]) = (&node.op, node.inputs.as_slice()) else { return None };
+        let (Op::Normalize(Normalize::Batch(norm)), &[source]) = (&node.op, node.inputs.as_slice()) else {
+            return None;
+        };
         let producer = graph.node(source);
-        let Op::Conv { weights, geometry, relu: false } = &producer.op else { return None };
+        let Op::Layer(Layer::Conv { weights, geometry, relu: false }) = &producer.op else { return None };
         if users[source.0].len() != 1 || graph.output == source {
             return None;
         }
-        let folded = Op::Conv { weights: fold(weights, norm)?, geometry: *geometry, relu: false };
+        let folded = Op::Layer(Layer::Conv { weights: fold(weights, norm)?, geometry: *geometry, relu: false });
         Some(Patch {
             set: vec![(source, folded, producer.inputs.clone())],
             redirect: vec![(id, source)],
@@ -28,7 +30,7 @@ pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
     })
 }
 
-fn fold(weights: &Weights, norm: &Normalization) -> Option<Weights> {
+fn fold(weights: &Weights, norm: &BatchNorm) -> Option<Weights> {
     let [gamma, beta, mean, variance] =
         [&norm.gamma, &norm.beta, &norm.mean, &norm.variance].map(|tensor| tensor.as_f32());
     let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
@@ -62,7 +64,7 @@ mod tests {
     fn folding_scales_each_output_channel_and_moves_the_bias() {
         let weight = Tensor::f32(vec![2, 1, 1, 1], vec![1.0, 2.0]).unwrap();
         let weights = Weights { weight: Arc::new(weight), bias: None };
-        let norm = Normalization {
+        let norm = BatchNorm {
             gamma: vector(&[2.0, 1.0]),
             beta: vector(&[0.5, 0.0]),
             mean: vector(&[1.0, 3.0]),

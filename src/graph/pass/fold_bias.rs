@@ -2,14 +2,16 @@
 //! `MatMul` and `Add` for what was one layer.
 
 use super::Patch;
-use crate::graph::op::Weights;
+use crate::graph::op::{Binary, Layer, Weights};
 use crate::graph::{Graph, NodeId, Op};
 
 pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
     graph.iter().find_map(|(id, node)| {
-        let (Op::Add { relu: false }, &[left, right]) = (&node.op, node.inputs.as_slice()) else { return None };
+        let (Op::Binary(Binary::Add { relu: false }), &[left, right]) = (&node.op, node.inputs.as_slice()) else {
+            return None;
+        };
         let merge = |source: NodeId, vector: NodeId| {
-            let (Op::Linear { weights, relu: false }, Op::Constant(bias)) =
+            let (Op::Layer(Layer::Linear { weights, relu: false }), Op::Constant(bias)) =
                 (&graph.node(source).op, &graph.node(vector).op)
             else {
                 return None;
@@ -20,7 +22,7 @@ pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
                 let weights = Weights { weight: weights.weight.clone(), bias: Some(bias.clone()) };
                 let inputs = graph.node(source).inputs.clone();
                 Patch {
-                    set: vec![(source, Op::Linear { weights, relu: false }, inputs)],
+                    set: vec![(source, Op::Layer(Layer::Linear { weights, relu: false }), inputs)],
                     redirect: vec![(id, source)],
                     at: source,
                     reason: format!("`{}` adds a vector to nothing but this output", node.name),
@@ -45,13 +47,13 @@ mod tests {
             Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape: vec![Dim::Batch, Dim::Known(2)] };
         let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
         let weight = Arc::new(Tensor::f32(vec![3, 2], vec![1.0; 6]).unwrap());
-        let linear = Op::Linear { weights: Weights { weight, bias: None }, relu: false };
+        let linear = Op::Layer(Layer::Linear { weights: Weights { weight, bias: None }, relu: false });
         let y = graph.push("y".into(), linear, vec![NodeId(0)]).unwrap();
         let b = graph.push("b".into(), Op::Constant(Arc::new(Tensor::vector(vec![0.5; 3]))), Vec::new()).unwrap();
-        graph.output = graph.push("z".into(), Op::Add { relu: false }, vec![b, y]).unwrap();
+        graph.output = graph.push("z".into(), Op::Binary(Binary::Add { relu: false }), vec![b, y]).unwrap();
         if shared {
             let z = graph.output;
-            graph.output = graph.push("product".into(), Op::Mul { relu: false }, vec![y, z]).unwrap();
+            graph.output = graph.push("product".into(), Op::Binary(Binary::Mul { relu: false }), vec![y, z]).unwrap();
         }
         graph
     }

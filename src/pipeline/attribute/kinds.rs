@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::graph::op::{Binary, Pool, Unary};
 use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId, Op};
 use crate::quantize::bias;
@@ -9,7 +10,7 @@ use crate::quantize::bias;
 /// The gates of squeeze-excite: a factor of a product that comes of a pooled tensor, and all between the two.
 pub(super) fn gates(graph: &Graph) -> Vec<NodeId> {
     let mut found = BTreeSet::new();
-    for (id, node) in graph.iter().filter(|(_, node)| matches!(node.op, Op::Mul { .. })) {
+    for (id, node) in graph.iter().filter(|(_, node)| matches!(node.op, Op::Binary(Binary::Mul { .. }))) {
         for branch in node.inputs.iter().filter_map(|&input| from_pooled(graph, input)) {
             found.extend(branch);
             found.insert(id);
@@ -23,13 +24,13 @@ fn from_pooled(graph: &Graph, mut id: NodeId) -> Option<Vec<NodeId>> {
     let mut chain = vec![id];
     loop {
         let node = graph.node(id);
-        if matches!(node.op, Op::GlobalAvgPool | Op::SpatialMean) {
+        if matches!(node.op, Op::Pool(Pool::GlobalAverage | Pool::SpatialMean)) {
             return Some(chain);
         }
         let before = match *node.inputs.as_slice() {
             [before] => before,
             // x · sigmoid(x), as EfficientNet has it between its two layers.
-            [x, own] if graph.node(own).op == Op::Sigmoid && graph.node(own).inputs == [x] => {
+            [x, own] if graph.node(own).op == Op::Unary(Unary::Sigmoid) && graph.node(own).inputs == [x] => {
                 chain.push(own);
                 x
             }
@@ -42,7 +43,7 @@ fn from_pooled(graph: &Graph, mut id: NodeId) -> Option<Vec<NodeId>> {
 
 /// Hard-swish and the layers whose outcome it takes.
 pub(super) fn hard_swish(graph: &Graph) -> Vec<NodeId> {
-    let bends = graph.iter().filter(|(_, node)| node.op == Op::HardSwish);
+    let bends = graph.iter().filter(|(_, node)| node.op == Op::Unary(Unary::HardSwish));
     bends.flat_map(|(id, node)| node.inputs.iter().copied().chain([id])).collect()
 }
 
@@ -67,6 +68,7 @@ pub(super) fn overflowing(graph: &Graph, quantization: &Quantization) -> Vec<Nod
 mod tests {
     use super::*;
     use crate::codec::onnx;
+    use crate::graph::op::Layer;
     use crate::graph::pass;
 
     #[test]
@@ -77,8 +79,8 @@ mod tests {
         // Nine blocks: pooling, two convolutions, hard-sigmoid and the product.
         assert_eq!(gates.len(), 9 * 5);
         let of = |wanted: fn(&Op) -> bool| gates.iter().filter(|id| wanted(&graph.node(**id).op)).count();
-        assert_eq!(of(|op| matches!(op, Op::Conv { .. })), 18);
-        assert_eq!(of(|op| matches!(op, Op::HardSigmoid)), 9);
+        assert_eq!(of(|op| matches!(op, Op::Layer(Layer::Conv { .. }))), 18);
+        assert_eq!(of(|op| matches!(op, Op::Unary(Unary::HardSigmoid))), 9);
         assert_eq!(hard_swish(&graph).len(), 2 * 19);
     }
 }

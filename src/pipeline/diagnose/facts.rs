@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::graph::op::Unary;
 use crate::graph::quantization::{FloatReason, Placement, Quantization};
 use crate::graph::{Graph, NodeId, Op};
 use crate::manifest::Choice as _;
@@ -39,7 +40,7 @@ pub(super) fn network(quantized: &Quantized) -> Network {
 
 /// Whether PyTorch replaces the module by one from `torch.ao.nn.quantized`.
 const fn swapped(op: &Op) -> bool {
-    matches!(op, Op::Conv { .. } | Op::Linear { .. } | Op::HardSwish | Op::Sigmoid)
+    matches!(op, Op::Layer(_) | Op::Unary(Unary::HardSwish | Unary::Sigmoid))
 }
 
 fn layer(quantized: &Quantized, id: NodeId) -> Layer {
@@ -78,7 +79,7 @@ fn layer(quantized: &Quantized, id: NodeId) -> Layer {
 fn bend_levels(graph: &Graph, quantization: &Quantization, id: NodeId) -> Option<f64> {
     const BEND: f64 = 6.0;
     let node = graph.node(id);
-    let bends = matches!(node.op, Op::HardSwish | Op::HardSigmoid) && quantization.is_int8(id);
+    let bends = matches!(node.op, Op::Unary(Unary::HardSwish | Unary::HardSigmoid)) && quantization.is_int8(id);
     let input = quantization.activations[node.inputs.first().filter(|_| bends)?.0]?;
     Some(BEND / input.scale)
 }

@@ -11,6 +11,7 @@ use crate::backend::{Request, Session};
 use crate::base::explain::Failure;
 use crate::base::interrupt;
 use crate::codec::torchscript;
+use crate::graph::op::Layer;
 use crate::graph::quantization::{Kernel, Placement, lone_activation};
 use crate::graph::{Graph, Node, NodeId, Op};
 use crate::manifest::{LayerKernel, LayerOverride, LayerPrecision, MemoryFormat, Step, Variant};
@@ -103,10 +104,10 @@ pub(super) fn race_all(
     let graph = &attempt.graph;
     let users = graph.users();
     let mut all = Vec::new();
-    for (id, node) in graph.iter().filter(|(_, node)| matches!(node.op, Op::Conv { .. })) {
+    for (id, node) in graph.iter().filter(|(_, node)| matches!(node.op, Op::Layer(Layer::Conv { .. }))) {
         interrupt::check()?;
         let activation = lone_activation(graph, &users, id);
-        let is_activated = activation.is_some() || matches!(node.op, Op::Conv { relu: true, .. });
+        let is_activated = activation.is_some() || matches!(node.op, Op::Layer(Layer::Conv { relu: true, .. }));
         let decided = rules[id.0].precision.is_some() || rules[id.0].kernel.is_some();
         let gives_floats = users[activation.unwrap_or(id).0].iter().all(|&reader| !quantization.is_int8(reader));
         if !is_activated || decided || !gives_floats {

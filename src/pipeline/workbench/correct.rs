@@ -8,6 +8,7 @@ use crate::backend::{self, Examples, Request};
 use crate::base::explain::Failure;
 use crate::base::{clock, interrupt};
 use crate::codec::torchscript::{self, Inputs};
+use crate::graph::op::Layer;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::IntWeight;
 use crate::graph::{Dim, Graph, NodeId, Op};
@@ -123,10 +124,8 @@ impl Workbench<'_> {
         let mut integers = open(Request::REFERENCE, &attempt.graph, integers)?;
         let mut float = open(Request::REFERENCE, &attempt.reference, torchscript::Variant::Taps(&wanted))?;
         let rows = self.rows_per_batch(&attempt.reference, [given[0], layer]);
-        let features = |tensor: Tensor| match node.op {
-            Op::Linear { .. } => as_rows(tensor),
-            _ => tensor,
-        };
+        let is_linear = matches!(node.op, Op::Layer(Layer::Linear { .. }));
+        let features = |tensor: Tensor| if is_linear { as_rows(tensor) } else { tensor };
         let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
         self.each_batch(|batch| {
             let some = batch.rows(0, rows);

@@ -2,7 +2,7 @@
 
 use requant::backend::{BackendError, Examples};
 use requant::graph::Op;
-use requant::graph::op::ConvGeometry;
+use requant::graph::op::{ConvGeometry, Layer};
 use requant::tensor::Tensor;
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
@@ -18,26 +18,16 @@ pub(super) struct LayerExamples {
     outputs: TorchTensor,
 }
 
-/// What computes outputs from inputs and weights; whether a rectifier follows.
-#[derive(Clone, Copy)]
-enum Layer {
-    Conv(ConvGeometry, bool),
-    Linear(bool),
-}
-
 impl LayerExamples {
     pub(super) fn new(op: &Op, inputs: &Tensor, outputs: &Tensor) -> Result<Self, BackendError> {
-        let (layer, weights) = match op {
-            Op::Conv { weights, geometry, relu } => (Layer::Conv(*geometry, *relu), weights),
-            Op::Linear { weights, relu } => (Layer::Linear(*relu), weights),
-            other => {
-                let message = format!("{} has no weights", other.torch_name());
-                return Err(BackendError::Engine { doing: "taking in a layer", message });
-            }
+        let Op::Layer(layer) = op else {
+            let message = format!("{} has no weights", op.torch_name());
+            return Err(BackendError::Engine { doing: "taking in a layer", message });
         };
+        let weights = layer.weights();
         let copy = || {
             Ok(Self {
-                layer,
+                layer: layer.clone(),
                 shape: weights.weight.shape().iter().map(|&length| signed(length)).collect(),
                 bias: weights.bias.as_ref().map(|bias| to_torch(bias)).transpose()?,
                 inputs: pixel_after_pixel(&to_torch(inputs)?)?,
@@ -52,12 +42,12 @@ impl LayerExamples {
     }
 
     fn forward(&self, inputs: &TorchTensor, weight: &TorchTensor) -> Result<TorchTensor, TchError> {
-        let (outputs, relu) = match self.layer {
-            Layer::Conv(ConvGeometry { stride, padding, dilation, groups }, relu) => {
+        let (outputs, relu) = match &self.layer {
+            Layer::Conv { geometry: ConvGeometry { stride, padding, dilation, groups }, relu, .. } => {
                 let [stride, padding, dilation] = [stride, padding, dilation].map(|pair| pair.map(signed));
-                (inputs.f_conv2d(weight, self.bias.as_ref(), stride, padding, dilation, signed(groups))?, relu)
+                (inputs.f_conv2d(weight, self.bias.as_ref(), stride, padding, dilation, signed(*groups))?, *relu)
             }
-            Layer::Linear(relu) => (inputs.f_linear(weight, self.bias.as_ref())?, relu),
+            Layer::Linear { relu, .. } => (inputs.f_linear(weight, self.bias.as_ref())?, *relu),
         };
         if relu { outputs.f_relu() } else { Ok(outputs) }
     }

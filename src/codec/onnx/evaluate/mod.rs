@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::axes::{axes_of, axis_of, index, squeezed, unsqueezed};
+use super::catalogue::{Operator, Takes};
 use super::constant::Kind;
 use super::error::ImportError;
 use super::import::{Import, Operand, label};
@@ -90,6 +91,30 @@ pub(super) fn fold(
             Ok(Some(results))
         }
     }
+}
+
+/// Operators that are computed here and never run.
+pub(super) const OPERATORS: [Operator; 16] = [
+    constants("And", 7),
+    constants("Constant", 7),
+    constants("ConstantOfShape", 9),
+    constants("Equal", 7),
+    constants("Greater", 7),
+    constants("GreaterOrEqual", 12),
+    constants("Less", 7),
+    constants("LessOrEqual", 12),
+    constants("Mod", 10),
+    constants("Not", 7),
+    constants("Or", 7),
+    constants("Range", 11),
+    constants("Shape", 7),
+    constants("Size", 7),
+    constants("Where", 9),
+    constants("Xor", 7),
+];
+
+const fn constants(name: &'static str, since: i64) -> Operator {
+    Operator { name, since, takes: Takes::Constants }
 }
 
 /// How an operator is computed on what is known.

@@ -1,28 +1,61 @@
-//! Operators that move or select values.
+//! What moves, selects, joins, repeats or converts values.
 
-use super::{Lowered, Lowering, Trouble, axes_of, axis_of, index, squeezed, unsqueezed};
+use super::lowering::{Lowered, Lowering, Row, Trouble, integers, reals};
 use crate::codec::onnx::attributes::size;
+use crate::codec::onnx::axes::{axes_of, axis_of, index, squeezed, unsqueezed};
+use crate::codec::onnx::constant::Kind;
 use crate::codec::onnx::evaluate::{self, Int};
 use crate::codec::onnx::import::Operand;
-use crate::graph::op::ReshapeDim;
-use crate::graph::{Dim, Node, NodeId, Op};
+use crate::codec::onnx::writer::{Writer, int, ints, value};
+use crate::graph::op::Layout;
+use crate::graph::{Dim, Node, NodeId, Op, ReshapeDim};
 use crate::tensor::Tensor;
 
 /// A network that repeats something more often than this is not meant for images.
 const MOST_COPIES: usize = 64;
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the path of a method is for one lifetime, not for each")]
+pub(super) const ROWS: &[Row] = &[
+    integers("Cast", 7, |node| node.cast(Target::Attribute)),
+    integers("CastLike", 15, |node| node.cast(Target::Operand)),
+    integers("Concat", 7, |node| node.concat()),
+    integers("DepthToSpace", 7, |node| node.depth_to_space()),
+    integers("Dropout", 7, |node| node.dropout()),
+    reals("Expand", 8, |node| node.expand()),
+    integers("Flatten", 7, |node| node.flatten()),
+    integers("Gather", 7, |node| node.gather()),
+    integers("Identity", 7, |node| node.unary(Op::Layout(Layout::Identity))),
+    reals("Pad", 7, |node| node.pad()),
+    integers("Reshape", 7, |node| node.reshape()),
+    integers("Slice", 7, |node| node.slice()),
+    integers("SpaceToDepth", 7, |node| node.space_to_depth()),
+    integers("Split", 7, |node| node.split()),
+    integers("Squeeze", 7, |node| node.squeeze()),
+    integers("Tile", 7, |node| node.tile()),
+    integers("Transpose", 7, |node| node.transpose()),
+    integers("Unsqueeze", 7, |node| node.unsqueeze()),
+];
+
+/// What names the type that values are converted to.
+#[derive(Clone, Copy)]
+enum Target {
+    Attribute,
+    /// The second operand, by its own type.
+    Operand,
+}
+
 impl Lowering<'_> {
-    pub(super) fn flatten(&mut self) -> Lowered {
+    fn flatten(&mut self) -> Lowered {
         let input = self.running(0)?;
         let rank = self.rank(input);
         let axis = self.attributes.int("axis")?.unwrap_or(1);
         let axis = if axis == rank as i64 { rank } else { axis_of(axis, rank)? };
         let shape = self.import.graph.node(input).shape.clone();
         if shape.first() == Some(&Dim::Batch) {
-            return self.emit(Op::Flatten { axis }, vec![input]);
+            return self.emit(Op::Layout(Layout::Flatten { axis }), vec![input]);
         }
         let size = |dims: &[Dim]| ReshapeDim::Known(dims.iter().filter_map(Dim::known).product());
-        self.emit(Op::Reshape(vec![size(&shape[..axis]), size(&shape[axis..])]), vec![input])
+        self.emit(Op::Layout(Layout::Reshape(vec![size(&shape[..axis]), size(&shape[axis..])])), vec![input])
     }
 
     /// The dimensions of a node, as a reshape leaves them.
@@ -31,21 +64,21 @@ impl Lowering<'_> {
         self.import.graph.node(id).shape.iter().map(same).collect()
     }
 
-    pub(super) fn squeeze(&mut self) -> Lowered {
+    fn squeeze(&mut self) -> Lowered {
         let input = self.running(0)?;
         let raw = self.numbers_from("axes", 1, 13)?;
         let kept = squeezed(&self.same_dims(input), raw.as_deref(), ReshapeDim::Known(1))?;
-        self.emit(Op::Reshape(kept), vec![input])
+        self.emit(Op::Layout(Layout::Reshape(kept)), vec![input])
     }
 
-    pub(super) fn unsqueeze(&mut self) -> Lowered {
+    fn unsqueeze(&mut self) -> Lowered {
         let input = self.running(0)?;
         let raw = self.numbers_from("axes", 1, 13)?.ok_or("it names no axes")?;
         let dims = unsqueezed(self.same_dims(input), &raw, ReshapeDim::Known(1))?;
-        self.emit(Op::Reshape(dims), vec![input])
+        self.emit(Op::Layout(Layout::Reshape(dims)), vec![input])
     }
 
-    pub(super) fn expand(&mut self) -> Lowered {
+    fn expand(&mut self) -> Lowered {
         let input = self.running(0)?;
         let mut own = self.same_dims(input);
         let mut target = self.whole(1)?.1.to_vec();
@@ -61,11 +94,11 @@ impl Lowering<'_> {
             (_, Int::Batch) => Err("it repeats something for each image"),
         };
         let target = own.iter().zip(&target).map(dim).collect::<Result<Vec<_>, _>>()?;
-        self.emit(Op::Expand(target), vec![input])
+        self.emit(Op::Layout(Layout::Expand(target)), vec![input])
     }
 
     /// Repeats along each axis.
-    pub(super) fn tile(&mut self) -> Lowered {
+    fn tile(&mut self) -> Lowered {
         let mut current = self.running(0)?;
         let repeats = self.numbers(1)?;
         if repeats.len() != self.rank(current) {
@@ -75,9 +108,9 @@ impl Lowering<'_> {
             let often = size(often).filter(|often| (1..=MOST_COPIES).contains(often));
             let often =
                 often.ok_or_else(|| format!("it repeats an axis more than {MOST_COPIES} times, or not at all"))?;
-            current = self.step(Op::Concat { axis }, vec![current; often])?;
+            current = self.step(Op::Layout(Layout::Concat { axis }), vec![current; often])?;
         }
-        self.emit(Op::Identity, vec![current])
+        self.emit(Op::Layout(Layout::Identity), vec![current])
     }
 
     /// `[batch, channels, height, width]` with known sizes.
@@ -106,12 +139,12 @@ impl Lowering<'_> {
     ) -> Lowered {
         let dims =
             |sizes: &[usize]| std::iter::once(first).chain(sizes.iter().map(|&size| ReshapeDim::Known(size))).collect();
-        let parts = self.step(Op::Reshape(dims(&cut)), vec![input])?;
-        let turned = self.step(Op::Transpose(order.to_vec()), vec![parts])?;
-        self.emit(Op::Reshape(dims(&out)), vec![turned])
+        let parts = self.step(Op::Layout(Layout::Reshape(dims(&cut))), vec![input])?;
+        let turned = self.step(Op::Layout(Layout::Transpose(order.to_vec())), vec![parts])?;
+        self.emit(Op::Layout(Layout::Reshape(dims(&out))), vec![turned])
     }
 
-    pub(super) fn depth_to_space(&mut self) -> Lowered {
+    fn depth_to_space(&mut self) -> Lowered {
         let input = self.running(0)?;
         let ((first, [c, h, w]), b) = (self.image_dims(input)?, self.block()?);
         if !c.is_multiple_of(b * b) {
@@ -125,7 +158,7 @@ impl Lowering<'_> {
         }
     }
 
-    pub(super) fn space_to_depth(&mut self) -> Lowered {
+    fn space_to_depth(&mut self) -> Lowered {
         let input = self.running(0)?;
         let ((first, [c, h, w]), b) = (self.image_dims(input)?, self.block()?);
         if !h.is_multiple_of(b) || !w.is_multiple_of(b) {
@@ -135,7 +168,7 @@ impl Lowering<'_> {
         self.rearranged(input, first, [c, h / b, b, w / b, b], [0, 3, 5, 1, 2, 4], out)
     }
 
-    pub(super) fn reshape(&mut self) -> Lowered {
+    fn reshape(&mut self) -> Lowered {
         let input = self.running(0)?;
         let target = self.whole(1)?.1.to_vec();
         let shape = self.import.graph.node(input).shape.clone();
@@ -155,12 +188,12 @@ impl Lowering<'_> {
         }
         open_the_batch(&mut dims, &shape, self.import.declared_batch);
         if dims.len() == 2 && dims[0] == ReshapeDim::Batch && shape.first() == Some(&Dim::Batch) {
-            return self.emit(Op::Flatten { axis: 1 }, vec![input]);
+            return self.emit(Op::Layout(Layout::Flatten { axis: 1 }), vec![input]);
         }
-        self.emit(Op::Reshape(dims), vec![input])
+        self.emit(Op::Layout(Layout::Reshape(dims)), vec![input])
     }
 
-    pub(super) fn transpose(&mut self) -> Lowered {
+    fn transpose(&mut self) -> Lowered {
         let input = self.running(0)?;
         let rank = self.rank(input);
         let order: Vec<usize> = match self.attributes.ints("perm")? {
@@ -168,22 +201,22 @@ impl Lowering<'_> {
             None => (0..rank).rev().collect(),
         };
         // One that undoes another leaves what that one was given.
-        if let Node { op: Op::Transpose(inner), inputs, .. } = self.import.graph.node(input)
+        if let Node { op: Op::Layout(Layout::Transpose(inner)), inputs, .. } = self.import.graph.node(input)
             && order.iter().map(|&axis: &usize| inner[axis]).eq(0..rank)
         {
             return Ok(vec![Operand::Node(inputs[0])]);
         }
-        self.emit(Op::Transpose(order), vec![input])
+        self.emit(Op::Layout(Layout::Transpose(order)), vec![input])
     }
 
-    pub(super) fn concat(&mut self) -> Lowered {
+    fn concat(&mut self) -> Lowered {
         let inputs = (0..self.operands.len()).map(|i| self.running(i)).collect::<Result<Vec<_>, _>>()?;
         let first = *inputs.first().ok_or("it joins nothing")?;
         let axis = axis_of(self.attributes.int("axis")?.ok_or("it names no axis")?, self.rank(first))?;
-        self.emit(Op::Concat { axis }, inputs)
+        self.emit(Op::Layout(Layout::Concat { axis }), inputs)
     }
 
-    pub(super) fn slice(&mut self) -> Lowered {
+    fn slice(&mut self) -> Lowered {
         let mut current = self.running(0)?;
         let starts = self.numbers_from("starts", 1, 10)?.ok_or("it names no starts")?;
         let ends = self.numbers_from("ends", 2, 10)?.ok_or("it names no ends")?;
@@ -208,14 +241,14 @@ impl Lowering<'_> {
             };
             let step =
                 usize::try_from(steps[i]).ok().filter(|&step| step > 0).ok_or("a step below 1 is not supported")?;
-            let op = Op::Slice { axis, start: index(starts[i], size), end: index(ends[i], size), step };
+            let op = Op::Layout(Layout::Slice { axis, start: index(starts[i], size), end: index(ends[i], size), step });
             current = self.chained(op, current)?;
         }
         Ok(vec![Operand::Node(current)])
     }
 
     /// One place along an axis, which is dropped.
-    pub(super) fn gather(&mut self) -> Lowered {
+    fn gather(&mut self) -> Lowered {
         let input = self.running(0)?;
         let mut dims = self.same_dims(input);
         let axis = axis_of(self.attributes.int("axis")?.unwrap_or(0), dims.len())?;
@@ -224,16 +257,16 @@ impl Lowering<'_> {
             (true, [place]) => axis_of(*place, length).map_err(|_| format!("place {place} of {length}"))?,
             _ => return Err("only one place can be chosen from what runs".into()),
         };
-        let op = Op::Slice { axis, start: place, end: place + 1, step: 1 };
+        let op = Op::Layout(Layout::Slice { axis, start: place, end: place + 1, step: 1 });
         let chosen = self.chained(op, input)?;
-        self.emit(Op::Reshape(dims), vec![chosen])
+        self.emit(Op::Layout(Layout::Reshape(dims)), vec![chosen])
     }
 
     fn chained(&mut self, op: Op, input: NodeId) -> Result<NodeId, Trouble> {
         self.step(op, vec![input])
     }
 
-    pub(super) fn split(&mut self) -> Lowered {
+    fn split(&mut self) -> Lowered {
         let input = self.running(0)?;
         let axis = axis_of(self.attributes.int("axis")?.unwrap_or(0), self.rank(input))?;
         let size = self.import.graph.node(input).shape[axis].known().ok_or("it splits the batch")?;
@@ -243,14 +276,14 @@ impl Lowering<'_> {
         let mut results = Vec::with_capacity(parts.len());
         for part in parts {
             let end = start + part;
-            results.push(Operand::Node(self.chained(Op::Slice { axis, start, end, step: 1 }, input)?));
+            results.push(Operand::Node(self.chained(Op::Layout(Layout::Slice { axis, start, end, step: 1 }), input)?));
             start = end;
         }
         Ok(results)
     }
 
     /// Amounts and value became inputs with opset 11, and axes an input with 18.
-    pub(super) fn pad(&mut self) -> Lowered {
+    fn pad(&mut self) -> Lowered {
         let mode = self.attributes.text("mode")?;
         if !matches!(mode.as_deref(), None | Some("" | "constant")) {
             return Err(format!("`mode = {}` is not supported, constant padding is", mode.unwrap_or_default()).into());
@@ -287,12 +320,115 @@ impl Lowering<'_> {
         }
         let amounts: Vec<usize> = amounts.into_iter().map(Option::unwrap_or_default).collect();
         match *amounts.as_slice() {
-            _ if amounts.iter().all(|&amount| amount == 0) => self.emit(Op::Identity, vec![input]),
+            _ if amounts.iter().all(|&amount| amount == 0) => self.emit(Op::Layout(Layout::Identity), vec![input]),
             [0, 0, top, left, 0, 0, bottom, right] => {
-                self.emit(Op::Pad { amounts: [left, right, top, bottom], value }, vec![input])
+                self.emit(Op::Layout(Layout::Pad { amounts: [left, right, top, bottom], value }), vec![input])
             }
             _ => Err("only padding of an image's height and width is supported".into()),
         }
+    }
+
+    /// Real numbers stay real numbers: what a file computes in 16 or 64 bits is computed in 32 here.
+    fn cast(&mut self, target: Target) -> Lowered {
+        let input = self.running(0)?;
+        let to = match target {
+            Target::Attribute => evaluate::wanted_kind(&self.attributes)?,
+            Target::Operand => self.kind(1)?,
+        };
+        self.attributes.without_effect(&["saturate", "round_mode"]);
+        if !to.is_real() {
+            return Err(format!("it converts what is computed from the image to {}", to.name()).into());
+        }
+        let converted = self.emit(Op::Layout(Layout::Identity), vec![input])?;
+        if to != Kind::F32 {
+            self.import.widened.insert(to.name());
+        }
+        Ok(converted)
+    }
+
+    /// The element type of an operand.
+    fn kind(&self, position: usize) -> Result<Kind, Trouble> {
+        Ok(match self.operand(position)? {
+            Operand::Node(_) | Operand::Float { .. } => Kind::F32,
+            Operand::Value(value) => value.kind,
+            Operand::Quantized(_) => return Err("it converts to many integers".into()),
+        })
+    }
+
+    /// The training mode became an input with opset 12; the ratio and the seed bear on training alone.
+    fn dropout(&mut self) -> Lowered {
+        self.attributes.without_effect(&["seed", "ratio"]);
+        let _ = self.optional(1);
+        let training = self.optional(2).is_some() && self.numbers(2)? != [0];
+        if training {
+            return Err(Trouble::Advised("it is in training mode".into(), "call `model.eval()` before exporting"));
+        }
+        self.unary(Op::Layout(Layout::Dropout))
+    }
+
+    pub(super) fn explicit_pad(&mut self, input: NodeId, amounts: [usize; 4], value: f32) -> Result<NodeId, Trouble> {
+        match self.import.push(self.node, None, Op::Layout(Layout::Pad { amounts, value }), vec![input])? {
+            Operand::Node(id) => Ok(id),
+            _ => Err("padding did not become a node".into()),
+        }
+    }
+}
+
+impl Writer<'_> {
+    pub(super) fn layout(&mut self, id: NodeId, own: &Layout, inputs: Vec<String>) {
+        match own {
+            Layout::Flatten { axis } => self.last(id, "Flatten", inputs, vec![int("axis", *axis)]),
+            Layout::Reshape(target) => self.reshape(id, target, inputs),
+            Layout::Transpose(order) => self.last(id, "Transpose", inputs, vec![ints("perm", order)]),
+            Layout::Concat { axis } => self.last(id, "Concat", inputs, vec![int("axis", *axis)]),
+            Layout::Slice { axis, start, end, step } => self.slice(id, [*start, *end, *axis, *step], inputs),
+            Layout::Pad { amounts, value } => self.pad(id, *amounts, *value, inputs),
+            Layout::Expand(_) => self.expand(id, inputs),
+            Layout::Identity | Layout::Dropout => self.last(id, "Identity", inputs, Vec::new()),
+        }
+    }
+
+    fn reshape(&mut self, id: NodeId, target: &[ReshapeDim], mut inputs: Vec<String>) {
+        let node = self.graph.node(id);
+        // 0 copies what stands at the same place, which must be the batch; otherwise it is what is left over.
+        let copied = target.first() == Some(&ReshapeDim::Batch)
+            && self.graph.node(node.inputs[0]).shape.first() == Some(&Dim::Batch);
+        let known = |at: usize| node.shape.get(at).and_then(Dim::known).map_or(-1, |length| length as i64);
+        let length = |(at, dim): (usize, &ReshapeDim)| match dim {
+            ReshapeDim::Batch if at == 0 && copied => 0,
+            ReshapeDim::Batch => -1,
+            ReshapeDim::Rest if copied => -1,
+            ReshapeDim::Rest => known(at),
+            ReshapeDim::Known(length) => *length as i64,
+        };
+        let target: Vec<i64> = target.iter().enumerate().map(length).collect();
+        inputs.push(self.integers(format!("{}::shape", value(self.graph, id)), &target));
+        self.last(id, "Reshape", inputs, Vec::new());
+    }
+
+    /// `[start, end, axis, step]`.
+    fn slice(&mut self, id: NodeId, numbers: [usize; 4], mut inputs: Vec<String>) {
+        let name = value(self.graph, id);
+        let parts = numbers.into_iter().zip(["start", "end", "axis", "step"]);
+        let each = parts.map(|(number, part)| self.integers(format!("{name}::{part}"), &[number as i64]));
+        inputs.extend(each.collect::<Vec<_>>());
+        self.last(id, "Slice", inputs, Vec::new());
+    }
+
+    fn pad(&mut self, id: NodeId, [left, right, top, bottom]: [usize; 4], filled: f32, mut inputs: Vec<String>) {
+        let name = value(self.graph, id);
+        let pads = [0, 0, top, left, 0, 0, bottom, right].map(|amount| amount as i64);
+        inputs.push(self.integers(format!("{name}::pads"), &pads));
+        inputs.push(self.scalar(format!("{name}::value"), filled));
+        self.last(id, "Pad", inputs, Vec::new());
+    }
+
+    /// A length of 1 leaves what is there.
+    fn expand(&mut self, id: NodeId, mut inputs: Vec<String>) {
+        let size = |dim: &Dim| dim.known().map_or(1, |size| size as i64);
+        let target: Vec<i64> = self.graph.node(id).shape.iter().map(size).collect();
+        inputs.push(self.integers(format!("{}::shape", value(self.graph, id)), &target));
+        self.last(id, "Expand", inputs, Vec::new());
     }
 }
 

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{Lowered, Lowering, Trouble};
+use super::lowering::{Lowered, Lowering, Row, Trouble, integers};
 use crate::codec::onnx::import::Operand;
 use crate::graph::quantization::QParams;
 use crate::tensor::{Data, Tensor};
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the path of a method is for one lifetime, not for each")]
+pub(super) const ROWS: &[Row] = &[
+    integers("DequantizeLinear", 10, |node| node.dequantize_linear()),
+    integers("QuantizeLinear", 10, |node| node.quantize_linear()),
+];
+
 impl Lowering<'_> {
-    pub(super) fn quantize_linear(&mut self) -> Lowered {
+    fn quantize_linear(&mut self) -> Lowered {
         let input = self.running(0)?;
         let parameters = self.activation_parameters()?;
         if self.import.activations.insert(input, parameters).is_some_and(|earlier| earlier != parameters) {
@@ -34,7 +40,7 @@ impl Lowering<'_> {
         Ok(QParams { scale: f64::from(scale), zero_point })
     }
 
-    pub(super) fn dequantize_linear(&mut self) -> Lowered {
+    fn dequantize_linear(&mut self) -> Lowered {
         if let Operand::Node(id) = *self.operand(0)? {
             // The graph keeps real numbers: what is rounded here must be what is read here.
             let parameters = self.activation_parameters()?;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{Emitter, QUINT8, call};
+use super::operator::{layer, onednn};
+use super::{Emitter, QUINT8};
 use crate::graph::quantization::{Kernel, QParams};
 use crate::graph::{Graph, NodeId, Op};
 
@@ -33,7 +34,7 @@ impl Emitter<'_> {
         let call = match self.kernel(id) {
             Kernel::Engine | Kernel::Bytes => format!("torch.dequantize({})", self.int8_call(id, &inputs)),
             Kernel::Fused => {
-                let own = call::Activation::of(&self.graph.node(id).op);
+                let own = onednn::Activation::of(&self.graph.node(id).op);
                 self.fused_call(id, &format!("torch.int_repr({})", inputs[0]), None, own)
             }
         };
@@ -47,7 +48,7 @@ impl Emitter<'_> {
         let n = id.0;
         let node = self.graph.node(id);
         // Features come last, channels second.
-        let channel = if matches!(node.op, Op::Linear { .. }) { node.shape.len().saturating_sub(1) } else { 1 };
+        let channel = if let Op::Layer(own) = &node.op { layer::channel_axis(own, node.shape.len()) } else { 1 };
         let dims: Vec<usize> = (0..node.shape.len()).filter(|dim| *dim != channel).collect();
         let _ = writeln!(self.forward, "    d{n} = torch.sub(f{n}, {own})");
         let square = |x: &str| format!("torch.reshape(torch.sum(torch.mul({x}, {x})), [1])");

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Emitter, call};
+use super::Emitter;
+use super::operator::{channels_last, layer, onednn, pool};
 use crate::codec::torchscript::Variant;
-use crate::graph::op::{ConvGeometry, Weights};
+use crate::graph::op::{ConvGeometry, Layer, Pool, Weights};
 use crate::graph::quantization::{FloatReason, IntWeight, Kernel, Placement, QParams, Quantization, lone_activation};
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::{Data, Tensor};
@@ -65,7 +66,7 @@ impl Emitter<'_> {
             return id;
         }
         let in_float = |id: &NodeId| !self.int8(*id);
-        let known = |id: &NodeId| call::Activation::of(&self.graph.node(*id).op).is_some();
+        let known = |id: &NodeId| onednn::Activation::of(&self.graph.node(*id).op).is_some();
         lone_activation(self.graph, &self.users, id).filter(in_float).filter(known).unwrap_or(id)
     }
 
@@ -82,11 +83,11 @@ impl Emitter<'_> {
         let fused = |quantization: &Quantization| quantization.kernels.contains(&Kernel::Fused);
         let fuses = matches!(self.variant, Variant::FusedFloat) || self.quantization().is_some_and(fused);
         let node = self.graph.node(id);
-        if node.op != Op::GlobalAvgPool || !fuses {
+        if node.op != Op::Pool(Pool::GlobalAverage) || !fuses {
             return None;
         }
         match self.graph.node(node.inputs[0]).shape.as_slice() {
-            [_, _, Dim::Known(height), Dim::Known(width)] => Some(call::whole_mean(&inputs[0], [*height, *width])),
+            [_, _, Dim::Known(height), Dim::Known(width)] => Some(pool::whole_mean(&inputs[0], [*height, *width])),
             _ => None,
         }
     }
@@ -98,22 +99,22 @@ impl Emitter<'_> {
         let input = self.float(self.graph.node(id).inputs[0]);
         let (weight, bias) = self.float_weights(id, weights, "");
         let last = self.last_of_call(id);
-        let activation = call::Activation::of(&self.graph.node(last).op);
+        let activation = onednn::Activation::of(&self.graph.node(last).op);
         let call = match (&weights.weight.shape()[2..], g) {
             ([1, 1], ConvGeometry { stride: [1, 1], padding: [0, 0], groups: 1, .. })
                 if self.has_few_pixels(id, weights) =>
             {
-                let ordered = self.derived(id, "ordered", &call::ordered_linear(&weight));
+                let ordered = self.derived(id, "ordered", &onednn::ordered_linear(&weight));
                 self.state.by_pixel = true;
-                call::activated(activation, format!("(self).by_pixel({input}, {weight}, {ordered}, {bias}, )"))
+                onednn::activated(activation, format!("(self).by_pixel({input}, {weight}, {ordered}, {bias}, )"))
             }
             ([1, 1], _) => {
-                let ordered = self.derived(id, "ordered", &call::channels_last(&weight));
-                call::activated(activation, call::float_conv(&call::channels_last(&input), &ordered, &bias, g))
+                let ordered = self.derived(id, "ordered", &channels_last(&weight));
+                onednn::activated(activation, layer::conv(&channels_last(&input), &ordered, &bias, g))
             }
             _ => {
-                let ordered = self.derived(id, "ordered", &call::ordered_weight(&weight, g, &self.one_image(id)));
-                call::fused_float(&input, &ordered, &bias, g, activation)
+                let ordered = self.derived(id, "ordered", &onednn::ordered_weight(&weight, g, &self.one_image(id)));
+                onednn::fused_float(&input, &ordered, &bias, g, activation)
             }
         };
         self.has_float[last.0] = true;
@@ -124,7 +125,7 @@ impl Emitter<'_> {
     pub(super) fn fused_int8(&mut self, id: NodeId) {
         let input = self.bytes(self.graph.node(id).inputs[0]);
         let last = self.last_of_call(id);
-        let call = self.fused_call(id, &input, None, call::Activation::of(&self.graph.node(last).op));
+        let call = self.fused_call(id, &input, None, onednn::Activation::of(&self.graph.node(last).op));
         self.has_float[last.0] = true;
         let _ = writeln!(self.forward, "    v{} = {call}", last.0);
     }
@@ -143,10 +144,10 @@ impl Emitter<'_> {
         id: NodeId,
         bytes: &str,
         output: Option<QParams>,
-        activation: Option<call::Activation>,
+        activation: Option<onednn::Activation>,
     ) -> String {
         let node = self.graph.node(id);
-        let (Op::Conv { weights, geometry, .. }, Some(int)) =
+        let (Op::Layer(Layer::Conv { weights, geometry, .. }), Some(int)) =
             (&node.op, self.quantization().and_then(|quantization| quantization.weights.get(&id)))
         else {
             unreachable!("the plan fuses convolutions with integer weights alone")
@@ -154,12 +155,15 @@ impl Emitter<'_> {
         let input = self.qparams(node.inputs[0]);
         let (integers, scales) = self.integers(id, int);
         let zeros = self.derived(id, "zeros", &format!("torch.zeros([{}], dtype=4)", int.scales.len()));
-        let packed =
-            self.derived(id, "packed", &call::packed_weight(&integers, &scales, input, geometry, &self.one_image(id)));
+        let packed = self.derived(
+            id,
+            "packed",
+            &onednn::packed_weight(&integers, &scales, input, geometry, &self.one_image(id)),
+        );
         let bias_name = self.attribute_name(id, "bias");
         let bias =
             weights.bias.as_ref().map_or_else(|| "None".into(), |bias| self.tensor(&bias_name, (**bias).clone()));
-        call::fused_int8(bytes, input, output, &[&packed, &scales, &zeros, &bias], geometry, activation)
+        onednn::fused_int8(bytes, input, output, &[&packed, &scales, &zeros, &bias], geometry, activation)
     }
 
     /// The integers of a weight and, for each output channel, their scale in `f32`.

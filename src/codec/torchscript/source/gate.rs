@@ -1,6 +1,7 @@
 //! Images of integers multiplied by a gate, which has one number for each channel.
 
-use super::{Emitter, call};
+use super::{Emitter, operator};
+use crate::graph::op::{Layer, Layout, Unary};
 use crate::graph::{Dim, Node, NodeId, Op};
 
 /// How many quantized integers libtorch multiplies in one step of its loop.
@@ -23,7 +24,8 @@ impl Emitter<'_> {
                 && *shape(image) == node.shape
                 && self.is_convolved(node.inputs[gate])
             {
-                spread[gate] = call::channels_last(&format!("torch.expand_as({}, {})", inputs[gate], inputs[image]));
+                spread[gate] =
+                    operator::channels_last(&format!("torch.expand_as({}, {})", inputs[gate], inputs[image]));
             }
         }
         spread
@@ -32,12 +34,17 @@ impl Emitter<'_> {
     /// Whether a convolution gives the node's values, or what an activation makes of them.
     fn is_convolved(&self, id: NodeId) -> bool {
         let node = self.graph.node(id);
-        match node.op {
-            Op::Conv { .. } => true,
-            Op::Relu | Op::Clip { .. } | Op::HardSigmoid | Op::Sigmoid | Op::HardSwish | Op::Identity | Op::Dropout => {
-                self.is_convolved(node.inputs[0])
-            }
-            _ => false,
+        match &node.op {
+            Op::Layer(layer) => matches!(layer, Layer::Conv { .. }),
+            Op::Unary(Unary::Relu | Unary::Clip { .. } | Unary::HardSigmoid | Unary::Sigmoid | Unary::HardSwish)
+            | Op::Layout(Layout::Identity | Layout::Dropout) => self.is_convolved(node.inputs[0]),
+            Op::Input
+            | Op::Constant(_)
+            | Op::Normalize(_)
+            | Op::Unary(_)
+            | Op::Binary(_)
+            | Op::Pool(_)
+            | Op::Layout(_) => false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use half::{bf16, f16};
 
 use crate::codec::torchscript::Short;
-use crate::graph::Op;
+use crate::graph::op::{Layout, Unary};
 use crate::tensor::{Data, Tensor};
 
 impl Short {
@@ -25,20 +25,27 @@ impl Short {
         Tensor::new(tensor.shape().to_vec(), data).unwrap_or(tensor)
     }
 
-    /// The operator with its bounds and paddings brought to the largest number that there is: PyTorch refuses what
-    /// the type cannot hold, infinity for a bound included.
-    pub(super) fn within(self, op: &Op) -> Op {
+    /// The function with its bounds brought to the largest number that there is: PyTorch refuses what the type cannot
+    /// hold, infinity for a bound included.
+    pub(super) fn within_bounds(self, function: Unary) -> Unary {
+        let Unary::Clip { min, max } = function else { return function };
+        // A bound that is infinite on the side where it changes nothing is left out.
+        let held = |value: f32, unbounded: f32| if value == unbounded { value } else { self.held(value) };
+        Unary::Clip { min: held(min, f32::NEG_INFINITY), max: held(max, f32::INFINITY) }
+    }
+
+    /// The same for the number that an image is padded with.
+    pub(super) fn within_padding(self, layout: Layout) -> Layout {
+        let Layout::Pad { amounts, value } = layout else { return layout };
+        Layout::Pad { amounts, value: self.held(value) }
+    }
+
+    fn held(self, value: f32) -> f32 {
         let most = match self {
             Self::Fp16 => f16::MAX.to_f32(),
             Self::Bf16 => bf16::MAX.to_f32(),
         };
-        // A bound that is infinite on the side where it changes nothing is left out.
-        let held = |value: f32, unbounded: f32| if value == unbounded { value } else { value.clamp(-most, most) };
-        match op {
-            Op::Clip { min, max } => Op::Clip { min: held(*min, f32::NEG_INFINITY), max: held(*max, f32::INFINITY) },
-            Op::Pad { amounts, value } => Op::Pad { amounts: *amounts, value: value.clamp(-most, most) },
-            other => other.clone(),
-        }
+        value.clamp(-most, most)
     }
 }
 
@@ -67,9 +74,9 @@ mod tests {
 
     #[test]
     fn bounds_stay_within_what_the_type_holds() {
-        let clip = Op::Clip { min: f32::NEG_INFINITY, max: 1e9 };
-        assert_eq!(Short::Fp16.within(&clip), Op::Clip { min: f32::NEG_INFINITY, max: 65_504.0 });
-        let pad = |value| Op::Pad { amounts: [0, 0, 1, 1], value };
-        assert_eq!(Short::Fp16.within(&pad(f32::NEG_INFINITY)), pad(-65_504.0));
+        let clip = |max| Unary::Clip { min: f32::NEG_INFINITY, max };
+        assert_eq!(Short::Fp16.within_bounds(clip(1e9)), clip(65_504.0));
+        let pad = |value| Layout::Pad { amounts: [0, 0, 1, 1], value };
+        assert_eq!(Short::Fp16.within_padding(pad(f32::NEG_INFINITY)), pad(-65_504.0));
     }
 }

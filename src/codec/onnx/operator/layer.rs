@@ -1,16 +1,24 @@
-//! Convolutions, linear layers and normalization: operators with weights.
+//! Convolutions and linear layers.
 
 use std::sync::Arc;
 
-use super::{Lowered, Lowering, Trouble, transpose};
+use super::lowering::{Lowered, Lowering, Row, Trouble, integers};
 use crate::codec::onnx::attributes::Window;
 use crate::codec::onnx::import::Operand;
-use crate::graph::op::{ConvGeometry, Normalization, Weights};
+use crate::codec::onnx::writer::{Writer, int, ints, value};
+use crate::graph::op::{Binary, ConvGeometry, Layer, Layout, Weights};
 use crate::graph::{NodeId, Op};
 use crate::tensor::Tensor;
 
+#[expect(clippy::redundant_closure_for_method_calls, reason = "the path of a method is for one lifetime, not for each")]
+pub(super) const ROWS: &[Row] = &[
+    integers("Conv", 7, |node| node.conv()),
+    integers("Gemm", 7, |node| node.gemm()),
+    integers("MatMul", 7, |node| node.matmul()),
+];
+
 impl Lowering<'_> {
-    pub(super) fn conv(&mut self) -> Lowered {
+    fn conv(&mut self) -> Lowered {
         let mut input = self.running(0)?;
         let weights = Weights { weight: self.tensor(1)?, bias: self.optional_tensor(2)? };
         if weights.weight.shape().len() != 4 {
@@ -34,48 +42,13 @@ impl Lowering<'_> {
         }
         let groups = usize::try_from(self.attributes.int("group")?.unwrap_or(1)).map_err(|_| "negative group count")?;
         let geometry = ConvGeometry { stride: window.stride, padding, dilation: window.dilation, groups };
-        self.emit(Op::Conv { weights, geometry, relu: false }, vec![input])
+        self.emit(Op::Layer(Layer::Conv { weights, geometry, relu: false }), vec![input])
     }
 
-    pub(super) fn explicit_pad(&mut self, input: NodeId, amounts: [usize; 4], value: f32) -> Result<NodeId, Trouble> {
-        match self.import.push(self.node, None, Op::Pad { amounts, value }, vec![input])? {
-            Operand::Node(id) => Ok(id),
-            _ => Err("padding did not become a node".into()),
-        }
-    }
-
-    pub(super) fn batch_norm(&mut self) -> Lowered {
-        if !matches!(self.operand(0)?, Operand::Node(_)) {
-            let reason = "it normalizes a weight each time the network runs (weight standardization)".to_owned();
-            let next = "put the standardized weight into a plain convolution before exporting, once and for all";
-            return Err(Trouble::Advised(reason, next));
-        }
-        // Before opset 9, 0 stands for statistics of each place.
-        if self.import.opset < 9 && self.attributes.int("spatial")?.is_some_and(|spatial| spatial != 1) {
-            return Err("it normalizes every place by itself, which is not supported".into());
-        }
-        self.attributes.without_effect(&["momentum"]);
-        if self.attributes.flag("training_mode")? {
-            return Err(Trouble::Advised("it is in training mode".into(), "call `model.eval()` before exporting"));
-        }
-        let norm = Normalization {
-            gamma: self.tensor(1)?,
-            beta: self.tensor(2)?,
-            mean: self.tensor(3)?,
-            variance: self.tensor(4)?,
-            epsilon: self.attributes.float("epsilon", 1e-5)?,
-        };
-        let channels = norm.gamma.shape().to_vec();
-        if channels.len() != 1 || [&norm.beta, &norm.mean, &norm.variance].iter().any(|t| t.shape() != channels) {
-            return Err("its four parameters differ in shape".into());
-        }
-        self.unary(Op::BatchNorm(norm))
-    }
-
-    pub(super) fn gemm(&mut self) -> Lowered {
+    fn gemm(&mut self) -> Lowered {
         let mut input = self.running(0)?;
         if self.attributes.flag("transA")? {
-            input = self.step(Op::Transpose(vec![1, 0]), vec![input])?;
+            input = self.step(Op::Layout(Layout::Transpose(vec![1, 0])), vec![input])?;
         }
         let stored = scaled(&self.tensor(1)?, self.attributes.float("alpha", 1.0)?);
         self.import.allow(stored.data().len())?;
@@ -85,22 +58,73 @@ impl Lowering<'_> {
         let outputs = weight.shape().first().copied().unwrap_or(0);
         let bias = addend.as_ref().and_then(|addend| per_output(addend, outputs));
         let rest = addend.filter(|_| bias.is_none());
-        let linear = Op::Linear { weights: Weights { weight, bias }, relu: false };
+        let linear = Op::Layer(Layer::Linear { weights: Weights { weight, bias }, relu: false });
         let Some(rest) = rest else { return self.emit(linear, vec![input]) };
         let (product, rest) = (self.step(linear, vec![input])?, self.step(Op::Constant(rest), Vec::new())?);
-        self.emit(Op::Add { relu: false }, vec![product, rest])
+        self.emit(Op::Binary(Binary::Add { relu: false }), vec![product, rest])
     }
 
-    pub(super) fn matmul(&mut self) -> Lowered {
+    fn matmul(&mut self) -> Lowered {
         match self.operand(1)? {
             Operand::Float { tensor, .. } if tensor.shape().len() == 2 => {
                 let weight = Arc::new(transpose(tensor)?);
                 self.import.allow(weight.data().len())?;
-                self.unary(Op::Linear { weights: Weights { weight, bias: None }, relu: false })
+                self.unary(Op::Layer(Layer::Linear { weights: Weights { weight, bias: None }, relu: false }))
             }
-            _ => self.binary(Op::MatMul),
+            _ => self.binary(Op::Binary(Binary::MatMul)),
         }
     }
+}
+
+impl Writer<'_> {
+    pub(super) fn layer(&mut self, id: NodeId, own: &Layer, inputs: Vec<String>) {
+        match own {
+            Layer::Conv { weights, geometry, relu } => self.conv(id, weights, geometry, *relu, inputs),
+            Layer::Linear { weights, relu } => self.linear(id, weights, *relu, inputs),
+        }
+    }
+
+    fn conv(&mut self, id: NodeId, weights: &Weights, geometry: &ConvGeometry, relu: bool, mut inputs: Vec<String>) {
+        inputs.extend(self.weights(id, weights));
+        let ConvGeometry { stride, padding, dilation, groups } = geometry;
+        let attributes = vec![
+            int("group", *groups),
+            ints("kernel_shape", &weights.weight.shape()[2..]),
+            ints("strides", stride),
+            ints("pads", &[*padding, *padding].concat()),
+            ints("dilations", dilation),
+        ];
+        self.rectified(id, "Conv", relu, inputs, attributes);
+    }
+
+    /// `Gemm` for rows of features; a product and a sum for anything of more dimensions.
+    fn linear(&mut self, id: NodeId, weights: &Weights, relu: bool, mut inputs: Vec<String>) {
+        let mut own = self.weights(id, weights);
+        if self.graph.node(self.graph.node(id).inputs[0]).shape.len() == 2 {
+            inputs.append(&mut own);
+            return self.rectified(id, "Gemm", relu, inputs, vec![int("transB", 1)]);
+        }
+        let name = value(self.graph, id);
+        let matrix = format!("{name}::matrix");
+        self.push("Transpose", vec![own.remove(0)], matrix.clone(), vec![ints("perm", &[1, 0])]);
+        inputs.push(matrix);
+        if own.is_empty() {
+            return self.rectified(id, "MatMul", relu, inputs, Vec::new());
+        }
+        let product = format!("{name}::product");
+        self.push("MatMul", inputs, product.clone(), Vec::new());
+        self.named(id, Some("product"));
+        self.rectified(id, "Add", relu, vec![product, own.remove(0)], Vec::new());
+    }
+}
+
+/// Swaps the two axes of a float matrix.
+fn transpose(tensor: &Tensor) -> Result<Tensor, Trouble> {
+    let (&[rows, columns], Some(values)) = (tensor.shape(), tensor.as_f32()) else {
+        return Err("its weight is not a matrix".into());
+    };
+    let swapped = (0..columns).flat_map(|c| (0..rows).map(move |r| values[r * columns + c])).collect();
+    Tensor::f32(vec![columns, rows], swapped).map_err(|error| error.to_string().into())
 }
 
 /// Every value times a number.

@@ -1,6 +1,6 @@
 //! Quantization written out: what is rounded where, and integer weights.
 
-use super::{Form, Writer, value};
+use super::{Form, Writer, int, value};
 use crate::codec::onnx::constant::kind;
 use crate::graph::NodeId;
 use crate::graph::op::Weights;
@@ -15,25 +15,25 @@ impl Writer<'_> {
     }
 
     /// What readers in float are given, and the graph's own reader.
-    pub(super) fn given(&self, id: NodeId) -> String {
+    pub(in crate::codec::onnx) fn given(&self, id: NodeId) -> String {
         if self.gives_integers(id) { rounded(&value(self.graph, id)) } else { value(self.graph, id) }
     }
 
     /// What `reader` is given of `input`.
-    pub(super) fn read(&self, reader: NodeId, input: NodeId) -> String {
+    pub(in crate::codec::onnx) fn read(&self, reader: NodeId, input: NodeId) -> String {
         let takes_integers = self.quantization().is_some_and(|quantization| quantization.is_int8(reader));
         if takes_integers { rounded(&value(self.graph, input)) } else { self.given(input) }
     }
 
     /// Rounds a node's outcome where somebody needs it as integers.
-    pub(super) fn quantize(&mut self, id: NodeId) {
+    pub(in crate::codec::onnx) fn quantize(&mut self, id: NodeId) {
         let Some(quantization) = self.quantization() else { return };
         let wanted = self.gives_integers(id) || self.users[id.0].iter().any(|&user| quantization.is_int8(user));
         if let Some(QParams { scale, zero_point }) = quantization.activations[id.0].filter(|_| wanted) {
             let name = value(self.graph, id);
             let (scale, kind, zero_point) = match self.form {
                 Form::Symmetric(_, levels) => (symmetric(QParams { scale, zero_point }, levels[id.0]), kind::INT8, 0),
-                _ => (scale, kind::UINT8, u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0)),
+                Form::Float | Form::Qdq(_) => (scale, kind::UINT8, u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0)),
             };
             #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
             let scale = self.scalar(format!("{name}::scale"), scale as f32);
@@ -46,7 +46,7 @@ impl Writer<'_> {
     }
 
     /// A layer's weight and, where there is one, its bias; as integers where the layer computes in them.
-    pub(super) fn weights(&mut self, id: NodeId, weights: &Weights) -> Vec<String> {
+    pub(in crate::codec::onnx) fn weights(&mut self, id: NodeId, weights: &Weights) -> Vec<String> {
         let name = value(self.graph, id);
         let quantization = self.quantization();
         let int = quantization.and_then(|quantization| quantization.weights.get(&id));
@@ -87,7 +87,7 @@ impl Writer<'_> {
         let width = if kind == self::kind::INT32 { size_of::<i32>() } else { 1 };
         let scale = self.floats(format!("{name}::scale"), scales.to_vec());
         let zeros = self.raw(format!("{name}::zero_point"), &[scales.len()], kind, vec![0; width * scales.len()]);
-        let axis = Self::int("axis", 0);
+        let axis = int("axis", 0);
         self.push("DequantizeLinear", vec![integers, scale, zeros], name.clone(), vec![axis]);
         name
     }

@@ -1,0 +1,109 @@
+//! A new operator touches the three files of its family and no other: shown by adding some to a copy of the source.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use requant::base::files;
+
+use crate::lab::{self, Bench};
+
+/// Where a family's files stand.
+const PLACES: [&str; 3] = ["src/graph/op", "src/codec/onnx/operator", "src/codec/torchscript/source/operator"];
+
+/// Each family's file and enum.
+const FAMILIES: [(&str, &str); 6] = [
+    ("layer", "Layer"),
+    ("normalize", "Normalize"),
+    ("unary", "Unary"),
+    ("binary", "Binary"),
+    ("pool", "Pool"),
+    ("layout", "Layout"),
+];
+
+/// `Shrink` of ONNX, which is PyTorch's `Hardshrink` where its bias is 0: what is put after which line of which place.
+const SHRINK: [(usize, &str, &str); 7] = [
+    (0, "    Abs,\n", "    Hardshrink { limit: f32 },\n"),
+    (0, "Self::Abs => Facts::function(\"abs\"),\n", "Self::Hardshrink { .. } => Facts::module(\"Hardshrink\"),\n"),
+    (1, "const ROWS: &[Row] = &[\n", "reals(\"Shrink\", 9, |node| node.shrink()),\n"),
+    (
+        1,
+        "impl Lowering<'_> {\n",
+        "fn shrink(&mut self) -> Lowered {
+            if self.attributes.float(\"bias\", 0.0)? != 0.0 { return Err(\"it has a bias\".into()) }
+            let limit = self.attributes.float(\"lambd\", 0.5)?;
+            self.plain(Unary::Hardshrink { limit })
+        }\n",
+    ),
+    (
+        1,
+        "Unary::Abs => named(\"Abs\"),\n",
+        "Unary::Hardshrink { limit } => with(\"Shrink\", vec![float(\"lambd\", limit)]),\n",
+    ),
+    (
+        2,
+        "Unary::Abs => of(\"abs\"),\n",
+        "Unary::Hardshrink { limit } => format!(\"torch.hardshrink({x}, {:?})\", wide(limit)),\n",
+    ),
+    (2, "| Unary::Acos\n", "| Unary::Hardshrink { .. }\n"),
+];
+
+/// The source without what a library alone does not need.
+fn copied() -> Bench {
+    let bench = Bench::new();
+    let root = lab::root();
+    for folder in ["src", "benches", "templates", "xtask/src"] {
+        for file in files::walk(&root.join(folder)).unwrap() {
+            bench.put(&format!("{folder}/{file}"), &files::read(&root.join(folder).join(&file)).unwrap());
+        }
+    }
+    for file in ["Cargo.toml", "Cargo.lock", "build.rs", "xtask/Cargo.toml"] {
+        bench.put(file, &files::read(&root.join(file)).unwrap());
+    }
+    bench
+}
+
+fn put_after(bench: &Bench, file: &str, line: &str, new: &str) {
+    let text = files::read_text(&bench.path(file)).unwrap();
+    let at = text.find(line).unwrap_or_else(|| panic!("{file} has no `{}`", line.trim()));
+    let (before, after) = text.split_at(at + line.len());
+    bench.put(file, format!("{before}{new}{after}").as_bytes());
+}
+
+/// The files that the compiler finds fault with.
+fn faulty(bench: &Bench) -> BTreeSet<String> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| lab::root().join("target"), PathBuf::from);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["check", "--release", "--lib", "--no-default-features", "--offline", "--message-format", "short"]);
+    cargo.current_dir(bench.path("")).env("CARGO_TARGET_DIR", target);
+    let ended = cargo.output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr);
+    let found: BTreeSet<String> = told
+        .lines()
+        .filter(|line| line.contains(": error"))
+        .filter_map(|line| line.split(':').next().map(str::to_owned))
+        .filter(|file| Path::new(file).extension().is_some_and(|ending| ending == "rs"))
+        .collect();
+    assert_eq!(ended.status.success(), found.is_empty(), "{told}");
+    found
+}
+
+#[test]
+fn an_operator_of_any_family_is_missing_in_its_three_files_alone() {
+    let bench = copied();
+    for (family, name) in FAMILIES {
+        put_after(&bench, &format!("{}/{family}.rs", PLACES[0]), &format!("pub enum {name} {{\n"), "    Scratch,\n");
+    }
+    let of_family = |place: &str| FAMILIES.map(|(family, _)| format!("{place}/{family}.rs"));
+    let wanted: BTreeSet<String> = PLACES.into_iter().flat_map(of_family).collect();
+    assert_eq!(faulty(&bench), wanted);
+}
+
+#[test]
+fn an_operator_is_added_in_three_files() {
+    let bench = copied();
+    for (place, line, new) in SHRINK {
+        put_after(&bench, &format!("{}/unary.rs", PLACES[place]), line, new);
+    }
+    assert_eq!(faulty(&bench), BTreeSet::new());
+}
