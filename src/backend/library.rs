@@ -4,7 +4,6 @@
 use std::ffi::CString;
 use std::path::PathBuf;
 
-use super::registry::missing;
 use super::{Availability, BackendError};
 use crate::base::digest::Digest;
 use crate::base::files;
@@ -63,11 +62,11 @@ impl Library {
         match self.located() {
             None => {
                 let remedy = format!("run `cargo xtask runtimes`, or name it with `{variable}`");
-                missing(&format!("`{system}` is not here"), &remedy)
+                Availability::missing(&format!("`{system}` is not here"), &remedy)
             }
             Some((path, _)) if !has(&path.to_string_lossy(), Some(self.function)) => {
                 let remedy = format!("run `cargo xtask runtimes`, or correct `{variable}`");
-                missing(&format!("`{}` cannot be loaded, or is not {engine}", path.display()), &remedy)
+                Availability::missing(&format!("`{}` cannot be loaded, or is not {engine}", path.display()), &remedy)
             }
             Some((path, how)) => Availability::Ready { detail: format!("{engine}, {how}: `{}`", path.display()) },
         }

@@ -55,6 +55,12 @@ pub enum Availability {
     Missing { why: String, remedy: String },
 }
 
+impl Availability {
+    fn missing(why: &str, remedy: &str) -> Self {
+        Self::Missing { why: why.to_owned(), remedy: remedy.to_owned() }
+    }
+}
+
 /// Facts about the runtime that serves a run, for the record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Runtime {

@@ -60,15 +60,12 @@ pub fn probe(request: Request) -> Availability {
 fn torch_from_outside(request: Request) -> Availability {
     match program::path() {
         Err(missing) => missing,
-        Ok(_) if request.device == Device::Cuda && !library::found("libcuda.so.1") => {
-            missing("no NVIDIA driver (`libcuda.so.1`)", "run on a machine with an NVIDIA GPU and a CUDA libtorch")
-        }
+        Ok(_) if request.device == Device::Cuda && !library::found("libcuda.so.1") => Availability::missing(
+            "no NVIDIA driver (`libcuda.so.1`)",
+            "run on a machine with an NVIDIA GPU and a CUDA libtorch",
+        ),
         Ok(_) => Availability::Ready { detail: format!("`{}` is here; it was not started", program::NAME) },
     }
-}
-
-pub(super) fn missing(why: &str, remedy: &str) -> Availability {
-    Availability::Missing { why: why.to_owned(), remedy: remedy.to_owned() }
 }
 
 fn driver() -> Result<&'static dyn Driver, BackendError> {

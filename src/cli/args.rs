@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::options::{Format, Layers};
 use super::sweep::args::Sweep;
 
 /// Declarative, reproducible post-training INT8 quantization.
@@ -287,14 +288,6 @@ impl Filters {
     }
 }
 
-/// Settings from the command line.
-#[derive(Debug, clap::Args)]
-pub(super) struct Layers {
-    /// Override a setting, such as `compute.threads=4`; the report says so
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(super) set: Vec<String>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DiffFormat {
     Terminal,
@@ -312,12 +305,4 @@ pub(super) enum ExportForm {
     OnnxFp32,
     /// A variant's artefact as it was judged, for libtorch and PyTorch
     Torchscript,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// With the line and a caret
-    Text,
-    /// One JSON document, for editors and CI
-    Json,
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::args::Format;
 use super::complaint::{self, complain};
 use super::gauge::Gauge;
+use super::options::Format;
 use super::{Exit, print, print_json};
 use crate::backend::Availability;
 use crate::base::explain::{Cause, Diagnostic, Failure, Severity};

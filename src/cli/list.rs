@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{Filters, Format};
+use super::args::Filters;
 use super::check::HOME;
+use super::options::Format;
 use super::{Exit, print, print_json};
 use crate::base::clock;
 use crate::base::explain::Failure;

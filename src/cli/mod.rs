@@ -13,6 +13,7 @@ mod fetch;
 mod gauge;
 mod list;
 mod new;
+mod options;
 mod pin;
 mod progress;
 mod remedy;

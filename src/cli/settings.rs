@@ -1,6 +1,6 @@
 //! What surrounds the command line: the environment's settings.
 
-use super::args::Layers;
+use super::options::Layers;
 use crate::manifest::Overrides;
 
 impl Layers {

@@ -12,8 +12,8 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use self::args::{Launcher, Sweep as Arguments, SweepVerb, Terms};
-use super::args::{Format, Layers};
 use super::gauge::Gauge;
+use super::options::{Format, Layers};
 use super::run::own_path;
 use super::{Exit, eprint, print, print_json};
 use crate::base::clock;

@@ -42,17 +42,10 @@ pub(super) fn check(record: &Record) -> Finding {
                         case.note(told(layer));
                         case.note(format!("cheaper: {}", cure.told()));
                     }
-                    _ => case.against(Verdict::Pass, told(layer), &instruction(layer)),
+                    _ => case.against(Verdict::Pass, told(layer), &remedy::instruction(layer)),
                 }
             }
         }
     }
     case.close()
-}
-
-/// How a layer or a block is kept in float.
-pub(super) fn instruction(tried: &Intervention) -> String {
-    let all = remedy::patterns(tried).into_iter();
-    let all: Vec<String> = all.map(|pattern| format!("`match = \"{pattern}\"`")).collect();
-    format!("in `quantize.layer` set `precision = \"fp32\"` for {}", all.join(" and "))
 }

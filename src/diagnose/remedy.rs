@@ -164,7 +164,7 @@ fn parts(record: &Record, change: Change, loss: f64) -> impl Iterator<Item = Rem
         scheme: scheme(record),
         layers: in_float(tried),
         is_whole: !tried.nodes.is_empty(),
-        instruction: super::layers::instruction(tried),
+        instruction: instruction(tried),
         gained: tried.gained,
         loss,
     })
@@ -179,6 +179,13 @@ fn in_float(tried: &Intervention) -> Vec<LayerOverride> {
     let patterns = patterns(tried).into_iter();
     let precision = Some(LayerPrecision::Fp32);
     patterns.map(|r#match| LayerOverride { r#match, precision, observer: None, kernel: None }).collect()
+}
+
+/// How a layer or a block is kept in float.
+pub(super) fn instruction(tried: &Intervention) -> String {
+    let all = patterns(tried).into_iter();
+    let all: Vec<String> = all.map(|pattern| format!("`match = \"{pattern}\"`")).collect();
+    format!("in `quantize.layer` set `precision = \"fp32\"` for {}", all.join(" and "))
 }
 
 /// What `match` takes for the nodes that were in float: one by one, but for those whose names are below the name of a

@@ -3,10 +3,14 @@
 
 mod brackets;
 mod choice;
+mod defaults;
 mod layers;
+mod load;
 mod missing;
 mod origins;
+mod parts;
 mod pinning;
+mod problem;
 mod reference;
 mod resolved;
 mod rewritten;
@@ -21,7 +25,8 @@ pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
     LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, Step, Strategy,
 };
-pub use layers::{Overrides, PROJECT_FILE, SCHEMA, load, load_bytes, restore};
+pub use defaults::SCHEMA;
+pub use load::{Overrides, PROJECT_FILE, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
 pub use resolved::{Override, Resolved, relative, settings_text};

@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::Manifest;
 use super::layers::Layers;
 use super::origins::Origins;
 use super::source::{Layer, Source};
-use super::{Manifest, Variant};
 use crate::base::digest::Digest;
 use crate::base::explain::Place;
 
@@ -272,15 +272,5 @@ fn is_section(value: &Value) -> bool {
         Value::Table(_) => true,
         Value::Array(items) => !items.is_empty() && items.iter().all(Value::is_table),
         _ => false,
-    }
-}
-
-impl Variant {
-    /// INT8 of the torch backend runs on some engine; unless it is named, on FBGEMM.
-    pub(super) fn with_engine(mut self) -> Self {
-        if (self.backend, self.precision) == (super::Backend::Torch, super::Precision::Int8) {
-            self.engine = self.engine.or(Some(super::Engine::Fbgemm));
-        }
-        self
     }
 }

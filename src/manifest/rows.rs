@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rules::{Problem, problem};
+use super::problem::{Problem, problem};
 use super::{Backend, Benchmark, Device, Engine, FEW_IMAGES, MemoryFormat, Precision, Quantize, Step};
 use crate::base::digest::Digest;
 
@@ -46,6 +46,14 @@ pub struct Variant {
 }
 
 impl Variant {
+    /// INT8 of the torch backend runs on some engine; unless it is named, on FBGEMM.
+    pub(super) fn with_engine(mut self) -> Self {
+        if (self.backend, self.precision) == (Backend::Torch, Precision::Int8) {
+            self.engine = self.engine.or(Some(Engine::Fbgemm));
+        }
+        self
+    }
+
     /// The batch sizes at which it is timed.
     #[must_use]
     pub fn timed_at(&self, benchmark: &Benchmark) -> Vec<usize> {

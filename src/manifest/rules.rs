@@ -5,100 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use figment::error::Kind;
-use figment::value::Dict;
-use serde::de::DeserializeOwned;
-
 use super::layers::Layers;
 use super::missing::is_within;
+use super::parts::Parts;
+use super::problem::{Problem, problem};
 use super::rows;
 use super::structure::is_file_name;
 use super::{
-    Benchmark, Compute, Dataset, DatasetFormat, Goals, LayerPrecision, Manifest, Model, Quantize, Recipe,
-    RecordOptions, ReportOptions, Step, Strategy, Subset, Variant,
+    Benchmark, Dataset, DatasetFormat, LayerPrecision, Quantize, Recipe, ReportOptions, Step, Strategy, Subset,
 };
 use crate::base::explain::{Cause, Diagnostic};
-
-/// Why a part could not be read.
-type Unread = Box<figment::Error>;
-
-fn missing(key: &'static str) -> Unread {
-    Unread::new(Kind::MissingField(key.into()).into())
-}
-
-/// The tables of a manifest, each readable or not.
-pub(super) struct Parts {
-    schema: Option<u32>,
-    name: Option<String>,
-    description: Option<String>,
-    model: Result<Model, Unread>,
-    dataset: Result<Dataset, Unread>,
-    calibration: Result<Subset, Unread>,
-    evaluation: Result<Subset, Unread>,
-    quantize: Result<Quantize, Unread>,
-    variant: Result<Vec<Variant>, Unread>,
-    compute: Result<Compute, Unread>,
-    benchmark: Result<Benchmark, Unread>,
-    goals: Result<Goals, Unread>,
-    record: Result<RecordOptions, Unread>,
-    report: Result<ReportOptions, Unread>,
-}
-
-impl Parts {
-    pub(super) fn of(merged: &Dict) -> Self {
-        fn part<T: DeserializeOwned>(merged: &Dict, key: &'static str) -> Result<T, Unread> {
-            let value = merged.get(key).ok_or_else(|| missing(key))?;
-            value.deserialize().map_err(Box::new)
-        }
-        Self {
-            schema: part(merged, "schema").ok(),
-            name: part(merged, "name").ok(),
-            description: part(merged, "description").ok(),
-            model: part(merged, "model"),
-            dataset: part(merged, "dataset"),
-            calibration: part(merged, "calibration"),
-            evaluation: part(merged, "evaluation"),
-            quantize: part(merged, "quantize"),
-            variant: part(merged, "variant"),
-            compute: part(merged, "compute"),
-            benchmark: part(merged, "benchmark"),
-            goals: part(merged, "goals"),
-            record: part(merged, "record"),
-            report: part(merged, "report"),
-        }
-    }
-
-    /// All of them as one, or the first that could not be read.
-    pub(super) fn whole(self) -> Result<Manifest, Unread> {
-        Ok(Manifest {
-            schema: self.schema.ok_or_else(|| missing("schema"))?,
-            name: self.name.ok_or_else(|| missing("name"))?,
-            description: self.description.unwrap_or_default(),
-            model: self.model?,
-            dataset: self.dataset?,
-            calibration: self.calibration?,
-            evaluation: self.evaluation?,
-            quantize: self.quantize?,
-            variant: self.variant?.into_iter().map(Variant::with_engine).collect(),
-            compute: self.compute?,
-            benchmark: self.benchmark?,
-            goals: self.goals?,
-            record: self.record?,
-            report: self.report?,
-        })
-    }
-}
-
-/// A key, what is wrong with it and what to do.
-pub(super) struct Problem {
-    key: String,
-    message: String,
-    next: String,
-}
-
-pub(super) fn problem(key: impl Into<String>, message: impl Into<String>, next: impl Into<String>) -> Problem {
-    Problem { key: key.into(), message: message.into(), next: next.into() }
-}
 
 /// Every rule that is broken, but for those about keys that were found wrong already.
 pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<Diagnostic> {

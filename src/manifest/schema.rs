@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use toml::Table;
 
-use super::{Manifest, layers};
+use super::{Manifest, defaults};
 
 static SCHEMA: LazyLock<Value> = LazyLock::new(generate);
 
@@ -21,7 +21,7 @@ fn generate() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
     let mut schema = settings.into_generator().into_root_schema_for::<Manifest>().to_value();
     without_null(&mut schema);
-    let defaults: Table = layers::DEFAULTS.parse().expect("the defaults are TOML");
+    let defaults: Table = defaults::DEFAULTS.parse().expect("the defaults are TOML");
     with_defaults(&mut schema, &defaults);
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".into(), json!("requant manifest"));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::layers::{self, Gathered, Overrides};
+use super::load::{self, Gathered, Overrides};
 use super::nearest;
 use super::resolved::Resolved;
 use super::source::{Content, Entry, Layer, Node, Source, empty, insert};
@@ -56,12 +56,12 @@ impl Sweep {
     /// Whether a file's text is a sweep's and not an experiment's.
     #[must_use]
     pub fn is_one(text: &str) -> bool {
-        place(Path::new(""), text).is_some()
+        load::sweep_in(Path::new(""), text).is_some()
     }
 
     /// Reads a sweep; a failure holds every problem of its form.
     pub fn load(path: &Path) -> Result<Self, Failure> {
-        Self::read(path, layers::read(path)?)
+        Self::read(path, load::read(path)?)
     }
 
     /// As [`Sweep::load`], of a file's text; `path` is where it lies or would lie.
@@ -104,13 +104,13 @@ impl Sweep {
     /// The base's layers, read once for all points. Pins of what an axis changes are left out: they are the base's
     /// own, and no point could hold them.
     pub fn base(&self, overrides: &Overrides) -> Result<Base<'_>, Failure> {
-        if Self::is_one(&layers::read(&self.base)?) {
+        if Self::is_one(&load::read(&self.base)?) {
             let message = format!("the base `{}` is a sweep itself", self.base.display());
             let place = self.source.find(&["sweep", "base"]).map(|found| self.source.place(found.span()));
             let problem = Diagnostic::error(Cause::Input, message).next("name an experiment");
             return Err(Diagnostic { place, ..problem }.into());
         }
-        let (mut gathered, text) = layers::beneath(&self.base, overrides)?;
+        let (mut gathered, text) = load::beneath(&self.base, overrides)?;
         let keys = || self.fixed.iter().chain(&self.axes);
         let unknown: Vec<Diagnostic> = keys().filter_map(|key| self.no_variant(key, &gathered)).collect();
         if !unknown.is_empty() {
@@ -139,17 +139,6 @@ impl Sweep {
         let place = self.source.place(axis.written.clone());
         Some(Diagnostic::error(Cause::Input, message).next(next).at(place))
     }
-}
-
-/// Where a text says that it is a sweep, if it does.
-pub(super) fn place(path: &Path, text: &str) -> Option<Place> {
-    // Every manifest is asked this, and nearly none has the word.
-    if !text.contains("sweep") {
-        return None;
-    }
-    let (source, _) = Source::file(Layer::Sweep, path.display().to_string(), text);
-    let span = source.find(&["sweep"])?.span();
-    Some(source.place(span))
 }
 
 fn is_meant(rule: &[(usize, Vec<bool>)], point: &[usize]) -> bool {

@@ -6,10 +6,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::evaluate::{Answers, Evaluated, Expected};
-use super::prepare::Prepared;
 use super::quantize::Quantized;
 use super::serve::Task;
-use super::{Event, Surroundings};
+use super::{Event, Surroundings, pools};
 use crate::base::explain::Failure;
 use crate::base::{files, interrupt};
 use crate::manifest::{Benchmark, Manifest};
@@ -78,20 +77,6 @@ const SAMPLES: &str = ".benchmark-input";
 /// is not waited for.
 const AGAIN: usize = 4;
 const IN_VAIN: usize = AGAIN;
-
-/// What each batch size is timed on.
-pub(super) fn pools(prepared: &Prepared, batches: &[usize]) -> Vec<Pool> {
-    let samples = prepared.inputs.data.evaluation.entries.len();
-    let image_bytes = prepared.inputs.model.facts.input.iter().product::<usize>() * size_of::<f32>();
-    batches.iter().map(|&batch| Pool::of(batch, samples, image_bytes)).collect()
-}
-
-/// How many samples the measuring processes need, for all variants together.
-pub(super) fn samples(prepared: &Prepared) -> usize {
-    let manifest = &prepared.resolved.manifest;
-    let batches = manifest.variant.iter().flat_map(|variant| variant.timed_at(&manifest.benchmark));
-    pools(prepared, &batches.collect::<Vec<_>>()).iter().map(Pool::samples).max().unwrap_or(1)
-}
 
 /// The processes of the first rounds: they start and load while answers are judged, and wait until it is their turn.
 pub(super) struct Ahead(Vec<Option<JoinHandle<Bench>>>);
@@ -280,8 +265,8 @@ impl Bench {
         let prepared = &quantized.calibrated.prepared;
         let (manifest, folder) = (&prepared.resolved.manifest, prepared.draft.path());
         let artefact = quantized.artefacts[index].as_ref()?;
-        let pools = pools(prepared, &manifest.variant[index].timed_at(&manifest.benchmark));
-        let images = std::iter::once(samples(prepared));
+        let pools = pools::pools(prepared, &manifest.variant[index].timed_at(&manifest.benchmark));
+        let images = std::iter::once(pools::samples(prepared));
         let open = Ask::Open {
             variant: Task { variant: manifest.variant[index].clone(), compute: manifest.compute.clone() },
             artefact: folder.join(&artefact.path),

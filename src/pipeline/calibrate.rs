@@ -7,7 +7,6 @@ use super::workbench::{Attempt, Workbench};
 use super::{Surroundings, usage};
 use crate::backend::Availability;
 use crate::base::explain::Failure;
-use crate::codec::torchscript;
 use crate::manifest::{Backend, Precision, Recipe, Step, Variant};
 use crate::quantize::Scheme;
 use crate::quantize::observer::ObserverKind;
@@ -136,9 +135,4 @@ struct Candidate {
     score: f64,
     place: usize,
     attempt: Attempt,
-}
-
-/// An archive of our own that cannot be written is our own fault.
-pub(super) fn archive_bug(error: &torchscript::ArchiveError) -> Failure {
-    Failure::bug(error.to_string())
 }

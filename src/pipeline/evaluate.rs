@@ -4,11 +4,10 @@ mod parting;
 
 use std::collections::BTreeMap;
 
-use super::benchmark;
 use super::prepare::Prepared;
 use super::quantize::Quantized;
 use super::serve::output_digest;
-use super::{Surroundings, stream};
+use super::{Surroundings, pools, stream};
 use crate::backend::{self, BackendError, Request, Session};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
@@ -103,7 +102,7 @@ pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Resul
     let samples = ask_all(prepared, &mut respondents, &mut apart, around)?;
     let manifest = &prepared.resolved.manifest;
     for (variant, respondent) in manifest.variant.iter().zip(&mut respondents) {
-        let pools = benchmark::pools(prepared, &variant.timed_at(&manifest.benchmark));
+        let pools = pools::pools(prepared, &variant.timed_at(&manifest.benchmark));
         pools.iter().for_each(|pool| respondent.repeat(&samples, pool));
     }
     for (&(first, second), apart) in &mut apart {
@@ -147,7 +146,7 @@ fn ask_all(
     around: &Surroundings<'_>,
 ) -> Result<Tensor, Failure> {
     let manifest = &prepared.resolved.manifest;
-    let mut kept = Kept::new(benchmark::samples(prepared), &prepared.inputs.model.facts.input);
+    let mut kept = Kept::new(pools::samples(prepared), &prepared.inputs.model.facts.input);
     stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
         compare(respondents, apart);

@@ -7,6 +7,7 @@ mod calibrate;
 mod diagnose;
 mod evaluate;
 pub mod event;
+mod pools;
 mod prepare;
 mod quantize;
 mod record;

@@ -1,8 +1,8 @@
 //! Every variant's artefact on disk.
 
-use super::calibrate::{Calibrated, archive_bug};
+use super::calibrate::Calibrated;
 use super::prepare::Prepared;
-use super::workbench::Attempt;
+use super::workbench::{Attempt, archive_bug};
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;

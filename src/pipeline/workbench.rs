@@ -7,7 +7,6 @@ pub(super) use compare::kullback_leibler;
 
 use std::collections::BTreeMap;
 
-use super::calibrate::archive_bug;
 use super::prepare::Prepared;
 use super::{Surroundings, stream};
 use crate::backend::{self, Request, Session};
@@ -18,8 +17,9 @@ use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::Quantization;
 use crate::graph::{Graph, NodeId};
 use crate::manifest::Step;
-use crate::quantize::calibrate::{self as parameters, ChannelReach};
+use crate::quantize::calibrate as parameters;
 use crate::quantize::plan::ObserverSlot;
+use crate::quantize::reach::ChannelReach;
 use crate::quantize::{Calibration, Calibrator, LayerRule, Plan, Scheme, equalize};
 use crate::record::format::{RoundingFacts, SpaceFacts};
 use crate::tensor::Tensor;
@@ -301,4 +301,9 @@ fn integers(graph: &Graph, plan: &Plan, scheme: &Scheme, calibration: &Calibrati
         let next = "check the model and `dataset.preprocess`, or set `precision = \"fp32\"` for that layer";
         Diagnostic::error(Cause::Input, unobserved.to_string()).next(next).into()
     })
+}
+
+/// An archive of our own that cannot be written is our own fault.
+pub(super) fn archive_bug(error: &torchscript::ArchiveError) -> Failure {
+    Failure::bug(error.to_string())
 }

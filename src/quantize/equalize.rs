@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::calibrate::ChannelReach;
+use super::reach::ChannelReach;
 use crate::graph::op::{Channels, Layer, Weights};
 use crate::graph::pass::AppliedPatch;
 use crate::graph::{Dim, Graph, NodeId, Op};

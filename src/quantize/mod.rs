@@ -7,6 +7,7 @@ pub mod equalize;
 pub mod observer;
 pub mod plan;
 pub mod qparams;
+pub mod reach;
 pub mod rounding;
 pub mod scheme;
 pub mod weights;

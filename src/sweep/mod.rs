@@ -21,6 +21,7 @@ pub mod gather;
 pub mod launch;
 pub mod local;
 pub mod neighbours;
+pub mod outcome;
 mod page;
 pub mod plan;
 mod row;

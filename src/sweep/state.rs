@@ -144,6 +144,19 @@ pub fn of(folder: &Folder) -> Result<Standing, Failure> {
     Ok(Standing { states, attempts, unreachable })
 }
 
+/// What that makes of a point of which nothing else is known.
+fn of_row(row: &Row) -> State {
+    match row.state.as_str() {
+        "RUNNING" | "COMPLETING" | "CONFIGURING" => {
+            State::Queued { reason: format!("Slurm says {}; nothing is written yet", row.state) }
+        }
+        _ if row.is_active() => State::Queued { reason: format!("{} ({})", row.state, row.reason) },
+        "CANCELLED" | "PREEMPTED" => State::Cancelled { reason: format!("Slurm says {row}") },
+        "COMPLETED" => State::Lost { reason: "Slurm says that it ended well, and there is no record of it".into() },
+        _ => State::Failed { reason: format!("Slurm says {row}, and there is no record of it") },
+    }
+}
+
 /// Points that the last launch of a scheduler was given and that were not cancelled since.
 fn scheduled(folder: &Folder) -> Result<std::collections::BTreeSet<usize>, Failure> {
     let launches = launches(folder)?;
@@ -162,11 +175,11 @@ fn state(folder: &Folder, attempt: Option<&Attempt>, row: Result<Option<&Row>, O
         let told = of_end(folder, end);
         // What is done stays done, should the scheduler start it again all the same.
         let again = row.ok().flatten().filter(|row| !told.is_done() && row.is_active() && since(row, attempt));
-        return again.map_or(told, Row::state);
+        return again.map_or(told, of_row);
     }
     let Some(attempt) = attempt else {
         return match row {
-            Ok(Some(row)) => row.state(),
+            Ok(Some(row)) => of_row(row),
             Err(Some(why)) => State::Unknown { reason: why.to_owned() },
             Ok(None) | Err(None) => State::Waiting,
         };
@@ -176,7 +189,7 @@ fn state(folder: &Folder, attempt: Option<&Attempt>, row: Result<Option<&Row>, O
     let running = || State::Running { node: attempt.node.clone() + unseen, since: attempt.started.clone() };
     let begun = format!("begun on {} at {}", attempt.node, attempt.started);
     match row {
-        Ok(Some(row)) if row.is_active() && attempt.job.is_some_and(|_| since(&row, attempt)) => row.state(),
+        Ok(Some(row)) if row.is_active() && attempt.job.is_some_and(|_| since(&row, attempt)) => of_row(row),
         _ if here && owner::lives(&attempt.owner) => running(),
         Ok(Some(row)) if here => State::Lost { reason: format!("{begun}, its process is gone; Slurm says {row}") },
         _ if here => State::Lost { reason: format!("{begun}, its process is gone") },

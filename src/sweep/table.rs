@@ -2,7 +2,7 @@
 //! was measured and may differ from one time to the next.
 
 use super::folder::SweepRecord;
-use super::gather::{Outcome, PointOutcome};
+use super::outcome::{Outcome, PointOutcome};
 use super::row::{Against, Figures, Row};
 use crate::record::tables::{self, number};
 use crate::stats::Estimate;

@@ -5,7 +5,8 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::Folder;
-use super::gather::{self, Outcome};
+use super::gather;
+use super::outcome::Outcome;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;

@@ -1,6 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use requant::base::files;
+use syn::visit::{self, Visit};
+use syn::{ItemMod, ItemUse, Path, UseTree, Visibility};
 
 use crate::lab;
 
@@ -70,4 +72,142 @@ fn only_one_room_names_tch() {
             "{file} names tch"
         );
     }
+}
+
+/// A path of names from the root of the library: a module, or something in one.
+type Names = Vec<String>;
+
+/// What a file mentions of other files.
+#[derive(Default)]
+struct Mentions {
+    module: Names,
+    /// What it uses itself.
+    used: BTreeSet<Names>,
+    /// What it hands on under a name of its own.
+    handed_on: BTreeMap<String, Names>,
+}
+
+impl Mentions {
+    fn of(file: &str, text: &str) -> Self {
+        let module = file.trim_end_matches(".rs").trim_end_matches("/mod").split('/').map(str::to_owned).collect();
+        let mut found = Self { module, ..Self::default() };
+        found.visit_file(&syn::parse_file(text).unwrap_or_else(|error| panic!("{file}: {error}")));
+        found
+    }
+
+    /// A path as it is written here, from the root; `None` for what is no file of the library.
+    fn absolute(&self, written: &[String]) -> Option<Names> {
+        let ups = written.iter().take_while(|name| *name == "super").count();
+        match written.first()?.as_str() {
+            "crate" => Some(written[1..].to_vec()),
+            "self" => Some([self.module.as_slice(), &written[1..]].concat()),
+            "super" => Some([&self.module[..self.module.len().checked_sub(ups)?], &written[ups..]].concat()),
+            _ => Some([self.module.as_slice(), written].concat()),
+        }
+    }
+
+    fn leaves(&mut self, tree: &UseTree, mut before: Names, is_handed_on: bool) {
+        let (name, alias) = match tree {
+            UseTree::Path(path) => {
+                before.push(path.ident.to_string());
+                return self.leaves(&path.tree, before, is_handed_on);
+            }
+            UseTree::Group(group) => {
+                return group.items.iter().for_each(|tree| self.leaves(tree, before.clone(), is_handed_on));
+            }
+            UseTree::Name(name) => (name.ident.to_string(), name.ident.to_string()),
+            UseTree::Rename(rename) => (rename.ident.to_string(), rename.rename.to_string()),
+            UseTree::Glob(_) => (String::new(), String::new()),
+        };
+        before.extend((!name.is_empty() && name != "self").then_some(name));
+        let Some(whole) = self.absolute(&before) else { return };
+        if is_handed_on {
+            self.handed_on.insert(alias, whole);
+        } else {
+            self.used.insert(whole);
+        }
+    }
+}
+
+impl Visit<'_> for Mentions {
+    /// Tests may look anywhere.
+    fn visit_item_mod(&mut self, module: &ItemMod) {
+        if module.content.is_none() || module.ident != "tests" {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &ItemUse) {
+        self.leaves(&item.tree, Names::new(), !matches!(item.vis, Visibility::Inherited));
+    }
+
+    fn visit_path(&mut self, path: &Path) {
+        let names: Names = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if names.len() > 1 {
+            self.used.extend(self.absolute(&names));
+        }
+        visit::visit_path(self, path);
+    }
+}
+
+/// The file that a path leads to, through whatever hands it on.
+fn home(files: &BTreeMap<Names, Mentions>, path: &[String]) -> Option<Names> {
+    let (module, rest) = (1..=path.len()).rev().find_map(|end| Some((files.get(&path[..end])?, &path[end..])))?;
+    match rest.first().and_then(|name| module.handed_on.get(name)) {
+        Some(from) if !from.starts_with(path) => home(files, &[from.as_slice(), &rest[1..]].concat()),
+        _ => Some(module.module.clone()),
+    }
+}
+
+/// Those that are left once nothing more can be taken away that needs none of them, or that none of them needs.
+fn circles(mut needs: BTreeMap<Names, BTreeSet<Names>>) -> Vec<String> {
+    loop {
+        let before = needs.len();
+        let needed: BTreeSet<Names> = needs.values().flatten().cloned().collect();
+        needs.retain(|file, own| !own.is_empty() && needed.contains(file));
+        let left: BTreeSet<Names> = needs.keys().cloned().collect();
+        needs.values_mut().for_each(|own| own.retain(|file| left.contains(file)));
+        if needs.len() == before {
+            break;
+        }
+    }
+    let told = |(file, own): (&Names, &BTreeSet<Names>)| {
+        let own: Vec<String> = own.iter().map(|file| file.join("::")).collect();
+        format!("{} needs {}", file.join("::"), own.join(", "))
+    };
+    needs.iter().map(told).collect()
+}
+
+/// A file may use what the modules above it hold, which is what its family shares. Else no file of a room needs one that
+/// needs it.
+#[test]
+fn no_files_of_a_room_need_each_other() {
+    let source = lab::root().join("src");
+    let files: BTreeMap<Names, Mentions> = files::walk(&source)
+        .unwrap()
+        .iter()
+        .filter(|file| file.ends_with(".rs") && file.contains('/') && !file.starts_with("bin/"))
+        .map(|file| Mentions::of(file, &files::read_text(&source.join(file)).unwrap()))
+        .map(|mentions| (mentions.module.clone(), mentions))
+        .collect();
+    let needs = files.values().map(|file| {
+        let homes = file.used.iter().filter_map(|path| home(&files, path));
+        let others = homes.filter(|other| other[0] == file.module[0] && !file.module.starts_with(other));
+        (file.module.clone(), others.collect())
+    });
+    let needs: BTreeMap<Names, BTreeSet<Names>> = needs.collect();
+    assert!(needs.values().map(BTreeSet::len).sum::<usize>() > 300, "hardly a file needs another: {needs:?}");
+    assert_eq!(circles(needs), Vec::<String>::new());
+}
+
+#[test]
+fn a_circle_is_found_and_what_leads_to_it_is_not() {
+    let names = |name: &str| vec!["room".to_owned(), name.to_owned()];
+    let needs = [("a", vec!["b"]), ("b", vec!["c", "d"]), ("c", vec!["b"]), ("d", vec![])];
+    let needs = needs.map(|(file, own)| (names(file), own.into_iter().map(names).collect()));
+    assert_eq!(circles(needs.into()), ["room::b needs room::c", "room::c needs room::b"]);
+    let written =
+        Mentions::of("room/b.rs", "use super::c::{self, D};\npub use crate::room::e::F as G;\nfn f() { d::h() }");
+    assert_eq!(written.used.len(), 3);
+    assert_eq!(written.handed_on["G"], ["room", "e", "F"]);
 }

@@ -8,7 +8,6 @@ use ort::session::builder::SessionBuilder;
 
 use super::library;
 use crate::backend::library::found;
-use crate::backend::registry::missing;
 use crate::backend::{Availability, Request};
 use crate::base::files;
 use crate::manifest::{Backend, Device, Precision};
@@ -55,7 +54,7 @@ pub(super) fn lacking(request: Request) -> Option<Availability> {
     let whats: Vec<String> = needs.iter().map(|(what, _)| what.clone()).collect();
     let mut remedies: Vec<&str> = needs.iter().map(|(_, remedy)| *remedy).collect();
     remedies.dedup();
-    (!needs.is_empty()).then(|| missing(&whats.join(", "), &remedies.join("; ")))
+    (!needs.is_empty()).then(|| Availability::missing(&whats.join(", "), &remedies.join("; ")))
 }
 
 /// Makes a session compute where it is asked to. What the provider cannot compute is refused instead of being left to

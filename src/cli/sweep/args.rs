@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::cli::args::{Format, Layers};
+use crate::cli::options::{Format, Layers};
 use crate::sweep::neighbours::Share;
 
 /// A sweep to start, or what to do with one.

@@ -1,61 +1,20 @@
 //! Walks an ONNX graph in its stored (topological) order and lowers it node by node.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::attributes::size;
 use super::constant::{self, Kind};
 use super::error::{ImportError, InputTrouble};
-use super::evaluate::{self, Value};
+use super::evaluate;
 use super::external::External;
 use super::images;
-use super::name::Names;
+use super::network::{Import, Operand, constant_operand, label};
 use super::operator;
 use super::proto::{GraphProto, NodeProto, ValueInfo};
 use super::{Pixels, Stored};
 use crate::graph::op::Layout;
 use crate::graph::quantization::QParams;
 use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
-use crate::tensor::{Data, Tensor};
-
-/// Of one node for one image, a quarter of a gigabyte of floats: no classifier of images comes near it.
-const MOST_VALUES: usize = 1 << 26;
-
-/// Constants that are made while a file is read may together have this many elements, and four times what the file
-/// stores: a file of a few bytes must not fill the memory.
-const MOST_MADE: usize = 1 << 24;
-
-/// What a value name stands for while importing.
-#[derive(Debug, Clone)]
-pub(super) enum Operand {
-    /// Computed when the network runs.
-    Node(NodeId),
-    /// A float constant, with the name it is stored under.
-    Float { name: String, tensor: Arc<Tensor> },
-    /// A shape, an index or another small constant, known now but for the batch size.
-    Value(Value),
-    /// Many integers: they stand for real numbers.
-    Quantized(Arc<Tensor>),
-}
-
-/// The state of an import.
-pub(super) struct Import {
-    pub(super) graph: Graph,
-    pub(super) opset: i64,
-    /// The batch size the file was exported with, where it names one.
-    pub(super) declared_batch: Option<usize>,
-    /// Parameters of the nodes whose outcome is quantized.
-    pub(super) activations: BTreeMap<NodeId, QParams>,
-    names: Names,
-    values: BTreeMap<String, Operand>,
-    /// Elements of constants that may still be made.
-    may_make: usize,
-    /// Nodes that hold whole numbers: the pixels of a network that is given bytes, until it converts them.
-    whole: BTreeSet<NodeId>,
-    /// Types of real numbers that 32 bits take the place of.
-    pub(super) widened: BTreeSet<&'static str>,
-    pixels: Pixels,
-}
 
 /// What was read.
 pub(super) struct Read {
@@ -81,18 +40,7 @@ pub(super) fn graph(
     interface: &Interface,
     external: &External<'_>,
 ) -> Result<Read, ImportError> {
-    let mut import = Import {
-        graph: Graph::default(),
-        opset,
-        declared_batch: None,
-        activations: BTreeMap::new(),
-        names: Names::default(),
-        values: BTreeMap::new(),
-        may_make: MOST_MADE,
-        whole: BTreeSet::new(),
-        widened: BTreeSet::new(),
-        pixels: Pixels::default(),
-    };
+    let mut import = Import::new(opset);
     if !proto.sparse_initializer.is_empty() {
         return Err(ImportError::NotOnnx { reason: "it holds sparse tensors, which are not read".into() });
     }
@@ -156,22 +104,6 @@ impl Import {
             self.may_make = self.may_make.saturating_add(tensor.data().len().saturating_mul(4));
             self.define(&stored.name, constant_operand(&stored.name, kind, tensor))?;
         }
-        Ok(())
-    }
-
-    /// Gives a name its value; a second value for it would decide by order what is computed.
-    fn define(&mut self, name: &str, operand: Operand) -> Result<(), ImportError> {
-        match self.values.insert(name.to_owned(), operand) {
-            None => Ok(()),
-            Some(_) => Err(ImportError::Twice { value: name.to_owned() }),
-        }
-    }
-
-    /// Counts the elements of a constant that is about to be made, or was.
-    pub(super) fn allow(&mut self, elements: usize) -> Result<(), String> {
-        self.may_make = self.may_make.checked_sub(elements).ok_or_else(|| {
-            format!("constants that are computed from this file would have more than {MOST_MADE} elements in all")
-        })?;
         Ok(())
     }
 
@@ -273,26 +205,6 @@ impl Import {
         node.input.iter().map(|name| if name.is_empty() { Ok(None) } else { find(name).map(Some) }).collect()
     }
 
-    /// Appends a node for `source`, named after its module.
-    pub(super) fn push(
-        &mut self,
-        source: &NodeProto,
-        weight: Option<&str>,
-        op: Op,
-        inputs: Vec<NodeId>,
-    ) -> Result<Operand, ImportError> {
-        let name = self.names.for_node(source, weight, op.is_module(), op.torch_name());
-        let pushed = self.graph.push(name, op, inputs);
-        let id = pushed.map_err(|error| ImportError::Shape { node: label(source), source: error })?;
-        let values = self.graph.node(id).shape.iter().filter_map(Dim::known).fold(1, usize::saturating_mul);
-        if values > MOST_VALUES {
-            let (node, operator) = (label(source), source.op_type.clone());
-            let reason = format!("its outcome has {values} values for one image, more than {MOST_VALUES}");
-            return Err(ImportError::Form { node, operator, opset: self.opset, reason, next: None });
-        }
-        Ok(Operand::Node(id))
-    }
-
     fn finish(mut self, output: &str, interface: &Interface) -> Result<Read, ImportError> {
         self.graph.output = match self.values.get(output) {
             Some(Operand::Node(id)) => *id,
@@ -322,33 +234,6 @@ impl Import {
             self.graph.output = pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?;
         }
         Ok(())
-    }
-}
-
-/// A constant as an operand: floats stay tensors, in 32 bits; small integers can be computed with.
-pub(super) fn constant_operand(name: &str, kind: Kind, tensor: Tensor) -> Operand {
-    match tensor.data() {
-        Data::F32(_) => Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) },
-        Data::F64(values) => Value::of_tensor(kind, &tensor).map_or_else(
-            || {
-                #[expect(clippy::cast_possible_truncation, reason = "networks are computed in 32 bits here")]
-                let narrow = values.iter().map(|&value| value as f32).collect();
-                let tensor = Tensor::f32(tensor.shape().to_vec(), narrow).unwrap_or_else(|_| tensor.clone());
-                Operand::Float { name: name.to_owned(), tensor: Arc::new(tensor) }
-            },
-            Operand::Value,
-        ),
-        Data::I8(_) | Data::U8(_) | Data::I64(_) | Data::F16(_) | Data::BF16(_) => {
-            Value::of_tensor(kind, &tensor).map_or_else(|| Operand::Quantized(Arc::new(tensor)), Operand::Value)
-        }
-    }
-}
-
-/// How messages call a node: its name, or what it produces where it has none.
-pub(super) fn label(node: &NodeProto) -> String {
-    match (node.name.as_str(), node.output.first()) {
-        ("", Some(output)) => output.clone(),
-        (name, _) => name.to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ mod external;
 mod images;
 mod import;
 mod name;
+mod network;
 mod operator;
 mod proto;
 mod write;

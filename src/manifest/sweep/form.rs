@@ -6,7 +6,8 @@ use std::path::Path;
 use super::{Axis, MOST_POINTS, Sweep, is_meant};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::units::counted;
-use crate::manifest::layers::{SCHEMA, shortened};
+use crate::manifest::defaults::SCHEMA;
+use crate::manifest::problem::shortened;
 use crate::manifest::source::{Content, Entry, Layer, Node, Source};
 use crate::manifest::{is_file_name, nearest};
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{asked, command};
-use crate::sweep::State;
 
 /// An element of an array, as `squeue` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,20 +39,6 @@ impl Row {
     #[must_use]
     pub fn is_active(&self) -> bool {
         ACTIVE.contains(&self.state.as_str())
-    }
-
-    /// What that makes of a point of which nothing else is known.
-    #[must_use]
-    pub fn state(&self) -> State {
-        match self.state.as_str() {
-            "RUNNING" | "COMPLETING" | "CONFIGURING" => {
-                State::Queued { reason: format!("Slurm says {}; nothing is written yet", self.state) }
-            }
-            _ if self.is_active() => State::Queued { reason: format!("{} ({})", self.state, self.reason) },
-            "CANCELLED" | "PREEMPTED" => State::Cancelled { reason: format!("Slurm says {self}") },
-            "COMPLETED" => State::Lost { reason: "Slurm says that it ended well, and there is no record of it".into() },
-            _ => State::Failed { reason: format!("Slurm says {self}, and there is no record of it") },
-        }
     }
 }
 
@@ -136,9 +121,7 @@ mod tests {
         let rows = read(text);
         assert_eq!(rows.keys().copied().collect::<Vec<_>>(), [1, 1005]);
         assert_eq!(rows[&1].to_string(), "PENDING (Priority)");
-        assert!(
-            matches!(rows[&1005].state(), State::Cancelled { reason } if reason == "Slurm says CANCELLED, signal 15")
-        );
+        assert_eq!(rows[&1005].to_string(), "CANCELLED, signal 15");
         let failed = Row { state: "FAILED".into(), reason: "None".into(), status: 768, ..rows[&1].clone() };
         assert_eq!(failed.to_string(), "FAILED, exit 3");
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Call, Elements, Folded, Int, MOST_ELEMENTS, Operand, Value, index, shape_of, volume};
 use crate::codec::onnx::constant::{self, Kind};
 use crate::codec::onnx::external::External;
-use crate::codec::onnx::import::{Import, constant_operand};
+use crate::codec::onnx::network::{Import, constant_operand};
 use crate::tensor::Tensor;
 
 /// A repeated real number of more elements than this is no constant of a network.

@@ -19,7 +19,7 @@ use super::axes::{axes_of, axis_of, index, squeezed, unsqueezed};
 use super::catalogue::{Operator, Takes};
 use super::constant::Kind;
 use super::error::ImportError;
-use super::import::{Import, Operand, label};
+use super::network::{Import, Operand, label};
 use super::proto::NodeProto;
 use crate::graph::Dim;
 use crate::tensor::Tensor;

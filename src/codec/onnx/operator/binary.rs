@@ -1,7 +1,7 @@
 //! Functions of two tensors, and of any number of them.
 
 use super::lowering::{Lowered, Lowering, Row, Trouble, integers, reals};
-use crate::codec::onnx::import::Operand;
+use crate::codec::onnx::network::Operand;
 use crate::codec::onnx::writer::Writer;
 use crate::graph::op::{Binary, Layout};
 use crate::graph::{NodeId, Op};

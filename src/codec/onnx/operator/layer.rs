@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::lowering::{Lowered, Lowering, Row, Trouble, integers};
 use crate::codec::onnx::attributes::Window;
-use crate::codec::onnx::import::Operand;
+use crate::codec::onnx::network::Operand;
 use crate::codec::onnx::writer::{Writer, int, ints, value};
 use crate::graph::op::{Binary, ConvGeometry, Layer, Layout, Weights};
 use crate::graph::{NodeId, Op};

@@ -5,7 +5,7 @@ use crate::codec::onnx::attributes::size;
 use crate::codec::onnx::axes::{axes_of, axis_of, index, squeezed, unsqueezed};
 use crate::codec::onnx::constant::Kind;
 use crate::codec::onnx::evaluate::{self, Int};
-use crate::codec::onnx::import::Operand;
+use crate::codec::onnx::network::Operand;
 use crate::codec::onnx::writer::{Writer, int, ints, value};
 use crate::graph::op::Layout;
 use crate::graph::{Dim, Node, NodeId, Op, ReshapeDim};

@@ -7,7 +7,7 @@ use crate::codec::onnx::attributes::Attributes;
 use crate::codec::onnx::catalogue::{Operator, Takes};
 use crate::codec::onnx::error::ImportError;
 use crate::codec::onnx::evaluate::{Int, Value};
-use crate::codec::onnx::import::{Import, Operand};
+use crate::codec::onnx::network::{Import, Operand};
 use crate::codec::onnx::proto::NodeProto;
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::Tensor;

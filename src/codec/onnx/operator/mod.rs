@@ -17,7 +17,7 @@ use super::attributes::Attributes;
 use super::catalogue::Operator;
 use super::error::ImportError;
 use super::evaluate::{self, unread_operand};
-use super::import::{Import, Operand, label};
+use super::network::{Import, Operand, label};
 use super::proto::NodeProto;
 use super::writer::Writer;
 use crate::graph::{Graph, NodeId, Op};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::lowering::{Lowered, Lowering, Row, Trouble, reals};
 use crate::codec::onnx::axes::axis_of;
 use crate::codec::onnx::constant::kind;
-use crate::codec::onnx::import::Operand;
+use crate::codec::onnx::network::Operand;
 use crate::codec::onnx::writer::{Writer, float, int, value};
 use crate::graph::op::{BatchNorm, Normalize, Standardize, Together};
 use crate::graph::{Dim, NodeId, Op, Shape};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::lowering::{Lowered, Lowering, Row, Trouble, integers};
-use crate::codec::onnx::import::Operand;
+use crate::codec::onnx::network::Operand;
 use crate::graph::quantization::QParams;
 use crate::tensor::{Data, Tensor};
 
