@@ -7,8 +7,7 @@ pub fn is_active(c: char) -> bool {
 }
 
 /// A text within a line of Markdown, in a cell of a table or not, that is shown as it is: nothing in it ends the line or the
-/// cell, forms HTML, emphasis, a named link or a character of another name, or is active. Code between backticks stays code;
-/// a page makes links of URLs by itself where they hold no marks.
+/// cell, forms HTML, emphasis, a link or a character of another name, or is active. Code between backticks stays code.
 #[must_use]
 pub fn inline_markdown(text: &str) -> String {
     let text = one_line(text);
@@ -92,9 +91,10 @@ fn words(text: &str, before: Option<char>, after: Option<char>, out: &mut String
             '\\' if next.is_none_or(|next| next.is_ascii_punctuation()) => out.push_str("\\\\"),
             '<' if next.is_some_and(|next| next.is_alphabetic() || "/!?".contains(next)) => out.push_str("&lt;"),
             '&' if is_entity(&text[at..]) => out.push_str("&amp;"),
-            // What a page makes a link of is taken as it stands, with the marks that are written out in it.
-            ':' if text[at..].starts_with("://") && has_marks(&text[at..]) => out.push_str("&#58;"),
-            '.' if text[..at].to_ascii_lowercase().ends_with("www") && has_marks(&text[at..]) => out.push_str("&#46;"),
+            // Of these a page would make a link by itself.
+            ':' if text[at..].starts_with("://") => out.push_str("&#58;"),
+            '.' if text[..at].to_ascii_lowercase().ends_with("www") => out.push_str("&#46;"),
+            '@' if previous.is_some_and(|c| !c.is_whitespace()) => out.push_str("&#64;"),
             ']' if next.is_some_and(|next| "([:".contains(next)) => out.push_str("\\]"),
             '*' | '_' | '~' if emphasizes(c, previous, next) => {
                 out.push('\\');
@@ -120,11 +120,6 @@ fn is_entity(text: &str) -> bool {
     let name = text.strip_prefix('&').and_then(|text| text.split_once(';')).map_or("", |(name, _)| name);
     let name = name.strip_prefix('#').unwrap_or(name);
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric())
-}
-
-/// Whether a mark stands before the next space.
-fn has_marks(text: &str) -> bool {
-    text.chars().take_while(|c| !c.is_whitespace()).any(|c| "*_~&<|\\]".contains(c))
 }
 
 fn leading_ticks(text: &str) -> usize {
@@ -178,7 +173,8 @@ mod tests {
             assert_eq!(inline_markdown(text), text);
         }
         assert_eq!(inline_markdown("1. # a"), "1\\. # a");
-        assert_eq!(inline_markdown("https://a.org/b?c=d"), "https://a.org/b?c=d");
+        assert_eq!(inline_markdown("https://a.org/b?c=d"), "https&#58;//a.org/b?c=d");
+        assert_eq!(inline_markdown("xmpp:a@b.org @c"), "xmpp:a&#64;b.org @c");
         assert_eq!(inline_markdown("https://a.org/~b www.c.org/*"), "https&#58;//a.org/\\~b www&#46;c.org/\\*");
         assert_eq!(inline_markdown("[x] done"), "\\[x] done");
         assert_eq!(code_span("_x_ & *"), "`_x_ & *`");

@@ -37,7 +37,12 @@ pub(super) fn working() -> Result<PathBuf, Failure> {
     let said = match unresolved(&path) {
         Ok(None) => return Ok(path),
         Ok(Some(said)) => said,
-        Err(error) => error.to_string(),
+        // The program is there: the system has no room for another process, or for its files.
+        Err(error) => {
+            let message = format!("`{}` cannot be started: {error}", path.display());
+            let next = "raise the limit that the system names (`ulimit -a` shows them), or free what it lacks";
+            return Err(Diagnostic::error(Cause::EngineMissing, message).next(next).into());
+        }
     };
     let remedy = "run `cargo xtask setup` and build again, or put libtorch's folder on LD_LIBRARY_PATH";
     Err(missing(format!("`{}` does not start: {said}", program::NAME), remedy.to_owned()))

@@ -55,6 +55,12 @@ pub fn main() -> Exit {
         complaint::complain(&[Diagnostic::error(Cause::Input, message).next(next)]);
         return Exit::Input;
     }
+    if let Some(folder) = std::env::current_dir().ok().filter(|folder| folder.to_str().is_none()) {
+        let message = format!("the working folder `{}` is not UTF-8", folder.display());
+        let next = "rename it, or start requant from another folder: engines cannot open files in it";
+        complaint::complain(&[Diagnostic::error(Cause::Input, message).next(next)]);
+        return Exit::Input;
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(usage) => {

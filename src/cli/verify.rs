@@ -40,9 +40,13 @@ fn said(found: &Verified, path: &Path, next: &str) -> Result<Exit, Failure> {
 
 /// What is wrong, each thing by the file it is in.
 pub(super) fn broken(found: &Verified, next: &str) -> Failure {
-    let of = |Problem { file, what }: &Problem| Diagnostic::error(Cause::Integrity, format!("{file}: {what}"));
+    let of = |Problem { file, what, next }: &Problem| Diagnostic {
+        next_step: next.clone(),
+        ..Diagnostic::error(Cause::Integrity, format!("{file}: {what}"))
+    };
     let mut diagnostics: Vec<Diagnostic> = found.problems.iter().map(of).collect();
-    if let Some(last) = diagnostics.last_mut() {
+    // Said once, after the last of those that it helps with.
+    if let Some(last) = diagnostics.iter_mut().rfind(|diagnostic| diagnostic.next_step.is_none()) {
         last.next_step = Some(next.to_owned());
     }
     diagnostics.into()

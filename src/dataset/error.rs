@@ -31,14 +31,16 @@ pub enum DatasetError {
     NoSplit { path: PathBuf, split: String, known: Vec<String> },
     #[error("split `{split}` of `{}` lacks the class {} that other splits have", path.display(), listed(missing))]
     MissingClass { path: PathBuf, split: String, missing: Vec<String> },
-    #[error("`{}` has the class folder `{class}`, which `dataset.classes` does not list", path.display())]
-    UnlistedClass { path: PathBuf, class: String },
+    #[error("`{}` has the class folder `{class}`, which `dataset.{key}` does not list", path.display())]
+    UnlistedClass { path: PathBuf, class: String, key: &'static str },
     #[error("split `{split}`: `{range}` is not a row range within 0..{rows}")]
     Rows { split: String, range: String, rows: usize },
     #[error("row {row} of `{}`: {reason}", path.display())]
     Row { path: PathBuf, row: usize, reason: String },
     #[error("image `{id}` cannot be decoded: {reason}")]
     Image { id: String, reason: String },
+    #[error("sample `{id}` was there when it was chosen, and cannot be read now: {reason}")]
+    Gone { id: String, reason: String },
     #[error("sample `{id}` has changed since it was chosen: its SHA-256 was {chosen} and is {found}")]
     Changed { id: String, chosen: Digest, found: Digest },
     #[error("{} cannot be decoded: {}", counted(broken.len(), "image"), reasons(broken))]
@@ -115,7 +117,7 @@ impl Explain for DatasetError {
     fn class(&self) -> Cause {
         match self {
             Self::Interrupted(error) => error.class(),
-            Self::Changed { .. } => Cause::Integrity,
+            Self::Changed { .. } | Self::Gone { .. } => Cause::Integrity,
             _ => Cause::Input,
         }
     }
@@ -137,7 +139,12 @@ impl Explain for DatasetError {
                  some; without the list labels would shift"
                     .into()
             }
-            Self::UnlistedClass { .. } => "add it to `dataset.classes` where the model's output has it".into(),
+            Self::UnlistedClass { key: "class_index", .. } => {
+                "give it the number of its output in `dataset.class_index`, or remove the folder".into()
+            }
+            Self::UnlistedClass { key, .. } => {
+                format!("add it to `dataset.{key}` where the model's output has it, or remove the folder")
+            }
             Self::Rows { .. } => "write ranges as `first..end`, such as `train = \"0..1000\"`".into(),
             Self::Row { .. } => {
                 "each row is a label and its pixels; correct it, or `dataset.shape` and `full_scale`".into()
@@ -150,7 +157,7 @@ impl Explain for DatasetError {
             }
             Self::Images { .. } => "replace these files, or remove them from every split".into(),
             Self::Image { .. } => "replace the file, or remove it from every split".into(),
-            Self::Changed { .. } => {
+            Self::Changed { .. } | Self::Gone { .. } => {
                 "nothing of this run is kept; find out what writes to the data, restore it and run again".into()
             }
             Self::TooDeep { .. } => "move it up into its class folder, or remove it".into(),

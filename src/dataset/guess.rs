@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::container::Container;
-use super::{DatasetError, picture};
+use super::{DatasetError, image_folder, picture};
 use crate::manifest::DatasetFormat;
 
 /// The format that the file names point to.
@@ -22,7 +22,12 @@ pub fn format(path: &Path) -> Result<DatasetFormat, DatasetError> {
     } else if container.names().iter().any(|name| picture::is_named_so(name)) {
         Ok(DatasetFormat::ImageFolder)
     } else {
-        Err(DatasetError::NoImages { path: path.to_owned() })
+        let endings = image_folder::endings_in_folders(container.names());
+        Err(if endings.is_empty() {
+            DatasetError::NoImages { path: path.to_owned() }
+        } else {
+            DatasetError::OtherEndings { path: path.to_owned(), endings }
+        })
     }
 }
 

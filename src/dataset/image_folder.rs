@@ -45,7 +45,8 @@ impl ImageFolder {
         }
         let found: BTreeSet<&String> = splits.values().flat_map(BTreeMap::keys).collect();
         let classes = labels.order(found.into_iter().cloned().collect());
-        let classes = classes.map_err(|class| DatasetError::UnlistedClass { path: path.to_owned(), class })?;
+        let classes =
+            classes.map_err(|class| DatasetError::UnlistedClass { path: path.to_owned(), class, key: labels.key() })?;
         Ok(Self { container, classes, may_lack: *labels != Labels::Found, splits, passed_over, root, turn })
     }
 }
@@ -84,6 +85,15 @@ fn arrange(path: &Path, names: &[String], root: &str) -> Result<(Splits, BTreeMa
         return Err(DatasetError::TwoDepths { path: path.to_owned(), shallow, deep });
     }
     Ok((splits, passed_over))
+}
+
+/// Of files that lie in folders, how many have which ending.
+pub(super) fn endings_in_folders(names: &[String]) -> BTreeMap<String, usize> {
+    let mut endings = BTreeMap::new();
+    for name in names.iter().filter(|name| name.contains('/') && !is_hidden(name)) {
+        *endings.entry(ending(name)).or_insert(0) += 1;
+    }
+    endings
 }
 
 /// `.gif`; of a name without one, what it lacks.

@@ -16,8 +16,9 @@ const MOST_BYTES: u64 = 16 << 20;
 pub enum Labels {
     /// Nothing: folders in byte order, or the data's own order.
     Found,
-    /// Every output of the model by its name. Outputs without samples are no fault.
+    /// Every output of the model by its name, from a list or from a file of them. Outputs without samples are no fault.
     Listed(Vec<String>),
+    FromFile(Vec<String>),
     /// Folders by the place of their output.
     Indexed(BTreeMap<String, usize>),
 }
@@ -28,7 +29,7 @@ pub fn labels(settings: &Dataset, file: Option<&Path>) -> Result<(Labels, Option
         let bytes = files::read_at_most(path, MOST_BYTES)?;
         let digest = Digest::of(&bytes);
         let names = names(&bytes).map_err(|reason| DatasetError::ClassesFile { path: path.to_owned(), reason })?;
-        return Ok((Labels::Listed(names), Some(digest)));
+        return Ok((Labels::FromFile(names), Some(digest)));
     }
     let labels = match (settings.classes.as_slice(), &settings.class_index) {
         ([], index) if index.is_empty() => Labels::Found,
@@ -57,14 +58,25 @@ fn names(bytes: &[u8]) -> Result<Vec<String>, String> {
 }
 
 impl Labels {
+    /// The key of `[dataset]` that gives them.
+    pub(super) const fn key(&self) -> &'static str {
+        match self {
+            Self::Found | Self::Listed(_) => "classes",
+            Self::FromFile(_) => "classes_file",
+            Self::Indexed(_) => "class_index",
+        }
+    }
+
     /// Names in label order, given the class folders that there are; and the folder that has no label.
     pub(super) fn order(&self, found: Vec<String>) -> Result<Vec<String>, String> {
         match self {
             Self::Found => Ok(found),
-            Self::Listed(names) => match found.into_iter().find(|folder| !names.contains(folder)) {
-                None => Ok(names.clone()),
-                Some(folder) => Err(folder),
-            },
+            Self::Listed(names) | Self::FromFile(names) => {
+                match found.into_iter().find(|folder| !names.contains(folder)) {
+                    None => Ok(names.clone()),
+                    Some(folder) => Err(folder),
+                }
+            }
             Self::Indexed(places) => {
                 if let Some(folder) = found.into_iter().find(|folder| !places.contains_key(folder)) {
                     return Err(folder);
@@ -78,11 +90,11 @@ impl Labels {
     }
 }
 
-/// Folders that are numbers and whose byte order is not their numeric order, as `0`, `1`, `10`, `2`.
+/// Whether folders are numbers, all or some of them, whose byte order is not their numeric order, as `0`, `1`, `10`, `2`.
 #[must_use]
 pub fn are_shuffled_numbers(classes: &[String]) -> bool {
-    let numbers: Option<Vec<u64>> = classes.iter().map(|class| class.parse().ok()).collect();
-    numbers.is_some_and(|numbers| !numbers.is_sorted())
+    let numbers: Vec<i64> = classes.iter().filter_map(|class| class.parse().ok()).collect();
+    !numbers.is_sorted()
 }
 
 #[cfg(test)]
@@ -115,6 +127,8 @@ mod tests {
     fn numbers_in_byte_order_are_noticed() {
         assert!(are_shuffled_numbers(&owned(&["0", "1", "10", "11", "2"])));
         assert!(!are_shuffled_numbers(&owned(&["00", "01", "10"])));
-        assert!(!are_shuffled_numbers(&owned(&["0", "a", "2"])));
+        assert!(!are_shuffled_numbers(&owned(&["0", "2", "a"])));
+        assert!(are_shuffled_numbers(&owned(&["1", "10", "2", "other"])));
+        assert!(are_shuffled_numbers(&owned(&["-1", "-10", "2"])));
     }
 }

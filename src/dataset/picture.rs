@@ -21,9 +21,9 @@ pub(super) fn look(bytes: &[u8], turn: bool) -> Result<Look, String> {
     let channels = if is_gray(decoder.color_type()) { 1 } else { 3 };
     let orientation = orientation(&mut decoder);
     let [height, width] = [height as usize, width as usize];
-    let lies = turn && swaps_sides(orientation);
+    let lies = (turn || is_tiff(bytes)) && swaps_sides(orientation);
     let shape = if lies { [channels, width, height] } else { [channels, height, width] };
-    Ok(Look { shape, turned: orientation != Orientation::NoTransforms })
+    Ok(Look { shape, turned: orientation != Orientation::NoTransforms && !is_tiff(bytes) })
 }
 
 /// Grayscale files give one channel, all others three; transparency is dropped, as Pillow's
@@ -31,6 +31,7 @@ pub(super) fn look(bytes: &[u8], turn: bool) -> Result<Look, String> {
 pub(super) fn decode(bytes: &[u8], turn: bool) -> Result<Image, String> {
     whole(bytes)?;
     let mut decoder = decoder(bytes)?;
+    let turn = turn || is_tiff(bytes);
     let orientation = if turn { orientation(&mut decoder) } else { Orientation::NoTransforms };
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
     picture.apply_orientation(orientation);
@@ -41,6 +42,11 @@ pub(super) fn decode(bytes: &[u8], turn: bool) -> Result<Image, String> {
         (3, planes(picture.into_rgb8().as_raw()))
     };
     Ok(Image { channels, height, width, pixels, full: u8::MAX })
+}
+
+/// The orientation is a tag of TIFF itself, and Pillow obeys it there, unlike EXIF in other formats.
+fn is_tiff(bytes: &[u8]) -> bool {
+    [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"].iter().any(|magic| bytes.starts_with(*magic))
 }
 
 /// What cannot be read of EXIF says nothing.
@@ -164,6 +170,40 @@ mod tests {
         let image = decode(&encoded(&gray.clone().into(), ImageFormat::Png), false).unwrap();
         assert_eq!((image.channels, image.pixels), (1, gray.into_raw()));
         assert!(decode(b"not an image", false).is_err());
+    }
+
+    /// A TIFF of 2 × 1 gray pixels, 10 and 20, with an orientation.
+    fn oriented_tiff(orientation: u16) -> Vec<u8> {
+        let tags: [(u16, u16, u32); 9] = [
+            (256, 3, 2),
+            (257, 3, 1),
+            (258, 3, 8),
+            (259, 3, 1),
+            (262, 3, 1),
+            (273, 4, 8),
+            (274, 3, orientation.into()),
+            (278, 3, 1),
+            (279, 4, 2),
+        ];
+        let mut bytes = b"II*\0\x0a\0\0\0\x0a\x14".to_vec();
+        bytes.extend(u16::try_from(tags.len()).unwrap().to_le_bytes());
+        for (tag, kind, value) in tags {
+            bytes.extend([tag.to_le_bytes(), kind.to_le_bytes()].concat());
+            bytes.extend([1_u32.to_le_bytes(), value.to_le_bytes()].concat());
+        }
+        bytes.extend([0; 4]);
+        bytes
+    }
+
+    #[test]
+    fn a_tiff_is_turned_as_its_tag_says_whatever_is_said_of_exif() {
+        for turn in [false, true] {
+            let image = |orientation| decode(&oriented_tiff(orientation), turn).unwrap();
+            assert_eq!(image(1).pixels, [10, 20]);
+            assert_eq!(image(3).pixels, [20, 10]);
+            assert_eq!((image(6).height, image(6).width), (2, 1));
+            assert_eq!(look(&oriented_tiff(6), turn), Ok(Look::plain([1, 2, 1])));
+        }
     }
 
     #[test]

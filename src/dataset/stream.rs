@@ -93,7 +93,10 @@ fn decode(source: &dyn Source, piece: &Piece<'_>, album: &Album) -> Result<Vec<I
 
 /// The bytes of a sample, if they are still those that were chosen: a file may change after it was looked at.
 pub fn held(source: &dyn Source, entry: &Entry, digest: Digest) -> Result<Vec<u8>, DatasetError> {
-    let bytes = source.bytes(entry)?;
+    let bytes = source.bytes(entry).map_err(|error| match error {
+        DatasetError::File(error) => DatasetError::Gone { id: entry.id.clone(), reason: error.to_string() },
+        other => other,
+    })?;
     let found = Digest::of(&bytes);
     if found == digest { Ok(bytes) } else { Err(DatasetError::Changed { id: entry.id.clone(), chosen: digest, found }) }
 }

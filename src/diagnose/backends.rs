@@ -5,6 +5,9 @@ use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::Outcome;
 
+/// How Linux says that a process may open no more files.
+const OUT_OF_DESCRIPTORS: &str = "(os error 24)";
+
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("backends", "Are the backends supported here?");
     for variant in &record.variants {
@@ -35,7 +38,9 @@ pub(super) fn check(record: &Record) -> Finding {
                 case.note(format!("`{name}`, which is optional, did not run: {reason}; to have it, {remedy}"));
             }
             Outcome::Failed { reason, .. } => {
-                let remedy = if !reason.contains("measuring process") {
+                let remedy = if reason.contains(OUT_OF_DESCRIPTORS) {
+                    "raise the limit of open files (`ulimit -n`)".to_owned()
+                } else if !reason.contains("measuring process") {
                     format!("run `requant doctor`, then this variant alone (`{name}`)")
                 } else if let Some(limit) = record.settings.benchmark.memory_limit_mb {
                     format!("raise or remove `benchmark.memory_limit_mb`, which is {limit}, if that is what ended it")

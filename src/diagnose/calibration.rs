@@ -2,6 +2,7 @@
 
 use super::{Case, some};
 use crate::base::finding::{Finding, Verdict};
+use crate::manifest::Strategy;
 use crate::record::Record;
 use crate::record::format::{Change, Inputs};
 
@@ -31,7 +32,12 @@ pub(super) fn check(record: &Record) -> Finding {
     }
     if facts.samples < FEW_SAMPLES {
         let evidence = format!("fewer than {FEW_SAMPLES} samples");
-        case.against(Verdict::Inconclusive, evidence, "raise `calibration.samples` to 300 or more");
+        let next = if record.settings.calibration.strategy == Strategy::All {
+            "add samples to the splits of `calibration`, or name another split there, until it has 300 or more"
+        } else {
+            "raise `calibration.samples` to 300 or more, and where its splits have fewer, add samples or name another split"
+        };
+        case.against(Verdict::Inconclusive, evidence, next);
     }
     if record.quantization.calibration_batches == 1 && facts.samples > 1 {
         case.note("all in one batch: nothing shows whether ranges had settled".into());

@@ -132,7 +132,7 @@ fn rounds(record: &Record, case: &mut Case, bad: Verdict) {
     for variant in &record.variants {
         let Some(measured) = variant.measured() else { continue };
         for latency in &measured.latency {
-            disturbed(&variant.name, latency, bad, case);
+            disturbed(&variant.name, latency, bad, record, case);
             of_latency(&variant.name, latency, case);
             precision(&variant.name, latency, record.settings.benchmark.precision, case);
         }
@@ -161,18 +161,23 @@ fn precision(name: &str, latency: &Latency, wanted: Option<f64>, case: &mut Case
     }
 }
 
-/// What other programs did to the turns. Those that they disturbed are left out, so that the rest holds.
-fn disturbed(name: &str, latency: &Latency, bad: Verdict, case: &mut Case) {
+/// Turns whose threads waited for a processor. They are left out, so that the rest holds.
+fn disturbed(name: &str, latency: &Latency, bad: Verdict, record: &Record, case: &mut Case) {
     let at = format!("`{name}` at batch {}", latency.batch);
     match latency.why_unclaimed() {
         Some(why) => {
-            let next =
-                "measure on a machine that is left alone, or with fewer `compute.threads`, one for each free core";
+            let next = if record.settings.compute.threads > record.host.cores {
+                "lower `compute.threads` to the number of cores"
+            } else {
+                "measure on a machine that is left alone, or with fewer `compute.threads`, one for each free core"
+            };
             case.against(bad, format!("{at}: the speedup is {why}"), next);
         }
         None if latency.disturbed_turns > 0 => {
             let (disturbed, turns) = (latency.disturbed_turns, latency.turns);
-            case.note(format!("{at}: {disturbed} of {turns} turns were disturbed by other programs and left out"));
+            case.note(format!(
+                "{at}: {disturbed} of {turns} turns were left out, for their threads waited for a processor"
+            ));
         }
         None => {}
     }

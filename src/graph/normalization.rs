@@ -10,30 +10,46 @@ pub struct Normalization {
     pub nodes: Vec<NodeId>,
     pub scale: Vec<f64>,
     pub offset: Vec<f64>,
+    pub pixels: Pixels,
 }
 
-impl Normalization {
-    /// Whether it is meant for pixels from 0 to 255, and not from 0 to 1: it divides by a hundred or so, or subtracts
-    /// as much.
-    #[must_use]
-    pub fn is_of_bytes(&self) -> bool {
-        let small = self.scale.iter().all(|scale| scale.abs() <= SMALL_SCALE);
-        small || self.offset.iter().zip(&self.scale).any(|(offset, scale)| (offset / scale).abs() >= LARGE_MEAN)
+/// What a normalization is meant for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// From 0 to 1.
+    Unit,
+    /// From 0 to 255.
+    Bytes,
+}
+
+impl Pixels {
+    /// The pixels that a normalization brings to the numbers which networks are trained on; `None` where it could be
+    /// another computation. The mean that it subtracts lies among the pixels; what pixels from 0 to 1, or to 255, are
+    /// stretched to is 1 wide or a few times that, unless only a mean of bytes is subtracted, as Caffe does.
+    fn of(scale: &[f64], offset: &[f64]) -> Option<Self> {
+        let each = |means: [f64; 2], scales: [f64; 2]| {
+            scale.iter().zip(offset).all(|(scale, offset)| {
+                let mean = -offset / scale;
+                (means[0]..=means[1]).contains(&mean) && (scales[0]..=scales[1]).contains(scale)
+            })
+        };
+        let width = |from: f64, to: f64| [from / 255.0, to / 255.0];
+        if each([0.02, 0.98], [0.9, 12.0]) {
+            Some(Self::Unit)
+        } else if each([10.0, 245.0], width(0.9, 300.0)) || each([0.0, 0.0], width(0.9, 6.0)) {
+            Some(Self::Bytes)
+        } else {
+            None
+        }
     }
 }
-
-/// 1/255 over a standard deviation of 0.1, in units of 0 to 1, is 0.04; 1 over one of 0.9 is 1.1.
-const SMALL_SCALE: f64 = 0.1;
-
-/// Means of pixels from 0 to 1 are below 1; of pixels from 0 to 255 they are near 120.
-const LARGE_MEAN: f64 = 10.0;
 
 /// The normalization that the network begins with, if it does.
 #[must_use]
 pub fn of(graph: &Graph) -> Option<Normalization> {
     let channels = graph.input_shape()?.first().copied()?;
     let users = graph.users();
-    let mut found = Normalization { nodes: Vec::new(), scale: vec![1.0; channels], offset: vec![0.0; channels] };
+    let (mut nodes, mut scale, mut offset) = (Vec::new(), vec![1.0; channels], vec![0.0; channels]);
     // Where the channels are, which a transposition moves.
     let (mut at, mut axis) = (NodeId(0), 1);
     while let [next] = users[at.0].as_slice() {
@@ -46,15 +62,16 @@ pub fn of(graph: &Graph) -> Option<Normalization> {
                 let other = node.inputs.iter().find(|input| **input != at)?;
                 let Some(values) = per_channel(graph, *other, node.shape.len(), axis, channels) else { break };
                 for (channel, value) in values.into_iter().enumerate() {
-                    step.apply(value, &mut found.scale[channel], &mut found.offset[channel]);
+                    step.apply(value, &mut scale[channel], &mut offset[channel]);
                 }
-                found.nodes.push(*next);
+                nodes.push(*next);
             }
         }
         at = *next;
     }
-    let sound = found.scale.iter().chain(&found.offset).all(|value| value.is_finite()) && !found.scale.contains(&0.0);
-    (sound && !found.nodes.is_empty()).then_some(found)
+    let sound = scale.iter().chain(&offset).all(|value| value.is_finite()) && !scale.contains(&0.0);
+    let pixels = Pixels::of(&scale, &offset).filter(|_| sound)?;
+    Some(Normalization { nodes, scale, offset, pixels })
 }
 
 /// One operation with a constant.
@@ -134,11 +151,18 @@ mod tests {
         let found = of(&network(&[div(vec![255.0]), mean.clone(), std])).unwrap();
         assert_eq!(found.nodes.len(), 3);
         assert!((found.scale[1] - 4.0 / 255.0).abs() < 1e-9 && (found.offset[2] + 6.0).abs() < 1e-9);
-        assert!(found.is_of_bytes());
-        assert!(!of(&network(&[mean])).unwrap().is_of_bytes());
+        assert_eq!(found.pixels, Pixels::Bytes);
+        assert_eq!(of(&network(&[mean.clone()])).unwrap().pixels, Pixels::Unit);
         let caffe = channels(Op::Binary(Binary::Sub), [103.9, 116.8, 123.7]);
-        assert!(of(&network(&[caffe])).unwrap().is_of_bytes());
+        assert_eq!(of(&network(&[caffe])).unwrap().pixels, Pixels::Bytes);
         assert_eq!(of(&network(&[])), None);
+        let scaled = |op, value: f32| (op, vec![], vec![value]);
+        let (mul, add) = (Op::Binary(Binary::Mul { relu: false }), Op::Binary(Binary::Add { relu: false }));
+        // What changes nothing, a mere factor, and what pixels from −1 to 1 are brought to those from 0 to 1 with.
+        assert_eq!(of(&network(&[scaled(mul.clone(), 1.0)])), None);
+        assert_eq!(of(&network(&[scaled(add.clone(), 0.0)])), None);
+        assert_eq!(of(&network(&[scaled(mul.clone(), 0.05)])), None);
+        assert_eq!(of(&network(&[scaled(add, 1.0), scaled(mul, 0.5), mean])), None);
         // One number for each place is no normalization of pixels.
         assert_eq!(of(&network(&[(Op::Binary(Binary::Add { relu: false }), vec![4], vec![1.0; 4])])), None);
     }

@@ -108,7 +108,7 @@ fn turned(resolved: &Resolved, data: &DataInputs) -> Option<Diagnostic> {
     ignored.then(|| {
         let message = format!("EXIF turns {}, which are taken as they are stored", counted(count, "sample"));
         Diagnostic::warning(message)
-            .next("set `exif_orientation = true` if the model was trained on turned images; Pillow does not turn them")
+            .next("set `exif_orientation = true` if the model was trained on turned images; Pillow turns none of these by itself")
     })
 }
 
@@ -134,8 +134,10 @@ fn normalized_twice(resolved: &Resolved, inputs: &Inputs) -> Option<Diagnostic> 
     (settings.scale != pixels || !settings.leaves_pixels()).then(|| {
         let names = some(nodes.iter().map(|name| format!("`{name}`")), nodes.len());
         let message =
-            format!("the model normalizes its input itself ({names}), and `dataset.preprocess` does it before");
-        Diagnostic::warning(message).next(format!("set `scale = \"{pixels}\"`, every `mean` to 0 and every `std` to 1"))
+            format!("the model seems to normalize its input itself ({names}), and `dataset.preprocess` does it before");
+        let next =
+            format!("unless it was trained so, set `scale = \"{pixels}\"`, every `mean` to 0 and every `std` to 1");
+        Diagnostic::warning(message).next(next)
     })
 }
 

@@ -136,7 +136,7 @@ fn other_classes(
             format!("`class_index` names output {}, and the model has {outputs}", found - 1),
             "count the model's outputs from 0".to_owned(),
         ),
-        Labels::Listed(_) => (
+        Labels::Listed(_) | Labels::FromFile(_) => (
             "dataset.classes",
             format!("the model gives {outputs} scores, and {found} classes are listed"),
             "list one name per score, in their order, or give folders their outputs with `class_index`".to_owned(),

@@ -15,8 +15,8 @@ mod pins;
 pub use concerns::concerns;
 pub use data::DataInputs;
 pub use deep::deep;
-pub(crate) use model::rules;
 pub use model::{ModelInputs, read as read_model};
+pub(crate) use model::{digest_beside, rules};
 pub use pinner::Pinner;
 pub use pins::PinState;
 

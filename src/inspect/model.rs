@@ -11,9 +11,10 @@ use crate::base::explain::{Cause, Diagnostic, Explain as _};
 use crate::base::files;
 use crate::codec::onnx;
 use crate::graph::head::Head;
+use crate::graph::normalization::{self, Pixels};
 use crate::graph::op::Layer;
 use crate::graph::pass::{self, AppliedPatch};
-use crate::graph::{Dim, Graph, Node, NodeId, Op, census, normalization};
+use crate::graph::{Dim, Graph, Node, NodeId, Op, census};
 use crate::manifest::{LayerOverride, PixelScale, nearest};
 use crate::quantize::LayerRule;
 use crate::record::format::{ModelFacts, Reading};
@@ -89,8 +90,10 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
     let classes = model.graph.classes().ok_or_else(|| {
         let shape: Vec<String> = model.graph.node(model.graph.output).shape.iter().map(size).collect();
         let message = format!("the model's output is [{}], not one score per class, [batch, classes]", shape.join(", "));
-        let next = "name the tensor that holds the classes' scores with `output = \"…\"` in `[model]`, or add the pooling and \
-                    flattening to the model before exporting";
+        let next = format!(
+            "name the tensor that holds the classes' scores {}, or add the pooling and flattening to the model before exporting",
+            onnx::NAME_OUTPUT
+        );
         Diagnostic::error(Cause::Input, message).next(next)
     })?;
     if let Some(problem) = not_numbers(&model.graph, "") {
@@ -146,7 +149,7 @@ fn one_unclear_score(graph: &Graph, node: NodeId) -> Diagnostic {
          after a layer 0",
         op.torch_name()
     );
-    let next = "name the tensor that the sigmoid or the last layer gives with `output = \"…\"` in `[model]`";
+    let next = format!("name the tensor that the sigmoid or the last layer gives {}", onnx::NAME_OUTPUT);
     Diagnostic::error(Cause::Input, message).next(next)
 }
 
@@ -170,7 +173,11 @@ fn reading(model: &onnx::Model, output: Option<&str>, head: Head) -> Vec<Reading
     found.extend(model.pixels.channels_last.then_some(Reading::ChannelsLast));
     found.extend(model.pixels.bytes.then_some(Reading::Bytes));
     found.extend(normalization::of(&model.graph).map(|own| Reading::Normalizes {
-        pixels: if model.pixels.bytes || own.is_of_bytes() { PixelScale::Bytes } else { PixelScale::Unit },
+        pixels: match own.pixels {
+            Pixels::Bytes => PixelScale::Bytes,
+            Pixels::Unit if model.pixels.bytes => PixelScale::Bytes,
+            Pixels::Unit => PixelScale::Unit,
+        },
         nodes: own.nodes.iter().map(|id| model.graph.node(*id).name.clone()).collect(),
     }));
     let types: Vec<String> = model.widened.iter().map(|&name| name.to_owned()).collect();
@@ -180,7 +187,7 @@ fn reading(model: &onnx::Model, output: Option<&str>, head: Head) -> Vec<Reading
 }
 
 /// Of the files beside a model: that of the only one, or of the lines that `sha256sum` prints for them by name.
-pub(super) fn digest_beside(reading: &[Reading]) -> Option<Digest> {
+pub(crate) fn digest_beside(reading: &[Reading]) -> Option<Digest> {
     let files: Vec<(&String, &Digest)> = reading
         .iter()
         .filter_map(

@@ -180,7 +180,7 @@ pub struct Preprocess {
     #[serde(default, skip_serializing_if = "is_false")]
     pub grayscale: bool,
     /// Turns images the way that their EXIF orientation says, as viewers do and Pillow does not; `false` unless said
-    /// otherwise.
+    /// otherwise. TIFF files are always turned by their own tag, as Pillow does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exif_orientation: bool,
     pub interpolation: Interpolation,

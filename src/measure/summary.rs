@@ -69,20 +69,21 @@ pub struct Latency {
 }
 
 impl Latency {
-    /// Why no speedup is claimed, where none is.
+    /// Why no speedup is claimed, where none is. Who had the processors, other programs or threads of its own, is not
+    /// told by a thread that waits.
     #[must_use]
     pub fn why_unclaimed(&self) -> Option<String> {
         let Unclaimed { rounds, wanted, alone } = self.unclaimed?;
         Some(match alone.filter(|_| rounds >= wanted) {
             Some(share) => format!(
-                "not measurable: other programs left only {:.0} % of the passes of this variant or of the baseline alone, \
-                 and {:.0} % are needed, because a pass soon after a wait is slow",
+                "not measurable: only {:.0} % of the passes of this variant or of the baseline had their processors to \
+                 themselves, and {:.0} % are needed, because a pass soon after a wait is slow",
                 share * 100.0,
                 FEWEST_ALONE * 100.0
             ),
             None => format!(
-                "not measurable: other programs disturbed {} of {} turns, {rounds} rounds of this variant and the \
-                 baseline were left alone, and {wanted} are needed",
+                "not measurable: in {} of {} turns threads waited for a processor, in {rounds} rounds neither this variant's nor \
+                 the baseline's did, and {wanted} such rounds are needed",
                 self.disturbed_turns, self.turns
             ),
         })

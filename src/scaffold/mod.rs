@@ -10,6 +10,7 @@ use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
 use crate::base::units::counted;
+use crate::codec::onnx;
 use crate::dataset;
 use crate::inspect::{self, ModelInputs};
 use crate::manifest::{self, Overrides, Pin, Recipe};
@@ -38,11 +39,17 @@ pub struct Scaffold {
     pub guesses: Vec<String>,
 }
 
+/// There is no manifest yet to name the scores in: an option of `requant new` does.
+fn as_option(problem: Diagnostic) -> Diagnostic {
+    let next_step = problem.next_step.map(|next| next.replace(onnx::NAME_OUTPUT, "with `--scores TENSOR`"));
+    Diagnostic { next_step, ..problem }
+}
+
 /// Writes a pinned manifest. Nothing that exists is touched, and a failure leaves nothing.
 pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure> {
     refuse_existing(wish.output)?;
     let (_, model) = inspect::read_model(wish.model, wish.scores)?;
-    let model = model?;
+    let model = model.map_err(as_option)?;
     let found = data::look(wish, &model)?;
     for list in &found.lists {
         refuse_existing(&list.path)?;

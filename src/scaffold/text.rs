@@ -34,7 +34,8 @@ pub(super) fn manifest(wish: &Wish<'_>, model: &ModelInputs, found: &Found) -> S
     side(&mut text, "calibration", &found.calibration);
     side(&mut text, "evaluation", &found.evaluation);
     let _ = write!(text, "\n[quantize]\nrecipe = \"{}\"\n", wish.recipe.word());
-    text.push_str(REST);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    text.push_str(&REST.replace("threads = 2", &format!("threads = {}", cores.min(2))));
     text
 }
 
@@ -88,7 +89,7 @@ fn dataset(text: &mut String, wish: &Wish<'_>, found: &Found) {
     }
     if found.are_numbers() {
         let mut numeric = found.classes.clone();
-        numeric.sort_by_key(|class| class.parse::<u64>().unwrap_or(0));
+        numeric.sort_by_key(|class| class.parse::<i64>().unwrap_or(i64::MAX));
         let _ =
             writeln!(text, "# CHECK THIS: the folders are numbers, taken in byte order. In numeric order they are:");
         let _ = writeln!(text, "# classes = [{}]", list(&numeric));

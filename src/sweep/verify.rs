@@ -40,7 +40,7 @@ pub fn verify(folder: &Folder) -> Result<Verified, Failure> {
 }
 
 fn problem(found: &mut Verified, file: &str, what: impl Into<String>) {
-    found.problems.push(Problem { file: file.to_owned(), what: what.into() });
+    found.problems.push(Problem { file: file.to_owned(), what: what.into(), next: None });
 }
 
 fn record(folder: &Folder, found: &mut Verified) {
@@ -82,8 +82,8 @@ fn point_runs(folder: &Folder, outcome: &Outcome, found: &mut Verified) {
     let pinned: Vec<_> = pinned.filter_map(|(point, facts)| Some((facts, point.run.as_ref()?))).collect();
     let each = pinned.par_iter().map(|(facts, run)| {
         let home = folder.home().join(&run.run);
-        let own = |what: String| Problem { file: format!("{}/record.json", run.run), what };
-        let within = |problem: Problem| Problem { file: format!("{}/{}", run.run, problem.file), what: problem.what };
+        let own = |what: String| Problem { file: format!("{}/record.json", run.run), what, next: None };
+        let within = |problem: Problem| Problem { file: format!("{}/{}", run.run, problem.file), ..problem };
         let mut problems: Vec<Problem> = runs::files_alone(&home).problems.into_iter().map(within).collect();
         match (files::read(&home.join("record.json")), store::read(&home)) {
             (Ok(bytes), Ok(record)) => {

@@ -10,6 +10,9 @@ use crate::manifest;
 use crate::record::Record;
 use crate::record::store;
 
+/// The run itself is as it was.
+const NEXT: &str = "bring back what the run was made of, or make a new run on what is there today";
+
 pub(super) fn check(folder: &Path, record: &Record, meter: &dyn Meter, found: &mut Verified) {
     let Some(place) = store::manifest_place(folder, record) else {
         let model = record.settings.model.path.display();
@@ -25,6 +28,7 @@ pub(super) fn check(folder: &Path, record: &Record, meter: &dyn Meter, found: &m
     let inputs = &record.inputs;
     let used = [
         ("model.sha256", Some(inputs.model.sha256)),
+        ("model.data_sha256", inspect::digest_beside(&inputs.model.reading)),
         ("dataset.sha256", Some(inputs.dataset.sha256)),
         ("calibration.sha256", Some(inputs.calibration.sha256)),
         ("evaluation.sha256", Some(inputs.evaluation.sha256)),
@@ -34,11 +38,15 @@ pub(super) fn check(folder: &Path, record: &Record, meter: &dyn Meter, found: &m
         for (key, digest) in used {
             match (digest, now.iter().find(|pin| pin.key == key)) {
                 (Some(digest), Some(pin)) if pin.found != digest => {
-                    found.problem(key, format!("{} has {} today; the run used {digest}", pin.what, pin.found));
+                    found.problem_with(
+                        key,
+                        format!("{} has {} today; the run used {digest}", pin.what, pin.found),
+                        NEXT,
+                    );
                 }
                 (Some(_), None) => {
-                    let table = key.trim_end_matches(".sha256");
-                    found.problem(key, format!("the {table} cannot be read today; `requant check` says why"));
+                    let table = key.split('.').next().unwrap_or(key);
+                    found.problem_with(key, format!("the {table} cannot be read today"), "`requant check` says why");
                 }
                 _ => {}
             }

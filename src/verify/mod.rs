@@ -10,6 +10,7 @@ mod sums;
 
 use std::path::Path;
 
+use crate::base::explain::Explain as _;
 use crate::base::files;
 use crate::base::progress::Meter;
 use crate::record::Record;
@@ -31,11 +32,17 @@ pub struct Problem {
     /// Relative to the run's folder; of an input, the manifest key.
     pub file: String,
     pub what: String,
+    /// What helps, where that is not to bring the run back.
+    pub next: Option<String>,
 }
 
 impl Verified {
     fn problem(&mut self, file: &str, what: impl Into<String>) {
-        self.problems.push(Problem { file: file.to_owned(), what: what.into() });
+        self.problems.push(Problem { file: file.to_owned(), what: what.into(), next: None });
+    }
+
+    fn problem_with(&mut self, file: &str, what: impl Into<String>, next: impl Into<String>) {
+        self.problems.push(Problem { file: file.to_owned(), what: what.into(), next: Some(next.into()) });
     }
 
     /// Notes that a group of checks holds, unless one of them added a problem.
@@ -79,7 +86,15 @@ fn look(folder: &Path) -> (Verified, Option<Record>) {
             (found, Some(record))
         }
         Err(error) => {
-            found.problem("record.json", error.to_string());
+            match &error {
+                RecordError::Version { .. } => {
+                    let next = error.next_step().unwrap_or_default();
+                    found.problem_with("record.json", error.to_string(), next);
+                }
+                RecordError::File(_) | RecordError::Form { .. } | RecordError::Table { .. } => {
+                    found.problem("record.json", error.to_string());
+                }
+            }
             (found, None)
         }
     }

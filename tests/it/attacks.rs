@@ -50,7 +50,9 @@ fn names_are_text_wherever_they_land() {
     assert!(!report.contains("<script") && !report.contains("[l](javascript"), "{report}");
     let check = bench.run(&["check", "digits.toml"]);
     let show = bench.run(&["show", "digits"]);
-    for shown in [&report, &ended.stdout, &ended.stderr, &check.stdout, &check.stderr, &show.stdout] {
+    let table = |name: &str| files::read_text(&run.join(name)).unwrap();
+    let (layers, scales) = (table("layers.csv"), table("scales.csv"));
+    for shown in [&report, &layers, &scales, &ended.stdout, &ended.stderr, &check.stdout, &check.stderr, &show.stdout] {
         assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'), "{shown}");
     }
     lab::has_even_tables(&report);

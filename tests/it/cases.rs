@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
 
+use requant::base::explain::{Cause, Explain as _};
 use requant::base::files;
 use requant::record::{Record, store};
 use serde::Deserialize;
@@ -161,14 +162,22 @@ fn more_scores_than_classes_need_their_names() {
 fn what_cannot_be_run_is_told_what_helps() {
     let (bench, _) = unpacked();
     for (model, words) in [
-        ("two.onnx", ["it gives 2 outputs (`logits`, `other`)", "`output = \"…\"` in `[model]`"]),
-        ("argmax.onnx", ["uses operator `ArgMax`", "name the tensor before it with `output = \"…\"`"]),
+        ("two.onnx", ["it gives 2 outputs (`logits`, `other`)", "`--scores TENSOR`"]),
+        ("argmax.onnx", ["uses operator `ArgMax`", "name the tensor before it with `--scores TENSOR`"]),
     ] {
         let ended = new(&bench, "m", model, &[]);
         assert!(ended.code == Some(2) && words.iter().all(|word| ended.stderr.contains(word)), "{ended:?}");
     }
     // With the tensor before it named, the same file runs.
     assert_eq!(new(&bench, "m", "argmax.onnx", &["--scores", "logits"]).code, Some(0));
+    let two = files::read(&bench.path("two.onnx")).unwrap();
+    bench.put("argmax.onnx", &two);
+    let ended = bench.run(&["check", "m.toml"]);
+    assert!(ended.code == Some(5), "{ended:?}");
+    // A folder of what is not read, laid out as it should be.
+    bench.put("gifs/train/a/1.gif", b"GIF89a");
+    let ended = bench.run(&["new", "g", "--model", "plain.onnx", "--data", "gifs"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("1 .gif file") && ended.stderr.contains("PNG"), "{ended:?}");
     // Weights that are another model's, and weights elsewhere.
     let weights = files::read(&bench.path("beside.onnx.data")).unwrap();
     bench.put("beside.onnx.data", &weights[..weights.len() / 2]);
@@ -182,6 +191,47 @@ fn what_cannot_be_run_is_told_what_helps() {
     bench.put("climbing.onnx", &climbing);
     let ended = new(&bench, "c", "climbing.onnx", &[]);
     assert!(ended.code == Some(2) && ended.stderr.contains("which is not a file of the model's folder"), "{ended:?}");
+}
+
+#[test]
+fn weights_beside_a_model_are_inputs_of_a_run() {
+    let (bench, _) = unpacked();
+    assert_eq!(new(&bench, "beside", "beside.onnx", &[]).code, Some(0));
+    run(&bench, "beside", &[]);
+    let verify = || bench.run(&["verify", "beside"]);
+    assert_eq!(verify().code, Some(0), "{:?}", verify());
+    let mut weights = files::read(&bench.path("beside.onnx.data")).unwrap();
+    let last = weights.len() - 1;
+    weights[last] ^= 1;
+    bench.put("beside.onnx.data", &weights);
+    let ended = verify();
+    let words = ["model.data_sha256: the model's weights beside it has", "bring back what the run was made of"];
+    assert!(ended.code == Some(5) && words.iter().all(|word| ended.stderr.contains(word)), "{ended:?}");
+    std::fs::remove_file(bench.path("beside.onnx.data")).unwrap();
+    let ended = verify();
+    assert!(ended.code == Some(5) && ended.stderr.contains("the model cannot be read today"), "{ended:?}");
+}
+
+#[test]
+fn a_folder_without_a_label_is_told_by_the_key_that_gives_labels() {
+    let (bench, _) = unpacked();
+    assert_eq!(new(&bench, "many", "many.onnx", &["--classes", "classes.json"]).code, Some(0));
+    bench.put("images/train/extra/1.png", &files::read(&bench.path("images/train/d0/0000.png")).unwrap());
+    let told = |key: &str, next: &str| {
+        let ended = bench.run(&["check", "many.toml"]);
+        let words = [format!("which `dataset.{key}` does not list"), next.to_owned()];
+        assert!(ended.code == Some(2) && words.iter().all(|word| ended.stderr.contains(word)), "{ended:?}");
+    };
+    told("classes_file", "add it to `dataset.classes_file`");
+    let manifest = files::read_text(&bench.path("many.toml")).unwrap();
+    let index: Vec<String> = (0..10).map(|digit| format!("d{digit} = {}", digit * 7 + 3)).collect();
+    let lines = manifest.lines().filter(|line| !line.starts_with("classes_sha256"));
+    let lines = lines.map(|line| match line.split_once(" = ") {
+        Some(("classes_file", _)) => format!("class_index = {{ {} }}", index.join(", ")),
+        _ => line.to_owned(),
+    });
+    bench.put("many.toml", lines.collect::<Vec<_>>().join("\n").as_bytes());
+    told("class_index", "give it the number of its output in `dataset.class_index`");
 }
 
 #[test]
@@ -231,4 +281,8 @@ fn a_sample_that_changes_during_a_run_ends_it() {
     files::write(&path, &other).unwrap();
     let error = requant::dataset::held(&*source, &entry, digest).unwrap_err();
     assert!(error.to_string().contains("has changed since it was chosen"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    let error = requant::dataset::held(&*source, &entry, digest).unwrap_err();
+    assert!(error.to_string().contains("was there when it was chosen"), "{error}");
+    assert_eq!(error.class(), Cause::Integrity);
 }

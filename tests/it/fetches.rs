@@ -58,7 +58,7 @@ fn send(stream: &mut TcpStream, head: &str, body: &[u8]) {
 }
 
 fn content() -> Vec<u8> {
-    (0..300_000_u32).flat_map(|i| (i * i).to_le_bytes()).collect()
+    (0..300_000_u32).flat_map(|i| i.wrapping_mul(i).to_le_bytes()).collect()
 }
 
 /// All of it, or the rest, as a good server does.

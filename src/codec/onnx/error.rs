@@ -9,6 +9,10 @@ pub enum ImportError {
     TooLarge { bytes: usize },
     #[error("it is not a readable ONNX file: {reason}")]
     NotOnnx { reason: String },
+    #[error("it names {count} versions of ONNX's operators, and must name one")]
+    Opsets { count: usize },
+    #[error("it has {count} nodes, and at most {} are read", super::MAX_NODES)]
+    Nodes { count: usize },
     #[error("opset {opset} is outside {}..={}", super::OPSETS.start(), super::OPSETS.end())]
     Opset { opset: i64 },
     #[error("it has functions of its own, which are not read")]
@@ -45,6 +49,9 @@ pub enum ImportError {
     Shape { node: String, source: ShapeError },
 }
 
+/// How a manifest names the tensor with the scores.
+pub const NAME_OUTPUT: &str = "with `output = \"…\"` in `[model]`";
+
 /// What is wrong with an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InputTrouble {
@@ -71,6 +78,8 @@ impl Explain for ImportError {
             Self::NotOnnx { .. } => {
                 "the file may be cut short: export or copy it again and compare its SHA-256".into()
             }
+            Self::Opsets { .. } => "the file is not valid ONNX (`onnx.checker.check_model`): export it again".into(),
+            Self::Nodes { .. } => "export it without loops that are written out, or with its constants folded".into(),
             Self::Opset { opset } if opset < super::OPSETS.start() => {
                 "export the model again with `opset_version=17`, or convert it with `onnx.version_converter`".into()
             }
@@ -78,7 +87,7 @@ impl Explain for ImportError {
             Self::Functions => "inline them with `onnx.inliner.inline_local_functions`".into(),
             Self::Inputs { .. } => "wrap the model so that `forward` takes one image batch alone".into(),
             Self::Outputs { .. } | Self::NoOutput { .. } => {
-                "name the one that holds the classes' scores with `output = \"…\"` in `[model]`".into()
+                format!("name the one that holds the classes' scores {NAME_OUTPUT}")
             }
             Self::Fixed { .. } => "check that the exported function uses its argument".into(),
             Self::Input { trouble, .. } => match trouble {
@@ -87,8 +96,9 @@ impl Explain for ImportError {
                 }
                 InputTrouble::Rank => "requant judges networks of images, [batch, channels, height, width]".into(),
                 InputTrouble::Unknown => {
-                    "fix the sizes: `python -m onnxruntime.tools.make_dynamic_shape_fixed --input_name NAME \
-                     --input_shape 1,3,224,224 MODEL FIXED`; the batch may stay open"
+                    "fix the sizes, in the order that the file has them: `python -m onnxruntime.tools.make_dynamic_shape_fixed \
+                     --input_name NAME --input_shape 1,3,224,224 MODEL FIXED`, or `1,224,224,3` where channels come last; the batch \
+                     may stay open"
                         .into()
                 }
             },
@@ -121,8 +131,9 @@ impl Explain for ImportError {
 fn unsupported(operator: &str) -> String {
     match operator {
         "ArgMax" | "TopK" => {
-            "it gives classes without their scores: name the tensor before it with `output = \"…\"` in `[model]`, or \
-             export the model without it"
+            return format!(
+                "it gives classes without their scores: name the tensor before it {NAME_OUTPUT}, or export the model without it"
+            );
         }
         _ if operator.starts_with("com.microsoft.") => {
             "it is ONNX Runtime's own: name the file as it was before ONNX Runtime optimized it"

@@ -14,7 +14,7 @@ use super::proto::{GraphProto, NodeProto, ValueInfo};
 use super::{Pixels, Stored};
 use crate::graph::op::Layout;
 use crate::graph::quantization::QParams;
-use crate::graph::{Dim, Graph, Node, NodeId, Op, Shape, pass};
+use crate::graph::{Dim, Graph, Node, NodeId, Op, ReshapeDim, Shape, pass};
 
 /// What was read.
 pub(super) struct Read {
@@ -223,9 +223,17 @@ impl Import {
         Ok(Read { graph: self.graph, activations, pixels: self.pixels, widened })
     }
 
-    /// `[batch, classes, 1, 1]` is one score per class, as a network without its last flattening gives them.
+    /// `[batch, classes, 1, 1]` is one score per class, as a network without its last flattening gives them; `[batch]` is
+    /// one score of two classes, squeezed.
     fn flatten_scores(&mut self, output: &str) -> Result<(), ImportError> {
         let shape = &self.graph.node(self.graph.output).shape;
+        if *shape == [Dim::Batch] {
+            let name = self.names.unique(format!("{output}.column"));
+            let column = Op::Layout(Layout::Reshape(vec![ReshapeDim::Batch, ReshapeDim::Known(1)]));
+            let pushed = self.graph.push(name, column, vec![self.graph.output]);
+            self.graph.output = pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?;
+            return Ok(());
+        }
         let long = |dim: &&Dim| **dim != Dim::Known(1);
         let scores = matches!(shape.split_first(), Some((Dim::Batch, rest)) if rest.iter().filter(long).count() <= 1);
         if scores && shape.len() > 2 && shape.iter().skip(1).all(|dim| dim.known().is_some()) {
@@ -281,6 +289,37 @@ pub(super) mod tests {
         }
         let interface = Interface::Function { given: BTreeMap::new(), output: 0 };
         graph(&proto, opset, &interface, &External::new(None)).map(|read| read.graph)
+    }
+
+    /// A network of one number for each image, and what becomes of its output.
+    fn squeezed(keep: i64) -> Graph {
+        let dims = [("batch", 0), ("", 1), ("", 2), ("", 2)];
+        let dim = dims.map(|(name, size)| Dimension { dim_value: size, dim_param: name.into() }).to_vec();
+        let tensor_type = Some(TensorType { elem_type: kind::FLOAT, shape: Some(ShapeProto { dim }) });
+        let value =
+            |name: &str| ValueInfo { name: name.into(), r#type: Some(TypeProto { tensor_type: tensor_type.clone() }) };
+        let axes = AttributeProto { name: "axes".into(), ints: vec![1, 2, 3], r#type: 7, ..AttributeProto::default() };
+        let keep = AttributeProto { name: "keepdims".into(), i: keep, r#type: 2, ..AttributeProto::default() };
+        let node = |operator: &str, input: &str, output: &str, attribute: Vec<AttributeProto>| NodeProto {
+            input: vec![input.into()],
+            output: vec![output.into()],
+            op_type: operator.into(),
+            attribute,
+            ..NodeProto::default()
+        };
+        let nodes = vec![node("ReduceMean", "x", "m", vec![axes, keep]), node("Sigmoid", "m", "y", Vec::new())];
+        let proto =
+            GraphProto { node: nodes, input: vec![value("x")], output: vec![value("y")], ..GraphProto::default() };
+        graph(&proto, 17, &Interface::Images { output: None }, &External::new(None)).unwrap().graph
+    }
+
+    #[test]
+    fn one_score_for_each_image_is_a_column() {
+        for keep in [0, 1] {
+            let graph = squeezed(keep);
+            assert_eq!(graph.node(graph.output).shape, [Dim::Batch, Dim::Known(1)], "{keep}");
+            assert_eq!(crate::graph::head::Head::of(&graph), Ok(crate::graph::head::Head::Probability));
+        }
     }
 
     #[test]

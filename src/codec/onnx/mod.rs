@@ -19,7 +19,7 @@ mod write;
 mod writer;
 
 pub use catalogue::{Operator, Takes};
-pub use error::{ImportError, InputTrouble};
+pub use error::{ImportError, InputTrouble, NAME_OUTPUT};
 pub use external::Open;
 pub use operator::operators;
 pub use write::{Form, WRITTEN_OPSET, stamp, write, write_taps};
@@ -140,8 +140,7 @@ fn read_as(bytes: &[u8], interface: &Interface, open: Option<&Open<'_>>) -> Resu
     let own = |set: &&proto::OperatorSetId| set.domain.is_empty() || set.domain == "ai.onnx";
     let opset = match model.opset_import.iter().filter(own).collect::<Vec<_>>().as_slice() {
         [one] => one.version,
-        [] => return Err(ImportError::NotOnnx { reason: "it names no ONNX operator set".into() }),
-        _ => return Err(ImportError::NotOnnx { reason: "it names more than one ONNX operator set".into() }),
+        sets => return Err(ImportError::Opsets { count: sets.len() }),
     };
     if !OPSETS.contains(&opset) {
         return Err(ImportError::Opset { opset });
@@ -151,7 +150,7 @@ fn read_as(bytes: &[u8], interface: &Interface, open: Option<&Open<'_>>) -> Resu
     }
     let graph = model.graph.ok_or(ImportError::NotOnnx { reason: "it holds no graph".into() })?;
     if graph.node.len() > MAX_NODES {
-        return Err(ImportError::NotOnnx { reason: format!("{} nodes, more than {MAX_NODES}", graph.node.len()) });
+        return Err(ImportError::Nodes { count: graph.node.len() });
     }
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
     let external = External::new(open);

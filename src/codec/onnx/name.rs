@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::proto::NodeProto;
+use crate::base::text::{is_active, one_line};
 
 /// The metadata of a node under which requant writes its name.
 pub(super) const OWN: &str = "requant.name";
@@ -37,7 +38,9 @@ impl Names {
         self.unique(wanted)
     }
 
+    /// Without what a terminal would obey: names go into tables as they are.
     pub(super) fn unique(&mut self, wanted: String) -> String {
+        let wanted = if wanted.contains(is_active) { one_line(&wanted) } else { wanted };
         let (count, first) = (self.wanted.entry(wanted.clone()).or_default(), wanted);
         loop {
             *count += 1;

@@ -46,6 +46,9 @@ fn index_reader(path: &Path, reader: impl Read + Seek, size: u64) -> Result<Span
     if !found.spans.is_empty() && end.saturating_add(BLOCK) > size {
         return Err(broken(path, &"it ends without the empty block that ends a tar"));
     }
+    let mut reader = archive.into_inner();
+    reader.seek(io::SeekFrom::Start(end)).map_err(|e| broken(path, &e))?;
+    nothing_behind(path, &mut reader)?;
     found.finish()
 }
 
@@ -73,9 +76,21 @@ pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetE
         offset += length;
     }
     // The checksum stands at the end, after everything that was taken out.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|e| broken(path, &e))?;
+    nothing_behind(path, &mut archive.into_inner())?;
     contents.flush().map_err(|e| FileError::new("expand", path, e))?;
     Ok((contents, found.finish()?))
+}
+
+/// Reads what follows the last entry, which must be empty: joined archives would otherwise lose all but the first.
+fn nothing_behind(path: &Path, rest: &mut impl Read) -> Result<(), DatasetError> {
+    let mut block = [0; 1 << 16];
+    loop {
+        match rest.read(&mut block).map_err(|e| broken(path, &e))? {
+            0 => return Ok(()),
+            read if block[..read].iter().all(|byte| *byte == 0) => {}
+            _ => return Err(broken(path, &"it goes on behind its end, as archives do that were joined")),
+        }
+    }
 }
 
 /// What was found of an archive so far.
@@ -269,6 +284,10 @@ mod tests {
         unended.truncate(1024);
         assert!(matches!(read_bytes(unended), Err(DatasetError::Archive { .. })));
         assert!(matches!(read_bytes(vec![7; 3000]), Err(DatasetError::Archive { .. })));
+        let joined = [archive(&[("x", EntryType::Regular)]), archive(&[("y", EntryType::Regular)])].concat();
+        assert!(read_bytes(joined).unwrap_err().to_string().contains("goes on behind its end"));
+        let padded = [archive(&[("x", EntryType::Regular)]), vec![0; 9000]].concat();
+        assert_eq!(read_bytes(padded).unwrap().len(), 1);
         assert!(matches!(read_bytes(Vec::new()), Err(DatasetError::Archive { .. })));
     }
 }

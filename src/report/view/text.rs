@@ -81,8 +81,13 @@ fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
     let difference = measured.against_baseline.as_ref()?.difference;
     let unclaimed = measured.latency.first().is_some_and(|latency| latency.unclaimed.is_some());
     let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
-    let absent =
-        || if unclaimed { ", its speed not measurable beside other programs".to_owned() } else { String::new() };
+    let absent = || {
+        if unclaimed {
+            ", its speed not measurable, for threads waited for a processor".to_owned()
+        } else {
+            String::new()
+        }
+    };
     let speed = speed.map_or_else(absent, |(batch, s)| match effect(s, record.settings.benchmark.noise_floor) {
         Effect::NoDifference => format!(", no faster and no slower that could be told (batch {batch})"),
         Effect::Undecided => format!(", its speed undecided from {} (batch {batch})", counted(s.n, "round")),

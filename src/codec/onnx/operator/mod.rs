@@ -54,7 +54,12 @@ pub(super) fn lower(
     let read = match row {
         Some(row) => (row.read)(&mut lowering),
         None if evaluate::OPERATORS.iter().any(|operator| operator.name == node.op_type) => {
-            Err("it must be computed from shapes and constants, and something here depends on the image".into())
+            let runs = operands.iter().flatten().any(|operand| matches!(operand, Operand::Node(_)));
+            Err(if runs {
+                "it must be computed from shapes and constants, and something here depends on the image".into()
+            } else {
+                "of constants it is computed where they are whole numbers, and few".into()
+            })
         }
         None => Err(Trouble::Unsupported),
     };

@@ -46,7 +46,10 @@ impl Lowering<'_> {
             let parameters = self.activation_parameters()?;
             return match self.import.activations.get(&id) {
                 Some(own) if *own == parameters => Ok(vec![Operand::Node(id)]),
-                _ => Err("its scale or zero point is not that of the QuantizeLinear before it".into()),
+                Some(_) => Err("its scale or zero point is not that of the QuantizeLinear before it".into()),
+                None => {
+                    Err("no QuantizeLinear comes before it: integers that the network is given are not read so".into())
+                }
             };
         }
         let (shape, integers) = match self.operand(0)? {
