@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(found.nodes.len(), 3);
         assert!((found.scale[1] - 4.0 / 255.0).abs() < 1e-9 && (found.offset[2] + 6.0).abs() < 1e-9);
         assert_eq!(found.pixels, Pixels::Bytes);
-        assert_eq!(of(&network(&[mean.clone()])).unwrap().pixels, Pixels::Unit);
+        assert_eq!(of(&network(std::slice::from_ref(&mean))).unwrap().pixels, Pixels::Unit);
         let caffe = channels(Op::Binary(Binary::Sub), [103.9, 116.8, 123.7]);
         assert_eq!(of(&network(&[caffe])).unwrap().pixels, Pixels::Bytes);
         assert_eq!(of(&network(&[])), None);

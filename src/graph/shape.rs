@@ -1,5 +1,7 @@
 //! Shapes of tensors, and what operators' own shape rules have in common.
 
+use std::fmt;
+
 /// One dimension: the batch, which stays open, or a known size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dim {
@@ -17,6 +19,15 @@ impl Dim {
     }
 }
 
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Batch => f.write_str("batch"),
+            Self::Known(size) => write!(f, "{size}"),
+        }
+    }
+}
+
 pub type Shape = Vec<Dim>;
 
 /// One target dimension of a reshape.
@@ -29,18 +40,34 @@ pub enum ReshapeDim {
     Rest,
 }
 
+/// A shape as a person writes it: `[batch, 3, 32, 32]`.
+#[must_use]
+pub fn shown(shape: &[Dim]) -> String {
+    let dims: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    format!("[{}]", dims.join(", "))
+}
+
+fn target(dims: &[ReshapeDim]) -> String {
+    let word = |dim: &ReshapeDim| match dim {
+        ReshapeDim::Batch => "batch".to_owned(),
+        ReshapeDim::Known(size) => size.to_string(),
+        ReshapeDim::Rest => "the rest".to_owned(),
+    };
+    format!("[{}]", dims.iter().map(word).collect::<Vec<_>>().join(", "))
+}
+
 /// Why an operator cannot take the shapes it is given.
 #[derive(Debug, thiserror::Error)]
 pub enum ShapeError {
-    #[error("{op} takes a {wanted} input, not {found:?}")]
+    #[error("{op} takes a {wanted} input, not {}", shown(found))]
     Input { op: &'static str, wanted: &'static str, found: Shape },
-    #[error("{op} with weights {weight:?} does not fit {found:?}, its groups, or its bias")]
+    #[error("{op} with weights {weight:?} does not fit {}, its groups, or its bias", shown(found))]
     Weights { op: &'static str, weight: Vec<usize>, found: Shape },
-    #[error("{op} cannot combine {left:?} and {right:?}")]
+    #[error("{op} cannot combine {} and {}", shown(left), shown(right))]
     Mismatch { op: &'static str, left: Shape, right: Shape },
-    #[error("cannot reshape {from:?} to {to:?}")]
+    #[error("cannot reshape {} to {}", shown(from), target(to))]
     Reshape { from: Shape, to: Vec<ReshapeDim> },
-    #[error("{op} has axis or range out of bounds for {found:?}")]
+    #[error("{op} has axis or range out of bounds for {}", shown(found))]
     Bounds { op: &'static str, found: Shape },
     #[error("{op} takes {wanted} inputs, not {found}")]
     Arity { op: &'static str, wanted: usize, found: usize },

@@ -14,7 +14,8 @@ use crate::graph::head::Head;
 use crate::graph::normalization::{self, Pixels};
 use crate::graph::op::Layer;
 use crate::graph::pass::{self, AppliedPatch};
-use crate::graph::{Dim, Graph, Node, NodeId, Op, census};
+use crate::graph::shape::shown;
+use crate::graph::{Graph, Node, NodeId, Op, census};
 use crate::manifest::{LayerOverride, PixelScale, nearest};
 use crate::quantize::LayerRule;
 use crate::record::format::{ModelFacts, Reading};
@@ -88,8 +89,8 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
     let open = beside(path);
     let model = onnx::read_model(bytes, &onnx::Reading { output, open: Some(&open) }).map_err(told)?;
     let classes = model.graph.classes().ok_or_else(|| {
-        let shape: Vec<String> = model.graph.node(model.graph.output).shape.iter().map(size).collect();
-        let message = format!("the model's output is [{}], not one score per class, [batch, classes]", shape.join(", "));
+        let shape = shown(&model.graph.node(model.graph.output).shape);
+        let message = format!("the model's output is {shape}, not one score per class, [batch, classes]");
         let next = format!(
             "name the tensor that holds the classes' scores {}, or add the pooling and flattening to the model before exporting",
             onnx::NAME_OUTPUT
@@ -151,11 +152,6 @@ fn one_unclear_score(graph: &Graph, node: NodeId) -> Diagnostic {
     );
     let next = format!("name the tensor that the sigmoid or the last layer gives {}", onnx::NAME_OUTPUT);
     Diagnostic::error(Cause::Input, message).next(next)
-}
-
-/// A dimension as a person writes it.
-fn size(dim: &Dim) -> String {
-    dim.known().map_or_else(|| "batch".to_owned(), |size| size.to_string())
 }
 
 /// What there is to know of how the file was read.

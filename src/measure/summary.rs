@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::base::rng::Stream;
+use crate::base::units::counted;
 use crate::stats::{Estimate, bootstrap, sample, weight};
 
 /// One timed forward pass.
@@ -82,9 +83,11 @@ impl Latency {
                 FEWEST_ALONE * 100.0
             ),
             None => format!(
-                "not measurable: in {} of {} turns threads waited for a processor, in {rounds} rounds neither this variant's nor \
-                 the baseline's did, and {wanted} such rounds are needed",
-                self.disturbed_turns, self.turns
+                "not measurable: threads waited for a processor in {} of {} turns; {} of both this variant and the baseline went \
+                 without, and {wanted} are needed",
+                self.disturbed_turns,
+                self.turns,
+                counted(rounds, "round")
             ),
         })
     }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::view::text;
 use crate::base::finding::Verdict;
+use crate::base::text::one_line;
 use crate::base::units;
 use crate::record::Record;
 use crate::record::format::Outcome;
@@ -47,7 +48,7 @@ pub fn page(record: &Record) -> String {
     let Record { run, host, inputs, settings, .. } = record;
     let mut out = format!("{} · {}\n", settings.name, run.id);
     if !settings.description.is_empty() {
-        let _ = writeln!(out, "{}", settings.description);
+        let _ = writeln!(out, "{}", one_line(&settings.description));
     }
     let layers = record.network.layers.len();
     let in_float = record.network.layers.iter().filter(|layer| layer.float_because.is_some()).count();

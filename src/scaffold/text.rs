@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::Wish;
 use super::data::{Choice, Found, Side};
+use crate::base::text::one_line;
 use crate::inspect::ModelInputs;
 use crate::manifest::{Choice as _, DatasetFormat, PixelScale, relative};
 use crate::record::format::Reading;
@@ -20,11 +21,11 @@ pub(super) fn manifest(wish: &Wish<'_>, model: &ModelInputs, found: &Found) -> S
         "\n[model]\n# {} inputs, {} classes, {}\npath = {}\n",
         shape.join(" × "),
         model.classes,
-        commented(&format!("opset {} of {}", model.facts.opset, model.facts.producer)),
+        one_line(&made_by(model)),
         path(wish, wish.model),
     );
     for reading in &model.facts.reading {
-        let _ = writeln!(text, "# {}", commented(&reading.sentence()));
+        let _ = writeln!(text, "# {}", one_line(&reading.sentence()));
     }
     if let Some(output) = wish.scores {
         let _ = writeln!(text, "output = {}", quoted(output));
@@ -62,9 +63,15 @@ precision = 0.02                # rounds are repeated until every speedup is kno
 max_accuracy_drop = 1.0         # percentage points, against the baseline
 "#;
 
+/// The opset, and who exported the file where it says so.
+fn made_by(model: &ModelInputs) -> String {
+    let (opset, producer) = (model.facts.opset, &model.facts.producer);
+    if producer.is_empty() { format!("opset {opset}") } else { format!("opset {opset} of {producer}") }
+}
+
 fn dataset(text: &mut String, wish: &Wish<'_>, found: &Found) {
     let counts: Vec<String> =
-        found.splits.iter().map(|(name, n)| commented(&format!("{n} samples in {name}"))).collect();
+        found.splits.iter().map(|(name, n)| one_line(&format!("{n} samples in {name}"))).collect();
     let _ = write!(
         text,
         "\n[dataset]\nformat = \"{}\"\n# {}\npath = {}\n",
@@ -94,7 +101,7 @@ fn dataset(text: &mut String, wish: &Wish<'_>, found: &Found) {
             writeln!(text, "# CHECK THIS: the folders are numbers, taken in byte order. In numeric order they are:");
         let _ = writeln!(text, "# classes = [{}]", list(&numeric));
     }
-    let classes: Vec<String> = found.classes.iter().take(6).map(|class| commented(class)).collect();
+    let classes: Vec<String> = found.classes.iter().take(6).map(|class| one_line(class)).collect();
     let more = if found.classes.len() > classes.len() { ", …" } else { "" };
     let source = match found.format {
         DatasetFormat::ImageFolder if wish.classes.is_none() => "class folders in byte order",
@@ -155,11 +162,6 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-/// Nothing that a file says may end a comment.
-fn commented(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
 /// A path as seen from the manifest's folder.
 fn path(wish: &Wish<'_>, target: &Path) -> String {
     let home = wish.output.parent().filter(|home| !home.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -184,6 +186,6 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_comment() {
-        assert_eq!(commented("a\n[evil]\u{7f}"), "a [evil] ");
+        assert_eq!(one_line("a\n[evil]\u{7f}"), "a [evil] ");
     }
 }

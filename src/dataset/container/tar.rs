@@ -83,7 +83,7 @@ pub(super) fn expand(path: &Path, file: &File) -> Result<(File, Spans), DatasetE
 
 /// Reads what follows the last entry, which must be empty: joined archives would otherwise lose all but the first.
 fn nothing_behind(path: &Path, rest: &mut impl Read) -> Result<(), DatasetError> {
-    let mut block = [0; 1 << 16];
+    let mut block = [0; 1 << 13];
     loop {
         match rest.read(&mut block).map_err(|e| broken(path, &e))? {
             0 => return Ok(()),

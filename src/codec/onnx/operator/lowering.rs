@@ -9,6 +9,7 @@ use crate::codec::onnx::error::ImportError;
 use crate::codec::onnx::evaluate::{Int, Value};
 use crate::codec::onnx::network::{Import, Operand};
 use crate::codec::onnx::proto::NodeProto;
+use crate::graph::shape::shown;
 use crate::graph::{Dim, NodeId, Op};
 use crate::tensor::Tensor;
 
@@ -137,7 +138,7 @@ impl Lowering<'_> {
     pub(super) fn image_size(&self, id: NodeId) -> Result<[usize; 2], Trouble> {
         match self.import.graph.node(id).shape.as_slice() {
             [_, _, Dim::Known(height), Dim::Known(width)] => Ok([*height, *width]),
-            other => Err(format!("its input is {other:?}, not an image").into()),
+            other => Err(format!("its input is {}, not an image", shown(other)).into()),
         }
     }
 
