@@ -527,8 +527,8 @@ const PAGE: &str = "# Diagnosis: planted faults and what is found
 A run asks QUESTIONS questions of its own record (`src/diagnose`, a file each). Where INT8 surely lost accuracy, it also
 changes one thing of the quantized network at a time and looks at what comes back, on evaluation samples that tell the
 two networks apart (`record.interventions`): other arithmetic, other scales, other calibration samples, then each
-block and the layers of the worst blocks in float. A finding whose undoing was measured to bring next to nothing back is
-no cause, whatever it looks like; causes are ranked by the points of accuracy that they explain. The remedy that is shown
+block and the layers of the worst blocks in float. If removing a
+suspected fault was measured to restore almost no accuracy, it is not called a cause. The others are ranked by the points that they restore. The remedy that is shown
 first is the cheapest change that was measured to bring back most of the loss, with what it brought; where none did, the
 report says so and names the next experiment.
 
@@ -536,8 +536,8 @@ The tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test it
 fails where it is stale. The first holds known faults, planted in healthy experiments by editing manifest, data or
 model; the finding that a reader is shown first should name the cause. *Explained* is what
 undoing the fault brought back, in points of accuracy, on the samples of that experiment (so it can differ a little from the
-loss of the whole run); `–` where it was not measured. The verdict is that of the finding: PASS is a fault that was found while
-nothing was surely lost, or too little to fail.
+loss of the whole run); `–` where it was not measured. The verdict is that of the finding. PASS means that the fault
+was found, but INT8 lost no accuracy that is significant, or too little to fail.
 
 | planted fault | its finding | shown first | verdict | explained | also shown |
 | --- | --- | --- | --- | --- | --- |
@@ -545,8 +545,8 @@ nothing was surely lost, or too little to fail.
 
 const REMEDIES_HEAD: &str = "Where a change was measured to bring most of the loss back (its whole interval lies above half of it),
 `requant remedy RUN` writes the cheapest such change as a manifest beside the run's own. It writes none where `baseline`,
-`observers`, `calibration` or `likeness` fails: the input is to be corrected first. The other faults of the table above have no
-such change, or lost nothing surely. The next table follows each remedy: *regained* is what a run of that manifest has over the
+`observers`, `calibration` or `likeness` fails: the input is to be corrected first. For the other faults of the
+table above no change that a manifest can express was measured to bring most of the loss back, or the loss is not significant. The next table follows each remedy: *regained* is what a run of that manifest has over the
 first one, in points of accuracy over all its evaluation samples. A promise is kept where that lies within the interval that was
 told; what was told is an estimate from at most 512 samples, and can exceed the loss.
 

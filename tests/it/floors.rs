@@ -159,7 +159,8 @@ fn home(files: &BTreeMap<Names, Mentions>, path: &[String]) -> Option<Names> {
     }
 }
 
-/// Those that are left once nothing more can be taken away that needs none of them, or that none of them needs.
+/// Removes files that import none of the others, and files that none of them imports, as often as it can. What remains is in
+/// circles, or between two.
 fn circles(mut needs: BTreeMap<Names, BTreeSet<Names>>) -> Vec<String> {
     loop {
         let before = needs.len();
@@ -178,8 +179,7 @@ fn circles(mut needs: BTreeMap<Names, BTreeSet<Names>>) -> Vec<String> {
     needs.iter().map(told).collect()
 }
 
-/// A file may use what the modules above it hold, which is what its family shares. Else no file of a room needs one that
-/// needs it.
+/// Files of one room do not import each other in a circle. Importing from a parent module does not count.
 #[test]
 fn no_files_of_a_room_need_each_other() {
     let source = lab::root().join("src");

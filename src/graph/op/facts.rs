@@ -80,24 +80,25 @@ pub enum Integers {
     NotComputed,
 }
 
-/// What becomes of a channel that is multiplied by a factor above 0, which cross-layer equalization must know.
+/// What becomes of a factor above 0 that a channel is multiplied by, which cross-layer equalization must know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channels {
     /// Its weights make new channels and read those of its input.
     Remade,
     /// The same, but it reads channels by their position, so that those of its input must stay.
     ReadByPosition,
-    /// The factor goes through, of every input alike.
+    /// Scaling a channel of every input by a factor scales that channel of the output by it.
     Kept,
-    /// It goes through where each channel is one number, and nowhere else.
+    /// As `Kept`, if the input has one number per channel.
     KeptWherePooled,
-    /// It goes through the side that is gated by one number per channel.
+    /// A product of an image and a gate of one number per channel: scaling the image scales the output, and the gate must not
+    /// be scaled.
     Gated,
     /// Neither inputs nor output may be multiplied.
     Fixed,
 }
 
-/// What a network's last number is where this operator gives it.
+/// Of a network with one number for two classes: what that number is if this operator gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Score {
     /// A probability.
@@ -106,9 +107,9 @@ pub enum Score {
     Logit,
     /// What its input is: it moves numbers or averages them.
     AsInput,
-    /// A logit where all that runs into it is one: sums, differences and multiples.
+    /// A logit if all inputs but constants are logits: sums, differences and multiples.
     LinearInLogits,
-    /// A logit where its input is one: a rising function that is symmetric about 0.
+    /// A logit if its input is one: a strictly rising function that is symmetric about 0.
     OddInLogit,
     /// Nobody can tell.
     Unknown,

@@ -58,7 +58,7 @@ impl Layer {
         }
     }
 
-    /// How many input channels each output is a sum over; `None` where it reads but some of those that there are.
+    /// How many input channels each output sums over; `None` for a convolution of several groups.
     #[must_use]
     pub fn dense_inputs(&self) -> Option<usize> {
         match self {

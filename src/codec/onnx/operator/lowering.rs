@@ -19,7 +19,8 @@ pub(super) struct Row {
     pub(super) read: fn(&mut Lowering<'_>) -> Lowered,
 }
 
-/// An operator that has an INT8 form, or a part of which has.
+/// An operator of whose nodes in the graph one or more have an INT8 form. `docs/operators.md` says so; nothing else depends
+/// on it.
 pub(super) const fn integers(name: &'static str, since: i64, read: fn(&mut Lowering<'_>) -> Lowered) -> Row {
     Row { operator: Operator { name, since, takes: Takes::Integers }, read }
 }
@@ -29,7 +30,7 @@ pub(super) const fn reals(name: &'static str, since: i64, read: fn(&mut Lowering
     Row { operator: Operator { name, since, takes: Takes::Reals }, read }
 }
 
-/// What can be wrong with one node, before its name is put to it.
+/// Why a node cannot be read; the caller adds the node's name.
 pub(super) enum Trouble {
     Form(String),
     /// With what helps in this case.

@@ -1,5 +1,5 @@
 //! Operators in ONNX's words, one file for each family of the graph's: how a node of a file is read, and how a node of
-//! the graph is written.
+//! the graph is written. `quantized` reads what a file says of integers, which is no node of the graph.
 
 mod binary;
 mod layer;
@@ -58,7 +58,7 @@ pub(super) fn lower(
             Err(if runs {
                 "it must be computed from shapes and constants, and something here depends on the image".into()
             } else {
-                "of constants it is computed where they are whole numbers, and few".into()
+                "with constant inputs, it is computed only for small integer tensors".into()
             })
         }
         None => Err(Trouble::Unsupported),
@@ -92,7 +92,7 @@ pub(super) fn write(writer: &mut Writer<'_>, id: NodeId, op: &Op, inputs: Vec<St
     }
 }
 
-/// The opset that a graph needs, where that is more than most engines read.
+/// The lowest opset that has every operator of a graph; 0 if the one that is written anyway has them.
 pub(super) fn newest(graph: &Graph) -> i64 {
     let needed = graph.nodes.iter().map(|node| match &node.op {
         Op::Normalize(own) => normalize::since(own, &node.shape),

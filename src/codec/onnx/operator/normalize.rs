@@ -166,7 +166,7 @@ impl Writer<'_> {
     }
 }
 
-/// The opset that an operator came with, where that is more than most engines read.
+/// The opset that an operator came with if that is above [`WRITTEN_OPSET`](crate::codec::onnx::WRITTEN_OPSET), else 0.
 pub(super) fn since(own: &Normalize, shape: &Shape) -> i64 {
     match own {
         Normalize::Standardize(Standardize { together: Together::Rms { .. }, .. }) => 23,

@@ -169,7 +169,7 @@ impl Writer<'_> {
 struct Written {
     operator: &'static str,
     attributes: Vec<AttributeProto>,
-    /// The opset that it came with, where that is more than most engines read.
+    /// The opset that it came with if that is above [`WRITTEN_OPSET`](crate::codec::onnx::WRITTEN_OPSET), else 0.
     since: i64,
 }
 

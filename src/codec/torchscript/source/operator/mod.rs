@@ -1,4 +1,5 @@
-//! Operators as TorchScript expressions, one file for each family of the graph's.
+//! Operators as TorchScript expressions, one file for each family of the graph's; `onednn` has the calls that compute a
+//! convolution and its activation at once.
 //!
 //! `float` writes an operator on float tensors, `int8` on integer tensors; their inputs are expressions.
 

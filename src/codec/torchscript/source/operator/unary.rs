@@ -57,7 +57,7 @@ pub(in super::super) fn float(function: Unary, x: &str) -> String {
     }
 }
 
-/// All but hard-swish find the parameters of what they give in the tensor that they take, or have their own.
+/// Hard-swish alone is given scale and zero point of its output. The others take them from their input or have fixed ones.
 pub(in super::super) fn int8(function: Unary, x: &str, q: QParams) -> String {
     match function {
         Unary::HardSwish => format!("ops.quantized.hardswish({x}, {:?}, {})", q.scale, q.zero_point),
