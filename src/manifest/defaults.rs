@@ -1,6 +1,6 @@
 //! What an absent key means.
 
-/// The schema that [`DEFAULTS`] belong to.
+/// The schema that the defaults belong to.
 pub const SCHEMA: u32 = 1;
 
 /// What an absent key means, for ever, in a manifest with `schema = 1`.

@@ -38,7 +38,7 @@ pub struct Surroundings<'a> {
     pub events: &'a dyn Events,
     /// Counts what is read before the work begins.
     pub meter: &'a dyn Meter,
-    /// A command that starts a measuring process ([`serve`] on its standard streams).
+    /// A command that starts a measuring process ([`serve()`] on its standard streams).
     pub worker: &'a dyn Fn() -> Command,
     /// The run that this one is to reproduce.
     pub repeats: Option<Repeated>,

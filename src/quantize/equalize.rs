@@ -175,7 +175,8 @@ pub fn outlying(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelRe
 /// Four of seven or eight bits.
 pub const OUTLYING: f64 = 4.0;
 
-/// [`wanted`] as whole exponents of two around zero.
+/// The exponents of two, around zero, of the factors that would even out the channels of a space. `None` where the space has
+/// no channels that calibration saw.
 #[must_use]
 pub fn exponents(graph: &Graph, space: &Space, reach: &BTreeMap<NodeId, ChannelReach>) -> Option<Vec<i32>> {
     let wanted = wanted(graph, space, reach)?;

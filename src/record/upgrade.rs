@@ -32,7 +32,7 @@ fn major(format: &str) -> Option<u32> {
     number(major)
 }
 
-/// Settings of `[benchmark]` that a record of this format does not have: [`upgrade`] fills in what its
+/// Settings of `[benchmark]` that a record of this format does not have: `upgrade` fills in what its
 /// requant did, which no manifest said.
 #[must_use]
 pub fn unsaid(format: &str) -> &'static [&'static str] {

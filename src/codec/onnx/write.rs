@@ -54,7 +54,7 @@ fn encoded(graph: &Graph, form: Form<'_>, outputs: &[NodeId]) -> Vec<u8> {
     model.encode_to_vec()
 }
 
-/// A file of [`write`] with properties that say what it came of; `None` where it is no ONNX file.
+/// A file of [`write()`] with properties that say what it came of; `None` where it is no ONNX file.
 #[must_use]
 pub fn stamp(bytes: &[u8], properties: &[(&str, &str)]) -> Option<Vec<u8>> {
     let mut model = ModelProto::decode(bytes).ok()?;

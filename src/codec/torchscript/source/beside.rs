@@ -42,7 +42,7 @@ impl Emitter<'_> {
         self.has_float[id.0] = true;
     }
 
-    /// What [`Variant::Beside`] tells of a node.
+    /// What [`Variant::Beside`](crate::codec::torchscript::Variant::Beside) tells of a node.
     pub(super) fn comparison(&mut self, id: NodeId) -> String {
         let own = self.float(id);
         let n = id.0;
