@@ -1,6 +1,6 @@
 //! Do integers hold the weights?
 
-use super::{Case, integers_lost, some, to_equalize};
+use super::{Case, gained, integers_lost, some, to_equalize};
 use crate::base::finding::{Finding, Verdict};
 use crate::manifest::Granularity;
 use crate::quantize::bias::ACCUMULATOR_BITS;
@@ -57,8 +57,10 @@ pub(super) fn check(record: &Record) -> Finding {
         );
         let remedy = "set `precision = \"fp32\"` in `quantize.layer` for these layers and all that reads them up to the next \
                       layers: channels with next to no weight and a large bias";
-        // Where nothing reads such a channel, or little of it, nothing is lost.
-        case.against(if integers_lost(record) { Verdict::Fail } else { Verdict::Pass }, evidence, remedy);
+        // Where nothing reads such a channel, or little of it, nothing is lost, and undoing it gives nothing back.
+        let surely_costs = gained(record, Change::OverflowInFloat).is_some_and(|(gained, _)| gained.low > 0.0);
+        let fails = integers_lost(record) || surely_costs;
+        case.against(if fails { Verdict::Fail } else { Verdict::Pass }, evidence, remedy);
         case.explain(record, &[Change::OverflowInFloat]);
     }
     let tried = record.quantization.trials.iter().filter_map(|trial| trial.rounding.as_ref());

@@ -186,6 +186,6 @@ mod tests {
 
     #[test]
     fn a_name_cannot_leave_its_comment() {
-        assert_eq!(one_line("a\n[evil]\u{7f}"), "a [evil] ");
+        assert_eq!(one_line("a\n[evil]\u{7f}"), "a [evil]\u{fffd}");
     }
 }
