@@ -74,3 +74,41 @@ pub(super) fn check(record: &Record) -> Finding {
     }
     case.close()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::record::format::{Attribution, Intervention};
+    use crate::record::store;
+    use crate::stats::Estimate;
+
+    #[test]
+    fn a_bias_beyond_the_accumulator_fails_a_run_only_where_it_costs() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/records/2.2.json");
+        let mut record = store::read(&path).unwrap();
+        record.network.layers.iter_mut().find_map(|layer| layer.weight.as_mut()).unwrap().bias_log2 = Some(40.0);
+        let told = |record: &Record| {
+            let found = check(record);
+            assert!(found.evidence.iter().any(|line| line.contains("beyond the accumulator")), "{found:?}");
+            found.verdict
+        };
+        assert_eq!(told(&record), Verdict::Pass, "nothing was surely lost");
+        let tried = |change, low: f64| {
+            let estimate = Estimate { value: low + 0.005, low, high: low + 0.01, n: 512 };
+            Intervention { change, target: None, nodes: Vec::new(), gained: estimate, agreement: estimate }
+        };
+        let undoing = |low| Attribution {
+            variant: "int8_fbgemm_cpu".into(),
+            samples: 512,
+            disagreeing: 9,
+            interventions: vec![tried(Change::Float, 0.01), tried(Change::OverflowInFloat, low)],
+            exhausted: true,
+        };
+        record.attribution = Some(undoing(0.008));
+        assert_eq!(told(&record), Verdict::Fail, "undoing it surely gives accuracy back");
+        record.attribution = Some(undoing(-0.002));
+        assert_eq!(told(&record), Verdict::Pass);
+    }
+}

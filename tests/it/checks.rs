@@ -238,3 +238,14 @@ fn end_of_entries(tar: &std::path::Path) -> usize {
     });
     usize::try_from(ends.max().unwrap()).unwrap()
 }
+
+#[test]
+fn a_working_folder_that_is_not_utf_8_is_refused_at_the_start() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bench = Bench::new();
+    let folder = bench.path("").join(std::ffi::OsStr::from_bytes(b"n\xff"));
+    std::fs::create_dir(&folder).unwrap();
+    let ended = bench.command(&["list"]).current_dir(&folder).output().unwrap();
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.code() == Some(2) && told.contains("is not UTF-8") && told.contains("= next: "), "{told}");
+}
