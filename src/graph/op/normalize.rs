@@ -23,7 +23,7 @@ pub enum Together {
     Layer { axis: usize },
     /// The same, divided by their root mean square alone.
     Rms { axis: usize },
-    /// Those of so many groups of channels, each in each image; mean and variance.
+    /// Those of each group of channels, image by image, for this number of groups; mean and variance.
     Groups(usize),
 }
 
