@@ -1,5 +1,8 @@
 use std::process::Command;
 
+use requant::backend::{self, Work};
+use requant::manifest::{Compute, Isa};
+
 use crate::lab::{self, Bench};
 
 /// Loads both archives in PyTorch, runs them on the run's own samples, and compares every logit.
@@ -45,10 +48,7 @@ fn archives_load_run_save_and_load_again_in_pytorch() {
     let run = bench.only_run("digits");
     let mut command = Command::new(python);
     command.arg("-c").arg(SCRIPT).arg(&run).arg(digits);
-    command
-        .env("ATEN_CPU_CAPABILITY", "avx2")
-        .env("ONEDNN_MAX_CPU_ISA", "AVX2")
-        .env("FBGEMM_ENABLE_INSTRUCTIONS", "AVX2");
+    command.envs(backend::environment(&Compute { threads: 1, isa: Isa::Avx2 }, Work::Judging));
     let output = command.output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "same", "{}", String::from_utf8_lossy(&output.stderr));
 }
