@@ -23,9 +23,9 @@ use requant::base::finding::Verdict;
 use requant::base::progress::Unmetered;
 use requant::base::rng::Stream;
 use requant::base::{clock, files};
-use requant::codec::{onnx, torchscript};
+use requant::codec::{Form, onnx, torchscript};
 use requant::graph::pass;
-use requant::manifest::{self, Compute, Isa, Overrides};
+use requant::manifest::{self, Backend, Compute, Isa, Overrides};
 use requant::measure::summary::{Effect, effect};
 use requant::measure::turn::{self, Inputs, Length};
 use requant::pipeline::{self, Event, Events, Surroundings};
@@ -383,7 +383,7 @@ fn median(length: &Length, pass: impl FnMut() -> Result<(), String>) -> Outcome<
 }
 
 fn open(archive: &[u8]) -> Outcome<Box<dyn Session>> {
-    Ok(backend::open(Request::REFERENCE, archive)?)
+    Ok(backend::open(Request::float(Backend::Torch), archive)?)
 }
 
 /// Nanoseconds of the fastest network at batch 1, and its name.
@@ -395,7 +395,7 @@ fn smallest_of_the_zoo() -> Outcome<(f64, String)> {
     for path in models.iter().filter(|path| path.extension().is_some_and(|extension| extension == "onnx")) {
         let (graph, _) = pass::run_all(onnx::read(&files::read(path)?)?.graph)?;
         let shape: Vec<usize> = std::iter::once(1).chain(graph.input_shape().ok_or("no input")?).collect();
-        let mut session = open(&torchscript::write(&graph, torchscript::Variant::Float)?)?;
+        let mut session = open(&torchscript::write(&graph, Form::Float)?)?;
         session.load(&Tensor::f32(shape.clone(), vec![0.5; shape.iter().product()])?)?;
         let time = median(&length, || session.forward().map_err(|error| error.to_string()))?;
         all.push((time, path.file_stem().unwrap_or_default().to_string_lossy().into_owned()));

@@ -9,7 +9,7 @@ use requant::base::digest::Digest;
 use requant::base::files;
 use requant::base::progress::Unmetered;
 use requant::base::rng::Stream;
-use requant::codec::{onnx, torchscript};
+use requant::codec::{Form, onnx, torchscript};
 use requant::dataset;
 use requant::diff::{self, Diff, Layout};
 use requant::graph::pass;
@@ -79,7 +79,7 @@ fn archive(criterion: &mut Criterion) {
     group.throughput(Throughput::Bytes(bytes.len() as u64)).sample_size(20);
     group.bench_function("read MobileNetV3-Small from ONNX", |bench| bench.iter(|| onnx::read(&bytes)));
     group.bench_function("write it as TorchScript", |bench| {
-        bench.iter(|| torchscript::write(&graph, torchscript::Variant::Float));
+        bench.iter(|| torchscript::write(&graph, Form::Float));
     });
 }
 

@@ -8,18 +8,29 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{
-    Availability, BackendError, Examples, Request, Runtime, Session, Started, library, onnxruntime, openvino, program,
+    Availability, BackendError, Examples, Request, Runtime, Session, environment, library, onnxruntime, openvino,
+    program,
 };
+use crate::dataset::{self, Image, PreprocessError, Threads};
 use crate::graph::Op;
-use crate::manifest::{Backend, Compute, Device};
+use crate::manifest::{Backend, Compute, Device, Preprocess};
 use crate::tensor::Tensor;
 
 /// A linked engine. Native runtimes exist once per process, and so does a driver.
 pub trait Driver: Sync {
     fn probe(&self, request: Request) -> Availability;
 
-    /// Starts the process-wide runtime that preprocessing and calibration use.
-    fn start(&self, compute: &Compute) -> Result<Box<dyn Started>, BackendError>;
+    /// Starts the process-wide runtime.
+    fn start(&self, compute: &Compute) -> Result<(), BackendError>;
+
+    /// See [`preprocess()`]. From [`Threads::Own`] on, what the calling thread asks of the engine stays on that thread.
+    fn preprocess(
+        &self,
+        images: &[Image],
+        settings: &Preprocess,
+        channels: usize,
+        threads: Threads,
+    ) -> Result<Tensor, PreprocessError>;
 
     fn open(&self, request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, BackendError>;
 
@@ -76,10 +87,30 @@ fn driver() -> Result<&'static dyn Driver, BackendError> {
     })
 }
 
-/// Starts the process-wide runtime that preprocessing and calibration use.
-pub fn start(compute: &Compute) -> Result<Box<dyn Started>, BackendError> {
+/// Settles what sessions of this process compute with. libtorch's part of it is for the whole process, and is started
+/// where libtorch is linked.
+pub fn start(compute: &Compute) -> Result<(), BackendError> {
     THREADS.store(compute.threads, Ordering::Relaxed);
-    driver()?.start(compute)
+    TORCH.get().map_or(Ok(()), |driver| driver.start(compute))
+}
+
+/// Images as the network is given them, `f32[images, channels, height, width]`. Resizing differs between libraries in the
+/// last bits, and calibration turns last bits into other scales: where libtorch calibrates, the operations are its own,
+/// and requant's own otherwise.
+pub fn preprocess(
+    backend: Backend,
+    images: &[Image],
+    settings: &Preprocess,
+    channels: usize,
+    threads: Threads,
+) -> Result<Tensor, PreprocessError> {
+    match (backend, TORCH.get()) {
+        (Backend::Torch, Some(driver)) => driver.preprocess(images, settings, channels, threads),
+        (Backend::Torch, None) => Err(PreprocessError("libtorch is not linked into this process".to_owned())),
+        (Backend::Onnxruntime | Backend::Openvino | Backend::Tensorrt, _) => {
+            dataset::preprocess(images, settings, channels, threads)
+        }
+    }
 }
 
 /// Loads an artefact for a request.
@@ -119,8 +150,12 @@ pub fn examples(layer: &Op, inputs: &Tensor, outputs: &Tensor) -> Result<Box<dyn
     driver()?.examples(layer, inputs, outputs)
 }
 
-/// Facts about the runtime; all empty where none is linked.
+/// Facts about the runtime; those of libtorch are empty where it is not linked.
 #[must_use]
 pub fn runtime() -> Runtime {
-    TORCH.get().map(|driver| driver.runtime()).unwrap_or_default()
+    let without = || {
+        let (threads, environment) = (THREADS.load(Ordering::Relaxed), environment::kernel_environment());
+        Runtime { threads, environment, ..Runtime::default() }
+    };
+    TORCH.get().map_or_else(without, |driver| driver.runtime())
 }

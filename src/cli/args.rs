@@ -90,6 +90,10 @@ pub(super) enum Verb {
         /// A named set of quantization choices
         #[arg(long, default_value = "fx-default", value_name = "RECIPE")]
         recipe: String,
+        /// The library that runs the variants, `torch`, `onnxruntime` or `openvino`; without it libtorch where it is here, or
+        /// else ONNX Runtime
+        #[arg(long, value_name = "BACKEND")]
+        backend: Option<String>,
         /// The tensor that holds the scores, where the model has several outputs
         #[arg(long, value_name = "TENSOR")]
         scores: Option<String>,

@@ -6,20 +6,27 @@ use std::process::Command;
 
 use crate::backend::{self, Availability, Work, program};
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::manifest::Compute;
+use crate::manifest::{Backend, Manifest};
 
-/// Makes sure that this process has the engine, under the environment that `compute` and its work ask for;
-/// where not, the process becomes one that does, with the same arguments.
+/// Makes sure that this process has the engines that a manifest names, under the environment that its settings and
+/// its work ask for; where not, the process becomes one that does, with the same arguments. libtorch alone is linked
+/// into another program; the others are loaded when they are asked for.
 ///
 /// Kernel libraries choose their instructions from the environment when they are first used, which
 /// may be before `main`: setting it here would come too late.
-pub(super) fn enter(compute: &Compute, work: Work) -> Result<(), Failure> {
-    let wanted = backend::environment(compute, work);
+pub(super) fn enter(manifest: &Manifest, work: Work) -> Result<(), Failure> {
+    let wanted = backend::environment(&manifest.compute, work);
+    let is_torch = manifest.calibrates_on() == Backend::Torch;
     let set = wanted.iter().all(|(name, value)| std::env::var(name).as_deref() == Ok(*value));
-    if backend::linked() && set {
+    let harmful = backend::harmful();
+    if set && harmful.is_none() && (backend::linked() || !is_torch) {
         return Ok(());
     }
-    let error = Command::new(working()?).args(std::env::args_os().skip(1)).envs(wanted).exec();
+    let mut command = Command::new(if is_torch { working()? } else { own_path()? });
+    if let Some(name) = harmful {
+        command.env_remove(name);
+    }
+    let error = command.args(std::env::args_os().skip(1)).envs(wanted).exec();
     Err(Failure::bug(format!("cannot start the engine: {error}")))
 }
 
@@ -58,4 +65,9 @@ fn unresolved(program: &Path) -> std::io::Result<Option<String>> {
     let wrong = told.lines().find(|line| line.contains("not found") || line.contains("undefined symbol"));
     let ended = (!output.status.success()).then(|| output.status.to_string());
     Ok(wrong.map(|line| line.trim().to_owned()).or(ended))
+}
+
+/// The program of this process.
+pub(super) fn own_path() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| Failure::bug(format!("cannot find requant's own binary: {error}")))
 }

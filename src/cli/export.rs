@@ -7,7 +7,7 @@ use super::{Exit, print, runs};
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
-use crate::codec::onnx;
+use crate::codec::{Form, onnx};
 use crate::inspect;
 use crate::manifest::{Backend, Choice as _, Precision};
 use crate::record::format::{ArtefactFacts, VariantResult};
@@ -90,7 +90,7 @@ fn float(folder: &Path, record: &Record) -> Result<Vec<u8>, Failure> {
         let message = format!("`{}` has the SHA-256 {found}, and the run read {wanted}", path.display());
         return Err(Diagnostic::error(Cause::Integrity, message).next("restore the model of the run").into());
     }
-    Ok(onnx::write(&model?.graph, onnx::Form::Float))
+    Ok(onnx::write(&model?.graph, Form::Float))
 }
 
 /// Whether a variant's artefact is TorchScript.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::gauge::Gauge;
 use super::{Exit, print};
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::manifest::{Choice as _, Recipe, is_file_name, nearest};
+use crate::manifest::{Choice, Recipe, is_file_name, nearest};
 use crate::scaffold::{self, Scaffold, Wish};
 
 /// What the command line says beside the name.
@@ -13,6 +13,7 @@ pub(super) struct New {
     pub(super) model: PathBuf,
     pub(super) data: PathBuf,
     pub(super) recipe: String,
+    pub(super) backend: Option<String>,
     pub(super) scores: Option<String>,
     pub(super) classes: Option<PathBuf>,
     pub(super) output: Option<PathBuf>,
@@ -23,13 +24,15 @@ pub(super) fn new(name: &str, asked: &New) -> Result<Exit, Failure> {
         let message = format!("`{name}` cannot name a file");
         return Err(Diagnostic::error(Cause::Input, message).next("use letters, digits, `-`, `_` and `.`").into());
     }
-    let recipe = known(&asked.recipe)?;
+    let recipe = known("recipe", Recipe::ALL, &asked.recipe)?;
+    let backend = asked.backend.as_ref().map(|name| known("backend", &scaffold::BACKENDS, name)).transpose()?;
     let output = asked.output.clone().unwrap_or_else(|| place(name));
     let wish = Wish {
         name,
         model: &asked.model,
         data: &asked.data,
         recipe,
+        backend,
         scores: asked.scores.as_deref(),
         classes: asked.classes.as_deref(),
         output: &output,
@@ -46,14 +49,15 @@ pub(super) fn new(name: &str, asked: &New) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn known(name: &str) -> Result<Recipe, Diagnostic> {
-    let words = || Recipe::ALL.iter().map(|recipe| recipe.word());
-    Recipe::ALL.iter().copied().find(|recipe| recipe.word() == name).ok_or_else(|| {
+/// The choice of this name; `what` is chosen.
+fn known<T: Choice>(what: &str, all: &[T], name: &str) -> Result<T, Diagnostic> {
+    let words = || all.iter().map(|choice| choice.word());
+    all.iter().copied().find(|choice| choice.word() == name).ok_or_else(|| {
         let next = match nearest(name, words()) {
             Some(close) => format!("did you mean `{close}`?"),
             None => format!("choose one of {}", words().collect::<Vec<_>>().join(", ")),
         };
-        Diagnostic::error(Cause::Input, format!("unknown recipe `{name}`")).next(next)
+        Diagnostic::error(Cause::Input, format!("unknown {what} `{name}`")).next(next)
     })
 }
 

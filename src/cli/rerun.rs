@@ -22,7 +22,7 @@ pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure
     }
     let original = diff::load(&folder, run.to_owned())?;
     let resolved = settings(&folder, &original.record)?;
-    engine::enter(&resolved.manifest.compute, Work::Judging)?;
+    engine::enter(&resolved.manifest, Work::Judging)?;
     intact(&folder)?;
     let record = Digest::of(&files::read(&folder.join("record.json"))?);
     let repeats = Repeated { id: original.record.run.id.clone(), record };

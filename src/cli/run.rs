@@ -1,6 +1,6 @@
 //! `requant run`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use super::gauge::Gauge;
@@ -19,7 +19,7 @@ pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: O
     let resolved = manifest::load(path, overrides)?;
     // Read first: after the run an experiment's name would mean the run itself.
     let other = against.map(|name| diff::side(results, name)).transpose()?;
-    engine::enter(&resolved.manifest.compute, Work::Judging)?;
+    engine::enter(&resolved.manifest, Work::Judging)?;
     let Finished { record, folder } = execute(resolved, results, None)?;
     if let Some(other) = other {
         let own = crate::diff::load(&folder, folder.display().to_string())?;
@@ -30,7 +30,7 @@ pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: O
 
 /// Runs a resolved manifest and prints what came of it.
 pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeated>) -> Result<Finished, Failure> {
-    let own = own_path()?;
+    let own = engine::own_path()?;
     let worker = || worker_of(&own);
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     let around = Surroundings { results, events: &events, meter: &meter, worker: &worker, repeats, neighbours: None };
@@ -48,8 +48,4 @@ pub(super) fn worker_of(own: &Path) -> Command {
     let mut command = Command::new(own);
     command.arg("worker").envs(backend::timing_environment());
     command
-}
-
-pub(super) fn own_path() -> Result<PathBuf, Failure> {
-    std::env::current_exe().map_err(|error| Failure::bug(format!("cannot find requant's own binary: {error}")))
 }

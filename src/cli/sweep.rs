@@ -12,9 +12,9 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use self::args::{Launcher, Sweep as Arguments, SweepVerb, Terms};
+use super::engine::own_path;
 use super::gauge::Gauge;
 use super::options::{Format, Layers};
-use super::run::own_path;
 use super::{Exit, eprint, print, print_json};
 use crate::base::clock;
 use crate::base::explain::{Cause, Diagnostic, Failure};

@@ -15,7 +15,7 @@ use crate::pipeline::tune::{self, Wish};
 
 pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Exit, Failure> {
     let resolved = manifest::load(path, overrides)?;
-    engine::enter(&resolved.manifest.compute, Work::Timing)?;
+    engine::enter(&resolved.manifest, Work::Timing)?;
     let worker = || Command::new("");
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     // Nothing stays there: tuning makes no run.

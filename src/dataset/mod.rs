@@ -1,5 +1,6 @@
 //! Samples: where they come from, which are chosen, and how their pixels arrive in batches.
 
+mod arithmetic;
 mod cifar;
 mod container;
 mod csv_rows;
@@ -14,10 +15,11 @@ mod preprocess;
 mod stream;
 mod subset;
 
+pub use arithmetic::{Threads, fitting, preprocess};
 pub use error::{DatasetError, endings};
 pub use fingerprint::{Album, Twins};
 pub use labels::{Labels, are_shuffled_numbers, labels};
-pub use preprocess::{ImageArithmetic, PreprocessError, crop_start, output_size, resized};
+pub use preprocess::{PreprocessError, crop_start, output_size, resized};
 pub use stream::{Piece, decoded, held, most_bytes, pieces};
 pub use subset::{Chosen, List, Pool, choose};
 

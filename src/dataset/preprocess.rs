@@ -1,19 +1,7 @@
-//! The one door through which preprocessing asks an engine for arithmetic, and the sizes it leads to.
-//!
-//! Resizing in floating point differs between libraries in the last bits, and calibration turns
-//! last bits into different scales. So the operations are PyTorch's own, called through this trait.
+//! The sizes that preprocessing leads to.
 
-use super::Image;
 use crate::base::explain::{Cause, Explain};
 use crate::manifest::Preprocess;
-use crate::tensor::Tensor;
-
-/// Arithmetic on images, as torchvision's tensor transforms do it.
-pub trait ImageArithmetic {
-    /// Makes images gray where that is asked for, scales them, resizes and crops them, repeats a single channel up to
-    /// `channels`, and normalizes. Returns `f32[images, channels, height, width]`.
-    fn preprocess(&self, images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tensor, PreprocessError>;
-}
 
 /// Images that cannot become one batch.
 #[derive(Debug, thiserror::Error)]

@@ -126,6 +126,7 @@ fn versions(record: &Record) -> Value {
     let git = record.provenance.as_ref().and_then(|provenance| provenance.git.as_ref());
     json!({
         "requant": record.requant,
+        "calibrated_on": record.runtime.reference,
         "libtorch": record.runtime.libtorch,
         "libtorch_build": record.runtime.build,
         "dependencies": record.provenance.as_ref().map(|provenance| provenance.dependencies),

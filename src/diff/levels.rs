@@ -164,7 +164,7 @@ struct Context<'a> {
 
 /// What changes the last bits of floating-point results.
 fn other_runtime(diff: &Diff) -> Option<String> {
-    const TELLING: [&str; 5] = ["libtorch", "kernels", "threads", "isa_flags", "cpu"];
+    const TELLING: [&str; 6] = ["calibrated_on", "libtorch", "kernels", "threads", "isa_flags", "cpu"];
     let telling = |key: &str| TELLING.contains(&key) || key.starts_with("compute.") || key.starts_with("environment.");
     let keys = diff.causes.iter().filter(|change| change.rank >= Rank::Versions || change.key.starts_with("compute."));
     let keys: Vec<&str> = keys.filter(|change| telling(&change.key)).map(|change| change.key.as_str()).collect();

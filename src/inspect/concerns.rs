@@ -9,7 +9,7 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic};
 use crate::base::units::counted;
 use crate::dataset::{self, Chosen};
-use crate::manifest::{DatasetFormat, Resolved};
+use crate::manifest::{Backend, Choice as _, DatasetFormat, Isa, Manifest, Resolved};
 use crate::record::format::Reading;
 
 /// How many names a message lists.
@@ -41,6 +41,7 @@ pub fn concerns(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> Vec<
             found.push(Diagnostic::warning(message).at(resolved.place(&format!("variant.{position}.backend"))));
         }
     }
+    found.extend(kernels(resolved).map(|d| d.at(resolved.place("compute.isa"))));
     for change in &resolved.overrides {
         let instead = change.instead_of.as_ref().map_or_else(String::new, |value| format!(" instead of {value}"));
         let message = format!("`{}` is {}{instead}, by {}", change.key, change.value, change.origin);
@@ -48,6 +49,19 @@ pub fn concerns(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> Vec<
         found.push(Diagnostic::warning(message).next(next).at(resolved.place(&change.key)));
     }
     found
+}
+
+/// An instruction set that is asked for where no engine can be held to it.
+fn kernels(resolved: &Resolved) -> Option<Diagnostic> {
+    let Manifest { compute, .. } = &resolved.manifest;
+    let backend = resolved.manifest.calibrates_on();
+    (compute.isa == Isa::Avx2 && backend != Backend::Torch).then(|| {
+        let message = format!(
+            "`compute.isa` is `avx2`, and {} chooses its kernels by the CPU: another kind of CPU may round otherwise",
+            backend.word()
+        );
+        Diagnostic::warning(message).next("remove it, or add a variant of `torch`, whose kernels it holds")
+    })
 }
 
 /// The same content on both sides, whatever it is called.

@@ -142,7 +142,20 @@ impl Look<'_> {
                 self.found.missing_engines.push(problem.at(place));
             }
         }
+        self.at_reference();
         found
+    }
+
+    /// What calibrates, where no variant that must run has asked for it already.
+    fn at_reference(&mut self) {
+        let manifest = &self.resolved.manifest;
+        let backend = manifest.calibrates_on();
+        let is_told = manifest.variant.iter().any(|variant| variant.required && variant.backend == backend);
+        if let (false, Availability::Missing { why, remedy }) = (is_told, backend::probe(Request::float(backend))) {
+            let message = format!("calibration needs {}, which is missing: {why}", backend.word());
+            let problem = Diagnostic::error(Cause::EngineMissing, message).next(remedy);
+            self.found.missing_engines.push(problem.at(self.resolved.place("variant")));
+        }
     }
 
     fn at_template(&mut self) -> Option<String> {

@@ -263,7 +263,7 @@ choice!(
     Isa {
         /// Whatever the CPU offers; figures then differ between kinds of CPU.
         Native = "native",
-        /// 256-bit AVX2 without VNNI: the same numbers on every x86-64 CPU with AVX2.
+        /// 256-bit AVX2 without VNNI: the same numbers on every CPU with AVX2 of one maker, Intel or AMD.
         Avx2 = "avx2",
     }
 );

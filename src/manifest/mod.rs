@@ -3,6 +3,7 @@
 
 mod brackets;
 mod choice;
+mod combination;
 mod defaults;
 mod layers;
 mod load;
@@ -25,13 +26,15 @@ pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
     LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, Step, Strategy,
 };
+pub use combination::{Artefact, COMBINATIONS, Combination, engines_table};
 pub use defaults::SCHEMA;
 pub use load::{Overrides, PROJECT_FILE, load, load_bytes, restore};
 pub use pinning::{Pin, pinned_text};
 pub use reference::reference_page;
 pub use resolved::{Override, Resolved, relative, settings_text};
 pub use rewritten::{Choices, chosen_text};
-pub use rows::{Variant, is_possible};
+pub use rows::Variant;
+use rows::calibrates_on;
 pub(crate) use rules::row_range;
 pub use schema::json_schema;
 pub use source::Layer;
@@ -431,6 +434,14 @@ impl Manifest {
     #[must_use]
     pub fn baseline(&self) -> usize {
         self.variant.iter().position(|variant| variant.baseline).unwrap_or(0)
+    }
+
+    /// The backend whose float network is observed for calibration, and which says what integers lose: libtorch where
+    /// a variant is of it, otherwise that of the first variant. So the same manifest is quantized alike wherever it
+    /// runs.
+    #[must_use]
+    pub fn calibrates_on(&self) -> Backend {
+        calibrates_on(&self.variant)
     }
 }
 

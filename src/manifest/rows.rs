@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Problem, problem};
-use super::{Backend, Benchmark, Device, Engine, FEW_IMAGES, MemoryFormat, Precision, Quantize, Step};
+use super::{
+    Artefact, Backend, Benchmark, Choice as _, Combination, Device, Engine, FEW_IMAGES, MemoryFormat, Precision,
+    Quantize, Step,
+};
 use crate::base::digest::Digest;
 
 /// One row of the comparison.
@@ -54,11 +57,29 @@ impl Variant {
         self
     }
 
+    /// The file that its network is written as; `None` where nothing computes it.
+    #[must_use]
+    pub fn artefact(&self) -> Option<Artefact> {
+        Combination::of(self.backend, self.precision, self.device).map(|one| one.artefact)
+    }
+
     /// The batch sizes at which it is timed.
     #[must_use]
     pub fn timed_at(&self, benchmark: &Benchmark) -> Vec<usize> {
         let own = |batch: &&usize| self.batch_size.is_none_or(|own| own == **batch);
         benchmark.batch_sizes.iter().filter(own).copied().collect()
+    }
+}
+
+/// See [`Manifest::calibrates_on`](super::Manifest::calibrates_on).
+pub(super) fn calibrates_on(variants: &[Variant]) -> Backend {
+    let is_torch = |variant: &Variant| variant.backend == Backend::Torch;
+    match variants.first().map(|first| first.backend) {
+        _ if variants.iter().any(is_torch) => Backend::Torch,
+        None | Some(Backend::Torch) => Backend::Torch,
+        // TensorRT hands out no tensors of the middle; it is ONNX Runtime that drives it.
+        Some(Backend::Onnxruntime | Backend::Tensorrt) => Backend::Onnxruntime,
+        Some(Backend::Openvino) => Backend::Openvino,
     }
 }
 
@@ -106,35 +127,45 @@ pub(super) fn each(variants: &[Variant]) -> Vec<Problem> {
     found
 }
 
-/// Whether requant can drive such a variant on any machine.
-#[must_use]
-pub fn is_possible(backend: Backend, precision: Precision, device: Device) -> bool {
-    impossible(backend, precision, device).is_none()
-}
-
 /// The key at fault, why, and what to do, where no engine computes this, or none that requant drives.
 fn impossible(backend: Backend, precision: Precision, device: Device) -> Option<(&'static str, String, &'static str)> {
-    let on_cpu = "use `device = \"cpu\"`";
-    match (backend, precision, device) {
-        (Backend::Torch, Precision::Int8, Device::Cuda) => {
-            Some(("device", "is `cuda`, and libtorch has no INT8 kernels there".into(), on_cpu))
-        }
-        (Backend::Onnxruntime, Precision::Int8, Device::Cuda) => {
-            let message = "is `cuda`, where ONNX Runtime would round to integers and compute in float";
-            Some(("device", message.into(), "use `backend = \"tensorrt\"`, or `device = \"cpu\"`"))
-        }
-        (Backend::Openvino, _, Device::Cuda) => {
-            Some(("device", "is `cuda`, which OpenVINO does not use".into(), on_cpu))
-        }
-        (Backend::Tensorrt, _, Device::Cpu) => {
-            Some(("device", "is `cpu`, and TensorRT needs a GPU".into(), "use `device = \"cuda\"`"))
-        }
-        (other, short, _) if short.is_short() && other != Backend::Torch => {
-            let message = format!("is `{short}`, which requant runs on the torch backend alone");
-            Some(("precision", message, "use `backend = \"torch\"`, or `fp32`"))
-        }
-        _ => None,
+    if Combination::of(backend, precision, device).is_some() {
+        return None;
     }
+    let on_cpu = "use `device = \"cpu\"`";
+    Some(match (backend, device) {
+        (Backend::Openvino, Device::Cuda) => ("device", "is `cuda`, which OpenVINO does not use".into(), on_cpu),
+        (Backend::Tensorrt, Device::Cpu) => {
+            ("device", "is `cpu`, and TensorRT needs a GPU".into(), "use `device = \"cuda\"`")
+        }
+        _ if precision.is_short() => {
+            let message = format!("is `{precision}`, which requant runs on the torch backend alone");
+            ("precision", message, "use `backend = \"torch\"`, or `fp32`")
+        }
+        (Backend::Torch, Device::Cuda) => {
+            ("device", "is `cuda`, and libtorch has no INT8 kernels there".into(), on_cpu)
+        }
+        (Backend::Onnxruntime, Device::Cuda) => {
+            let message = "is `cuda`, where ONNX Runtime would round to integers and compute in float";
+            ("device", message.into(), "use `backend = \"tensorrt\"`, or `device = \"cpu\"`")
+        }
+        (Backend::Torch | Backend::Onnxruntime | Backend::Openvino, Device::Cpu)
+        | (Backend::Tensorrt, Device::Cuda) => {
+            let message = format!("is `{precision}`, which {} does not compute", backend.word());
+            ("precision", message, "use `fp32` or `int8`")
+        }
+    })
+}
+
+/// Rounding is learned with derivatives, which libtorch alone gives.
+pub(super) fn learning(variants: &[Variant], quantize: &Quantize) -> Option<Problem> {
+    let learns = quantize.steps.as_ref().is_some_and(|steps| steps.contains(&Step::AdaRound));
+    let backend = calibrates_on(variants);
+    (learns && backend != Backend::Torch).then(|| {
+        let message =
+            format!("has `adaround`, which learns with libtorch, and this manifest calibrates on `{backend}`");
+        problem("quantize.steps", message, "remove the step, or add a variant of `torch`")
+    })
 }
 
 /// Rows about one size of batches name one that is timed, of the baseline too; and rows whose answers depend on the

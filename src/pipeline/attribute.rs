@@ -19,7 +19,7 @@ use crate::backend::{self, Request};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::interrupt;
-use crate::codec::torchscript;
+use crate::codec::Form;
 use crate::graph::quantization::{FloatReason, Placement, Quantization};
 use crate::graph::{Graph, NodeId, Op};
 use crate::manifest::{Step, Variant};
@@ -62,7 +62,8 @@ fn attribution(benchmarked: &Benchmarked, around: &Surroundings<'_>) -> Result<O
     };
     // All that an outcome depends on.
     let backend::Runtime { libtorch, cpu_capability, .. } = backend::runtime();
-    let about = format!("{} {} {libtorch} {cpu_capability}", artefact.sha256, samples.digest());
+    let library = backend::library_of(prepared.reference.backend).unwrap_or_default();
+    let about = format!("{} {} {libtorch} {cpu_capability} {library}", artefact.sha256, samples.digest());
     let home = around.results.join(&manifest.name);
     let (gained, agreement) = samples.all();
     let all_in_float = Intervention { change: Change::Float, target: None, nodes: Vec::new(), gained, agreement };
@@ -144,16 +145,16 @@ impl Search<'_, '_> {
 
     /// The network with a part of what quantization does to it.
     fn part(&mut self, change: Change) -> Result<(), Failure> {
-        use torchscript::Variant::{Float, Rounded};
+        use Form::{Float, Rounded};
         let (attempt, quantization) = (self.attempt, self.quantization);
         self.once(change, None, |search| {
             let rounded = with_integer_weights(&attempt.graph, quantization);
-            let (graph, variant) = match change {
+            let (graph, form) = match change {
                 Change::FloatWeights => (&attempt.reference, Rounded(quantization)),
                 Change::FloatActivations => (&rounded, Float),
                 _ => (&rounded, Rounded(quantization)),
             };
-            search.samples.changes(&mut *open(Request::REFERENCE, graph, variant)?)
+            search.samples.changes(&mut *open(search.bench.prepared().reference, graph, form)?)
         })
     }
 
@@ -211,7 +212,7 @@ impl Search<'_, '_> {
     }
 
     fn int8(&mut self, graph: &Graph, quantization: &Quantization) -> Result<Changes, Failure> {
-        let mut session = open(Request::from(self.judge), graph, torchscript::Variant::Int8(quantization))?;
+        let mut session = open(Request::from(self.judge), graph, Form::Int8(quantization))?;
         self.samples.changes(&mut *session)
     }
 

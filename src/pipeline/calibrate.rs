@@ -4,7 +4,7 @@
 use super::prepare::Prepared;
 use super::usage::Looks;
 use super::workbench::{Attempt, Workbench};
-use super::{Surroundings, usage};
+use super::{Event, Surroundings, usage};
 use crate::backend::Availability;
 use crate::base::explain::Failure;
 use crate::manifest::{Backend, Precision, Recipe, Step, Variant};
@@ -44,7 +44,14 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
         });
     }
     let (mut attempt, trials) = match (settings.recipe, judge(&prepared)) {
-        (Recipe::Robust, Some((_, judge))) => Search { bench: &mut bench, judge, trials: Vec::new() }.run(&scheme)?,
+        (Recipe::Robust, Some((_, judge))) => {
+            let can_learn = prepared.reference.backend == Backend::Torch;
+            if !can_learn {
+                let note = "`adaround` is not among the candidates: it learns with libtorch, of which no variant is";
+                around.events.emit(&Event::Note(note.to_owned()));
+            }
+            Search { bench: &mut bench, judge, can_learn, trials: Vec::new() }.run(&scheme)?
+        }
         _ => (bench.carry_out(&scheme)?, Vec::new()),
     };
     if attempt.scheme.has(Step::SmallBatches) {
@@ -59,13 +66,13 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
     Ok(Calibrated { attempt, trials, evidence, spaces, parts, looks, prepared })
 }
 
-/// The variant whose kernels candidates are measured with, and its place: libtorch's first in INT8 that can run
-/// here.
+/// The variant whose kernels candidates are measured with, and its place: the first in INT8 that can run here, of the
+/// backend that calibrates.
 pub(super) fn judge(prepared: &Prepared) -> Option<(usize, &Variant)> {
     let variants = prepared.resolved.manifest.variant.iter().zip(&prepared.inputs.availability);
     let ready = |(_, (variant, availability)): &(usize, (&Variant, &Availability))| {
-        let torch = variant.backend == Backend::Torch && variant.precision == Precision::Int8;
-        torch && matches!(availability, Availability::Ready { .. })
+        let judges = variant.backend == prepared.reference.backend && variant.precision == Precision::Int8;
+        judges && matches!(availability, Availability::Ready { .. })
     };
     variants.enumerate().find(ready).map(|(place, (variant, _))| (place, variant))
 }
@@ -75,6 +82,8 @@ pub(super) fn judge(prepared: &Prepared) -> Option<(usize, &Variant)> {
 struct Search<'a, 'b> {
     bench: &'a mut Workbench<'b>,
     judge: &'a Variant,
+    /// Whether rounding can be learned: libtorch alone gives derivatives.
+    can_learn: bool,
     trials: Vec<Trial>,
 }
 
@@ -94,6 +103,9 @@ impl Search<'_, '_> {
         }
         // Those that cost the most, once.
         for step in [Step::AdaRound, Step::SequentialBiasCorrection] {
+            if step == Step::AdaRound && !self.can_learn {
+                continue;
+            }
             let mut candidate = best.attempt.scheme.toggled(step);
             if step == Step::SequentialBiasCorrection {
                 candidate.steps.retain(|other| *other != Step::BiasCorrection);

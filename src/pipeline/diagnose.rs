@@ -10,7 +10,7 @@ use super::benchmark::{Benchmarked, Footprint, Measurement};
 use super::calibrate::Calibrated;
 use super::evaluate::{Answers, Apart, Evaluated};
 use super::prepare::Prepared;
-use crate::backend::{self, Availability};
+use crate::backend::{self, Availability, Request};
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
@@ -56,7 +56,7 @@ pub(super) fn diagnose(attributed: Attributed) -> Diagnosed {
         attribution,
         agreements: agreements(evaluated),
         variants: (0..manifest.variant.len()).map(|index| variant(&benchmarked, index)).collect(),
-        runtime: runtime(),
+        runtime: runtime(prepared.reference),
         host: benchmarked.host.clone(),
         provenance: Some(prepared.provenance.clone()),
         conditions: Some(benchmarked.conditions.clone()),
@@ -121,9 +121,17 @@ fn inputs(calibrated: &Calibrated) -> Inputs {
     }
 }
 
-fn runtime() -> RuntimeFacts {
+fn runtime(reference: Request) -> RuntimeFacts {
     let backend::Runtime { libtorch, cpu_capability, threads, build, environment } = backend::runtime();
-    RuntimeFacts { libtorch, cpu_capability, threads, build, environment, libtorch_tested: LIBTORCH_TESTED.to_owned() }
+    RuntimeFacts {
+        reference: backend::library_of(reference.backend),
+        libtorch,
+        libtorch_tested: LIBTORCH_TESTED.to_owned(),
+        cpu_capability,
+        threads,
+        build,
+        environment,
+    }
 }
 
 fn variant(benchmarked: &Benchmarked, index: usize) -> VariantResult {

@@ -13,7 +13,7 @@ use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::graph::head::Head;
-use crate::manifest::{Backend, Engine, FEW_IMAGES, Precision, Variant};
+use crate::manifest::{Artefact, Engine, FEW_IMAGES, Precision, Variant};
 use crate::measure::pool::Pool;
 use crate::record::format::Parting;
 use crate::record::tables::{Prediction, Predictions};
@@ -74,11 +74,11 @@ enum Network {
 impl Network {
     fn of(variant: &Variant, two_ways: bool) -> Self {
         let few = two_ways && variant.batch_size.is_some_and(|size| size < FEW_IMAGES);
-        match (variant.precision, variant.backend) {
-            (Precision::Int8, Backend::Torch) if few => Self::Few,
-            (Precision::Int8, Backend::Tensorrt) => Self::Symmetric,
-            (Precision::Int8, _) => Self::Int8,
-            (precision, _) => Self::Float(precision),
+        match (variant.precision, variant.artefact()) {
+            (Precision::Int8, Some(Artefact::TorchScript)) if few => Self::Few,
+            (Precision::Int8, Some(Artefact::SymmetricOnnx)) => Self::Symmetric,
+            (Precision::Int8, Some(Artefact::TorchScript | Artefact::Onnx) | None) => Self::Int8,
+            (precision @ (Precision::Fp32 | Precision::Fp16 | Precision::Bf16), _) => Self::Float(precision),
         }
     }
 }

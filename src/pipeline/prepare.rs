@@ -6,10 +6,10 @@ use std::{panic, thread};
 use chrono::{DateTime, Utc};
 
 use super::{Event, Surroundings};
-use crate::backend::{self, Started};
+use crate::backend::{self, Request};
 use crate::base::clock;
 use crate::base::explain::Failure;
-use crate::dataset::{self, Album};
+use crate::dataset::{self, Album, Threads};
 use crate::inspect::{self, Inputs};
 use crate::manifest::Resolved;
 use crate::record::format::Repeated;
@@ -22,7 +22,8 @@ pub(super) struct Prepared {
     pub started: DateTime<Utc>,
     pub draft: Draft,
     pub repeats: Option<Repeated>,
-    pub runtime: Box<dyn Started>,
+    /// What computes in float: observed for calibration, and compared with integers.
+    pub reference: Request,
     pub inputs: Inputs,
     /// As the repository was when the manifest was read.
     pub provenance: Provenance,
@@ -45,20 +46,23 @@ pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<P
             format!("an earlier run was killed and left `{}`; it is incomplete and can be deleted", killed.display());
         around.events.emit(&Event::Note(note));
     }
-    let runtime = backend::start(&resolved.manifest.compute)?;
+    backend::start(&resolved.manifest.compute)?;
+    let reference = Request::float(resolved.manifest.calibrates_on());
     let repeats = around.repeats.clone();
-    let prepared = Prepared { resolved, started, draft, repeats, runtime, inputs, provenance, album: Album::default() };
+    let prepared =
+        Prepared { resolved, started, draft, repeats, reference, inputs, provenance, album: Album::default() };
     try_one_image(&prepared)?;
     Ok(prepared)
 }
 
-/// Preprocesses one image, so that what only the engine can refuse is refused before the work.
+/// Preprocesses one image, so that what only its pixels can tell is refused before the work.
 fn try_one_image(prepared: &Prepared) -> Result<(), Failure> {
     let data = &prepared.inputs.data;
     let entry = &data.evaluation.entries[0];
     let bytes = dataset::held(&*data.source, entry, data.evaluation.digests[0])?;
     let image = data.source.decode(entry, &bytes)?;
     let settings = &prepared.resolved.manifest.dataset.preprocess;
-    prepared.runtime.arithmetic().preprocess(&[image], settings, prepared.inputs.model.channels())?;
+    let channels = prepared.inputs.model.channels();
+    backend::preprocess(prepared.reference.backend, &[image], settings, channels, Threads::All)?;
     Ok(())
 }

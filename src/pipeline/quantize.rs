@@ -2,14 +2,14 @@
 
 use super::calibrate::Calibrated;
 use super::prepare::Prepared;
-use super::workbench::{Attempt, archive_bug};
+use super::workbench::Attempt;
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
-use crate::codec::{onnx, torchscript};
+use crate::codec::{Form, onnx, torchscript};
 use crate::graph::Graph;
 use crate::inspect::PinState;
-use crate::manifest::{Backend, FEW_IMAGES, Precision, Resolved, Variant};
+use crate::manifest::{Artefact, FEW_IMAGES, Precision, Resolved, Variant};
 use crate::record::format::ArtefactFacts;
 
 /// The networks, written out.
@@ -41,7 +41,7 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
     }
     let exchange = match &calibrated.attempt.quantization {
         Some(quantization) => {
-            let bytes = onnx::write(&calibrated.attempt.graph, onnx::Form::Qdq(quantization));
+            let bytes = onnx::write(&calibrated.attempt.graph, Form::Int8(quantization));
             Some(put(&calibrated.prepared, EXCHANGE.into(), &bytes)?)
         }
         None => None,
@@ -54,27 +54,31 @@ fn encoded(calibrated: &Calibrated, variant: &Variant) -> Result<(&'static str, 
     let Attempt { graph: int8, quantization, plan, .. } = &calibrated.attempt;
     let quantization = quantization.as_ref().filter(|_| variant.precision == Precision::Int8);
     let graph = if quantization.is_some() { int8 } else { &calibrated.prepared.inputs.model.graph };
-    if variant.backend != Backend::Torch {
-        let levels: Vec<usize> = graph.ids().map(|id| plan.levels_of(id)).collect();
-        let form = match quantization {
-            None => onnx::Form::Float,
-            Some(int) if variant.backend == Backend::Tensorrt => onnx::Form::Symmetric(int, &levels),
-            Some(int) => onnx::Form::Qdq(int),
-        };
-        return Ok(("onnx", onnx::write(graph, form)));
+    let artefact = variant.artefact().ok_or_else(|| Failure::bug("nothing computes a variant that was ready"))?;
+    let onnx = match (artefact, quantization) {
+        (Artefact::TorchScript, _) => None,
+        (Artefact::Onnx | Artefact::SymmetricOnnx, None) => Some(onnx::write(graph, Form::Float)),
+        (Artefact::Onnx, Some(int)) => Some(onnx::write(graph, Form::Int8(int))),
+        (Artefact::SymmetricOnnx, Some(int)) => {
+            let levels: Vec<usize> = graph.ids().map(|id| plan.levels_of(id)).collect();
+            Some(onnx::write_symmetric(graph, int, &levels))
+        }
+    };
+    if let Some(bytes) = onnx {
+        return Ok(("onnx", bytes));
     }
     let few = calibrated.attempt.few.as_deref().and_then(program);
     let written = match (quantization, few) {
         (Some(quantization), Some(few)) => {
             torchscript::write_by_batch(few, torchscript::Program { graph, quantization }, FEW_IMAGES)
         }
-        (Some(quantization), None) => torchscript::write(graph, torchscript::Variant::Int8(quantization)),
+        (Some(quantization), None) => torchscript::write(graph, Form::Int8(quantization)),
         (None, _) if variant.precision == Precision::Fp16 => write_short(graph, torchscript::Short::Fp16),
         (None, _) if variant.precision == Precision::Bf16 => write_short(graph, torchscript::Short::Bf16),
         (None, _) if variant.engine.is_some() => torchscript::write(graph, torchscript::Variant::FusedFloat),
-        (None, _) => torchscript::write(graph, torchscript::Variant::Float),
+        (None, _) => torchscript::write(graph, Form::Float),
     };
-    Ok(("pt", written.map_err(|error| archive_bug(&error))?))
+    Ok(("pt", written.map_err(|error| Failure::bug(error.to_string()))?))
 }
 
 fn write_short(graph: &Graph, short: torchscript::Short) -> Result<Vec<u8>, torchscript::ArchiveError> {

@@ -5,9 +5,10 @@ use std::thread::{self, Scope};
 
 use super::prepare::Prepared;
 use super::{Event, Surroundings};
+use crate::backend;
 use crate::base::explain::Failure;
 use crate::base::interrupt;
-use crate::dataset::{self, Chosen, DatasetError, Image, ImageArithmetic, Piece, PreprocessError};
+use crate::dataset::{self, Chosen, DatasetError, Image, Piece, PreprocessError, Threads};
 use crate::tensor::Tensor;
 
 /// A batch and how many images there were up to its end.
@@ -32,7 +33,7 @@ pub(super) fn each_batch(
         let batches: Box<dyn Iterator<Item = _>> = if a_core_is_left(prepared) {
             Box::new(ahead(scope, prepared, &pieces, images).into_iter())
         } else {
-            Box::new(batches(prepared, prepared.runtime.arithmetic(), &pieces, images))
+            Box::new(batches(prepared, Threads::All, &pieces, images))
         };
         for batch in batches {
             interrupt::check()?;
@@ -60,7 +61,7 @@ fn ahead<'scope, 'env>(
 ) -> Receiver<Result<Batch, Failure>> {
     let (sender, receiver) = sync_channel(0);
     scope.spawn(move || {
-        for batch in batches(prepared, prepared.runtime.beside_a_session(), pieces, images) {
+        for batch in batches(prepared, Threads::Own, pieces, images) {
             let failed = batch.is_err();
             // A closed channel means that the reader has stopped, which is its right.
             if sender.send(batch).is_err() || failed {
@@ -74,7 +75,7 @@ fn ahead<'scope, 'env>(
 /// The pieces, as they are decoded, preprocessed and put together.
 fn batches<'a>(
     prepared: &'a Prepared,
-    arithmetic: &'a dyn ImageArithmetic,
+    threads: Threads,
     pieces: &'a [Piece<'a>],
     images: Receiver<Result<Vec<Image>, DatasetError>>,
 ) -> impl Iterator<Item = Result<Batch, Failure>> + 'a {
@@ -83,7 +84,7 @@ fn batches<'a>(
     let (mut done, mut parts) = (0, Vec::new());
     pieces.iter().zip(images).filter_map(move |(piece, images)| {
         let add = || -> Result<Option<Batch>, Failure> {
-            parts.push(arithmetic.preprocess(&images?, settings, channels)?);
+            parts.push(backend::preprocess(prepared.reference.backend, &images?, settings, channels, threads)?);
             done += piece.entries.len();
             if !piece.ends_batch {
                 return Ok(None);

@@ -23,14 +23,14 @@ use super::event::{Event, Stage};
 use super::prepare;
 use super::workbench::{Workbench, open};
 use super::{Surroundings, stage};
-use crate::backend::{Request, Session};
+use crate::backend::{self, Request, Session};
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::interrupt;
-use crate::codec::torchscript;
+use crate::codec::{self, torchscript};
 use crate::inspect;
-use crate::manifest::{LayerOverride, Resolved, Step, Variant};
+use crate::manifest::{Backend, LayerOverride, Resolved, Step, Variant};
 use crate::quantize::observer::ObserverKind;
 use crate::quantize::{LayerRule, Scheme};
 
@@ -76,10 +76,14 @@ const AS_FAST: f64 = 0.05;
 /// the fastest of each layer.
 pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Result<Tuned, Failure> {
     let folder = folder_of(&resolved.path);
+    let add = "add a variant with `backend = \"torch\"` and `precision = \"int8\"`";
+    if resolved.manifest.calibrates_on() != Backend::Torch {
+        let message = "tuning chooses among libtorch's kernels, and no variant is of `torch`";
+        return Err(Diagnostic::error(Cause::Input, message).next(add).into());
+    }
     let prepared = stage(around, Stage::Prepare, || prepare::prepare(resolved, around))?;
     let Some((_, judge)) = judge(&prepared) else {
-        let next = "add a variant with `backend = \"torch\"` and `precision = \"int8\"`";
-        return Err(Diagnostic::error(Cause::Input, "no variant computes in INT8 here".to_owned()).next(next).into());
+        return Err(Diagnostic::error(Cause::Input, "no variant computes in INT8 here").next(add).into());
     };
     let held_out = stage(around, Stage::Prepare, || HeldOut::choose(&prepared, wish.samples, around))?;
     let manifest = &prepared.resolved.manifest;
@@ -94,14 +98,16 @@ pub fn tune(resolved: Resolved, wish: &Wish, around: &Surroundings<'_>) -> Resul
         manifest.dataset.preprocess,
         prepared.inputs.data.source.classes()
     );
-    let programs = format!("{} {}", env!("CARGO_PKG_VERSION"), crate::backend::runtime().libtorch);
+    let programs = format!("{} {}", env!("CARGO_PKG_VERSION"), backend::runtime().libtorch);
     let calibration = prepared.inputs.data.calibration.digest_in_batches(manifest.calibration.batch_size);
     let about = [held_out.digest, calibration, prepared.inputs.model.facts.sha256];
     let cpu = crate::record::host::facts().cpu;
     let about = Digest::of(format!("{about:?} {batch} {conditions} {programs} {cpu}").as_bytes());
     let ledger = Ledger::open(&folder, &about)?;
     let mut bench = Workbench::new(&prepared, around, true);
-    let mut float = open(Request::REFERENCE, &prepared.inputs.model.graph, torchscript::Variant::FusedFloat)?;
+    let float = torchscript::write(&prepared.inputs.model.graph, torchscript::Variant::FusedFloat);
+    let float = float.map_err(|error| Failure::bug(error.to_string()))?;
+    let mut float = backend::open(Request::float(Backend::Torch), &float)?;
     let of_float = held_out.judge(&mut *float)?;
     let mut search = Search {
         bench: &mut bench,
@@ -293,7 +299,7 @@ impl Search<'_, '_> {
         let Some(quantization) = &attempt.quantization else {
             return Err(Failure::bug("nothing was quantized, and nothing can be judged"));
         };
-        let int8 = torchscript::Variant::Int8(quantization);
+        let int8 = codec::Form::Int8(quantization);
         let mut session = open(Request::from(self.judge), &attempt.graph, int8)?;
         let judged = self.held_out.judge(&mut *session)?;
         let runners = [&mut session, &mut self.float];

@@ -5,9 +5,8 @@ use rayon::prelude::*;
 use super::prepare::Prepared;
 use super::workbench::{Attempt, open};
 use super::{Surroundings, stream};
-use crate::backend::Request;
 use crate::base::explain::Failure;
-use crate::codec::torchscript;
+use crate::codec::Form;
 use crate::dataset::Chosen;
 use crate::graph::NodeId;
 use crate::graph::quantization::QParams;
@@ -35,7 +34,7 @@ pub(super) fn look(prepared: &Prepared, attempt: &Attempt, around: &Surroundings
     let integer = |id: &NodeId| quantization.activations[id.0].map(|parameters| (*id, parameters));
     let tensors: Vec<(NodeId, QParams)> = attempt.plan.taps().iter().filter_map(integer).collect();
     let taps: Vec<NodeId> = tensors.iter().map(|(id, _)| *id).collect();
-    let mut session = open(Request::REFERENCE, &attempt.reference, torchscript::Variant::Taps(&taps))?;
+    let mut session = open(prepared.reference, &attempt.reference, Form::Taps(&taps))?;
     let mut seen = |chosen: &Chosen| -> Result<(Values, Vec<Levels>), Failure> {
         let mut levels: Vec<Levels> = tensors.iter().map(|(_, parameters)| Levels::new(*parameters, most)).collect();
         let mut values = Values::default();

@@ -11,7 +11,7 @@ use super::prepare::Prepared;
 use super::{Surroundings, stream};
 use crate::backend::{self, Request, Session};
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::codec::torchscript;
+use crate::codec::Form;
 use crate::dataset::Chosen;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::Quantization;
@@ -176,7 +176,7 @@ impl<'a> Workbench<'a> {
         let mut calibrator = Calibrator::new(plan);
         let taps = plan.taps();
         if !taps.is_empty() {
-            let mut session = open(Request::REFERENCE, graph, torchscript::Variant::Taps(&taps))?;
+            let mut session = open(self.prepared.reference, graph, Form::Taps(&taps))?;
             self.each_batch(|input| Ok(session.watch(input, &mut |taps| calibrator.observe(taps))?))?;
         }
         let calibration = calibrator.finish();
@@ -198,7 +198,7 @@ impl<'a> Workbench<'a> {
         if watched.is_empty() {
             return Ok(reach);
         }
-        let mut session = open(Request::REFERENCE, graph, torchscript::Variant::Taps(&watched))?;
+        let mut session = open(self.prepared.reference, graph, Form::Taps(&watched))?;
         self.first_batches(samples, |input| {
             for (id, seen) in watched.iter().zip(session.run(input)?) {
                 reach.entry(*id).or_default().observe(&seen);
@@ -287,13 +287,8 @@ impl<'a> Workbench<'a> {
     }
 }
 
-pub(super) fn open(
-    request: Request,
-    graph: &Graph,
-    variant: torchscript::Variant<'_>,
-) -> Result<Box<dyn Session>, Failure> {
-    let archive = torchscript::write(graph, variant).map_err(|error| archive_bug(&error))?;
-    Ok(backend::open(request, &archive)?)
+pub(super) fn open(request: Request, graph: &Graph, form: Form<'_>) -> Result<Box<dyn Session>, Failure> {
+    Ok(backend::open(request, &backend::encode(request.backend, graph, form)?)?)
 }
 
 fn integers(graph: &Graph, plan: &Plan, scheme: &Scheme, calibration: &Calibration) -> Result<Quantization, Failure> {
@@ -301,9 +296,4 @@ fn integers(graph: &Graph, plan: &Plan, scheme: &Scheme, calibration: &Calibrati
         let next = "check the model and `dataset.preprocess`, or set `precision = \"fp32\"` for that layer";
         Diagnostic::error(Cause::Input, unobserved.to_string()).next(next).into()
     })
-}
-
-/// An archive of our own that cannot be written is our own fault.
-pub(super) fn archive_bug(error: &torchscript::ArchiveError) -> Failure {
-    Failure::bug(error.to_string())
 }

@@ -1,6 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
+//! - `2.4`: of the runtime `reference`; another wording of the check `runtime`.
 //! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of the
 //!   inputs `shared_pictures` and `look_alikes`; the change `overflow-in-float`; of a latency `turns`, `disturbed_turns`
 //!   and `unclaimed`; of conditions `nice`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and `disturbed`.
@@ -40,7 +41,11 @@ use crate::stats::paired::PairedCounts;
 /// Major and minor version of the format. Additions raise the minor, and so does another derivation of goals, findings
 /// or tables from the same figures: `verify` derives them again for every record of this format. Anything else raises the
 /// major.
-pub const FORMAT: &str = "2.3";
+pub const FORMAT: &str = "2.4";
+
+/// Formats that this requant writes and derives to the letter: what came since is left out where it is absent, and a
+/// wording that changed is chosen by the record's format.
+const DERIVED: [&str; 2] = ["2.3", FORMAT];
 
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -334,6 +339,10 @@ pub struct Comparison {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeFacts {
+    /// What calibrated, with version and digest, where it was another library than libtorch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Empty where it was not there.
     pub libtorch: String,
     /// What tch was written for.
     pub libtorch_tested: String,
@@ -342,6 +351,14 @@ pub struct RuntimeFacts {
     pub build: String,
     /// The variables that kernel libraries choose their instructions by, where they are set.
     pub environment: std::collections::BTreeMap<String, String>,
+}
+
+impl RuntimeFacts {
+    /// What computed in float, and was calibrated on.
+    #[must_use]
+    pub fn calibrated_on(&self) -> String {
+        self.reference.clone().unwrap_or_else(|| format!("libtorch {}", self.libtorch))
+    }
 }
 
 impl Record {
@@ -353,10 +370,16 @@ impl Record {
         Ok(text)
     }
 
-    /// Digest of `record.json`; `None` for a record of another format, whose bytes were others.
+    /// Digest of `record.json`; `None` for a record of a format whose bytes were others.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
-        (self.format == FORMAT).then(|| self.written().ok()).flatten().map(|text| Digest::of(&text))
+        self.is_derived().then(|| self.written().ok()).flatten().map(|text| Digest::of(&text))
+    }
+
+    /// Whether all that a record of its format says can be derived again to the letter.
+    #[must_use]
+    pub fn is_derived(&self) -> bool {
+        DERIVED.contains(&self.format.as_str())
     }
 
     #[must_use]

@@ -52,10 +52,14 @@ pub fn page(record: &Record) -> String {
     }
     let layers = record.network.layers.len();
     let in_float = record.network.layers.iter().filter(|layer| layer.float_because.is_some()).count();
+    let runtime = match record.runtime.cpu_capability.as_str() {
+        "" => record.runtime.calibrated_on(),
+        kernels => format!("{}, {kernels}", record.runtime.calibrated_on()),
+    };
     let lines = [
         ("measured", format!("{} to {}", run.started, run.finished)),
         ("machine", format!("{}, {}", host.cpu, units::counted(host.cores, "core"))),
-        ("runtime", format!("libtorch {}, {}", record.runtime.libtorch, record.runtime.cpu_capability)),
+        ("runtime", runtime),
         ("model", format!("{}, sha256 {}", settings.model.path.display(), inputs.model.sha256)),
         ("dataset", format!("{}, sha256 {}", settings.dataset.format, inputs.dataset.sha256)),
         ("samples", format!("{} to calibrate, {} to judge", inputs.calibration.samples, inputs.evaluation.samples)),

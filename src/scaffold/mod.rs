@@ -6,6 +6,7 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
+use crate::backend::{self, Availability, Request};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
@@ -13,7 +14,7 @@ use crate::base::units::counted;
 use crate::codec::onnx;
 use crate::dataset;
 use crate::inspect::{self, ModelInputs};
-use crate::manifest::{self, Overrides, Pin, Recipe};
+use crate::manifest::{self, Backend, Overrides, Pin, Recipe};
 
 /// What a person asks for.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Wish<'a> {
     pub model: &'a Path,
     pub data: &'a Path,
     pub recipe: Recipe,
+    /// What runs the variants; chosen by what is here where nothing is asked.
+    pub backend: Option<Backend>,
     /// The tensor that holds the scores, where the model has several outputs.
     pub scores: Option<&'a str>,
     /// A file with the names of the model's scores, in their order.
@@ -29,6 +32,9 @@ pub struct Wish<'a> {
     /// The manifest to write.
     pub output: &'a Path,
 }
+
+/// The backends that run FP32 and INT8 on every CPU.
+pub const BACKENDS: [Backend; 3] = [Backend::Torch, Backend::Onnxruntime, Backend::Openvino];
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +64,24 @@ pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure>
     for list in &found.lists {
         made.write(&list.path, &list.text)?;
     }
-    let text = pinned(wish.output, text::manifest(wish, &model, &found), meter)?;
+    let backend = wish.backend.unwrap_or_else(backend_here);
+    let text = pinned(wish.output, text::manifest(wish, backend, &model, &found), meter)?;
     made.write(wish.output, &text)?;
     let mut written = made.keep();
     written.reverse();
-    Ok(Scaffold { written, guesses: guesses(&model, &found) })
+    let mut guesses = guesses(&model, &found);
+    if wish.backend.is_none() && backend != Backend::Torch {
+        guesses.push("the variants: libtorch is not here, so ONNX Runtime calibrates and runs them".to_owned());
+    }
+    Ok(Scaffold { written, guesses })
+}
+
+/// libtorch does most; where it is not, ONNX Runtime does without a build of its own.
+fn backend_here() -> Backend {
+    match backend::probe(Request::float(Backend::Torch)) {
+        Availability::Ready { .. } => Backend::Torch,
+        Availability::Missing { .. } => Backend::Onnxruntime,
+    }
 }
 
 fn refuse_existing(path: &Path) -> Result<(), Failure> {

@@ -7,13 +7,13 @@ use super::Wish;
 use super::data::{Choice, Found, Side};
 use crate::base::text::one_line;
 use crate::inspect::ModelInputs;
-use crate::manifest::{Choice as _, DatasetFormat, PixelScale, relative};
+use crate::manifest::{Backend, Choice as _, DatasetFormat, PixelScale, relative};
 use crate::record::format::Reading;
 
 /// What most ImageNet-trained models expect, per channel.
 const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
 
-pub(super) fn manifest(wish: &Wish<'_>, model: &ModelInputs, found: &Found) -> String {
+pub(super) fn manifest(wish: &Wish<'_>, backend: Backend, model: &ModelInputs, found: &Found) -> String {
     let mut text = format!("schema = 1\nname = {}\ndescription = \"\"\n", quoted(wish.name));
     let shape: Vec<String> = model.facts.input.iter().map(usize::to_string).collect();
     let _ = write!(
@@ -35,33 +35,51 @@ pub(super) fn manifest(wish: &Wish<'_>, model: &ModelInputs, found: &Found) -> S
     side(&mut text, "calibration", &found.calibration);
     side(&mut text, "evaluation", &found.evaluation);
     let _ = write!(text, "\n[quantize]\nrecipe = \"{}\"\n", wish.recipe.word());
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    text.push_str(&REST.replace("threads = 2", &format!("threads = {}", cores.min(2))));
+    variants(&mut text, backend);
+    compute(&mut text, backend);
+    text.push_str(REST);
     text
 }
 
-const REST: &str = r#"
+fn variants(text: &mut String, backend: Backend) {
+    let (name, engine) = match backend {
+        Backend::Torch => ("int8_fbgemm_cpu", "engine = \"fbgemm\"\n"),
+        Backend::Onnxruntime | Backend::Openvino | Backend::Tensorrt => ("int8_cpu", ""),
+    };
+    let backend = backend.word();
+    let _ = write!(
+        text,
+        r#"
 [[variant]]
 name = "fp32_cpu"               # the first variant is the baseline
-backend = "torch"
+backend = "{backend}"
 precision = "fp32"
 
 [[variant]]
-name = "int8_fbgemm_cpu"
-backend = "torch"
+name = "{name}"
+backend = "{backend}"
 precision = "int8"
-engine = "fbgemm"
+{engine}"#
+    );
+}
 
-[compute]
-threads = 2
-isa = "avx2"                    # the same bits on every x86-64 CPU with AVX2; `native` is faster
+fn compute(text: &mut String, backend: Backend) {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let _ = write!(text, "\n[compute]\nthreads = {}\n", cores.min(2));
+    if backend == Backend::Torch {
+        text.push_str(
+            "isa = \"avx2\"                    # the same bits on every CPU with AVX2 of one maker; `native` is faster\n",
+        );
+    }
+}
 
+const REST: &str = "
 [benchmark]
 precision = 0.02                # rounds are repeated until every speedup is known to within 2 %
 
 [goals]
 max_accuracy_drop = 1.0         # percentage points, against the baseline
-"#;
+";
 
 /// The opset, and who exported the file where it says so.
 fn made_by(model: &ModelInputs) -> String {

@@ -46,7 +46,7 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     }
     // What a format derives from figures, every requant of that format derives alike; so the version that a record names
     // switches nothing off.
-    if record.format == FORMAT {
+    if record.is_derived() {
         found.group("the record has the form that this requant gives it", |found| run.form(found));
         found.group("the verdict, the goals and the findings follow from the record", |found| run.judgement(found));
         run.report(found);
@@ -59,7 +59,7 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     found.group("the settings are those of the record", |found| run.settings(found));
     found.group("the subsets are those of the record", |found| run.subsets(found));
     found.group("accuracy and comparisons follow from predictions.csv", |found| run.predictions(found));
-    if record.format == FORMAT {
+    if record.is_derived() {
         found.group("latency and speedups follow from latency.csv", |found| run.timings(found));
         found.group("metrics.csv and layers.csv follow from the record", |found| {
             run.same("metrics.csv", &tables::metrics(record), found);
@@ -232,7 +232,7 @@ impl Run<'_> {
             found.problem("manifest.toml", "it is not the manifest that the record has the digest of");
         }
         // A later requant may have settings that an old run does not name.
-        if self.record.format != FORMAT {
+        if !self.record.is_derived() {
             return;
         }
         let Some(text) = self.text("resolved.toml", found) else { return };

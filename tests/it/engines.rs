@@ -2,7 +2,7 @@
 
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
-use requant::codec::{onnx, torchscript};
+use requant::codec::{Form, onnx, torchscript};
 use requant::graph::pass;
 use requant::manifest::{Backend, Compute, Isa, Precision};
 use requant::record::format::{Agreement, VariantResult};
@@ -14,7 +14,7 @@ use crate::lab::{self, Bench};
 const OTHERS: [Backend; 2] = [Backend::Onnxruntime, Backend::Openvino];
 
 fn request(backend: Backend, precision: Precision) -> Request {
-    Request { backend, precision, ..Request::REFERENCE }
+    Request { precision, ..Request::float(backend) }
 }
 
 /// The engines that are here, besides libtorch.
@@ -38,7 +38,7 @@ fn rows(variants: &[(&str, Backend, &str)]) -> String {
 
 #[test]
 fn every_zoo_model_gives_the_same_logits_on_every_engine() {
-    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     let Some(zoo) = lab::shared("models/zoo") else { return };
     for backend in here() {
         for name in files::list(&zoo).unwrap().iter().filter(|name| name.ends_with(".onnx")) {
@@ -47,9 +47,10 @@ fn every_zoo_model_gives_the_same_logits_on_every_engine() {
             let count = shape.iter().product::<usize>();
             let input = (0..count).map(|at| ((at * 37 % 101) as f32 - 50.0) / 25.0).collect();
             let input = Tensor::f32(shape, input).unwrap();
-            let archive = torchscript::write(&graph, torchscript::Variant::Float).unwrap();
-            let should = backend::open(Request::REFERENCE, &archive).unwrap().run(&input).unwrap().remove(0);
-            let written = onnx::write(&graph, onnx::Form::Float);
+            let archive = torchscript::write(&graph, Form::Float).unwrap();
+            let should =
+                backend::open(Request::float(Backend::Torch), &archive).unwrap().run(&input).unwrap().remove(0);
+            let written = onnx::write(&graph, Form::Float);
             let mut session = backend::open(request(backend, Precision::Fp32), &written).unwrap();
             let is = session.run(&input).unwrap().remove(0);
             assert_eq!(should.shape(), is.shape(), "{backend} {name}");

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
-use requant::codec::{onnx, torchscript};
+use requant::codec::{Form, onnx, torchscript};
 use requant::graph::op::{Layout, Pool, PoolGeometry, Unary};
 use requant::graph::{Dim, Graph, Node, Op, ReshapeDim, pass};
 use requant::manifest::{Backend, Compute, Isa};
@@ -32,9 +32,9 @@ fn samples(graph: &Graph, count: usize) -> Tensor {
     Tensor::f32(shape, values).unwrap()
 }
 
-fn answers(graph: &Graph, variant: torchscript::Variant<'_>, input: &Tensor) -> Tensor {
-    let archive = torchscript::write(graph, variant).unwrap();
-    backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap().remove(0)
+fn answers(graph: &Graph, form: Form<'_>, input: &Tensor) -> Tensor {
+    let archive = torchscript::write(graph, form).unwrap();
+    backend::open(Request::float(Backend::Torch), &archive).unwrap().run(input).unwrap().remove(0)
 }
 
 fn names(graph: &Graph) -> Vec<&str> {
@@ -43,10 +43,10 @@ fn names(graph: &Graph) -> Vec<&str> {
 
 #[test]
 fn a_float_network_is_the_same_after_it_was_written_and_read() {
-    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     for path in networks() {
         let graph = imported(&path);
-        let written = onnx::write(&graph, onnx::Form::Float);
+        let written = onnx::write(&graph, Form::Float);
         let again = onnx::read(&written).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert!(again.activations.is_empty());
         let again = pass::run_all(again.graph).unwrap().0;
@@ -57,24 +57,24 @@ fn a_float_network_is_the_same_after_it_was_written_and_read() {
             .zip(&again.nodes)
             .all(|(a, b)| (&a.op, &a.inputs, &a.shape) == (&b.op, &b.inputs, &b.shape));
         assert!(same, "{}", path.display());
-        assert_eq!(written, onnx::write(&again, onnx::Form::Float), "{}", path.display());
+        assert_eq!(written, onnx::write(&again, Form::Float), "{}", path.display());
     }
 }
 
 #[test]
 fn a_quantized_network_is_the_same_after_it_was_written_and_read() {
-    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     for path in networks() {
         let graph = imported(&path);
         let scheme = Scheme::fx();
         let plan = Plan::new(&graph, &scheme, &vec![LayerRule::default(); graph.nodes.len()]);
         let (taps, input) = (plan.taps(), samples(&graph, 4));
-        let archive = torchscript::write(&graph, torchscript::Variant::Taps(&taps)).unwrap();
+        let archive = torchscript::write(&graph, Form::Taps(&taps)).unwrap();
         let mut calibrator = Calibrator::new(&plan);
-        let mut session = backend::open(Request::REFERENCE, &archive).unwrap();
+        let mut session = backend::open(Request::float(Backend::Torch), &archive).unwrap();
         session.watch(&input, &mut |taps| calibrator.observe(taps)).unwrap();
         let quantization = calibrate::quantize(&graph, &plan, &scheme, &calibrator.finish()).unwrap();
-        let again = onnx::read(&onnx::write(&graph, onnx::Form::Qdq(&quantization))).unwrap();
+        let again = onnx::read(&onnx::write(&graph, Form::Int8(&quantization))).unwrap();
         let (again, activations) = (again.graph, again.activations);
         let by_name = |name: &str| again.nodes.iter().position(|node| node.name == name);
         for node in &graph.nodes {
@@ -90,10 +90,7 @@ fn a_quantized_network_is_the_same_after_it_was_written_and_read() {
         // The same function of float weights that integers stand for.
         let rounded = calibrate::with_integer_weights(&graph, &quantization);
         let again = pass::run_all(again).unwrap().0;
-        let (should, is) = (
-            answers(&rounded, torchscript::Variant::Float, &input),
-            answers(&again, torchscript::Variant::Float, &input),
-        );
+        let (should, is) = (answers(&rounded, Form::Float, &input), answers(&again, Form::Float, &input));
         let pairs = should.as_f32().unwrap().iter().zip(is.as_f32().unwrap());
         let far = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         let most = should.as_f32().unwrap().iter().fold(0.0, |most: f32, x| most.max(x.abs()));
@@ -179,7 +176,7 @@ fn the_onnx_checker_finds_nothing() {
 /// Forms in which engines would differ if they were written as they stand.
 #[test]
 fn pooling_and_reshaping_are_written_so_that_engines_agree() {
-    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     let pool = |kernel, stride, padding, ceil_mode| PoolGeometry {
         kernel: [kernel; 2],
         stride: [stride; 2],
@@ -207,10 +204,10 @@ fn pooling_and_reshaping_are_written_so_that_engines_agree() {
             graph.output = graph.push(format!("n{at}"), op.clone(), vec![graph.output]).unwrap();
         }
         let input = samples(&graph, 3);
-        let should = answers(&graph, torchscript::Variant::Float, &input);
-        let written = onnx::write(&graph, onnx::Form::Float);
+        let should = answers(&graph, Form::Float, &input);
+        let written = onnx::write(&graph, Form::Float);
         for backend in [Backend::Onnxruntime, Backend::Openvino] {
-            let request = Request { backend, ..Request::REFERENCE };
+            let request = Request { backend, ..Request::float(Backend::Torch) };
             if let Availability::Missing { why, .. } = backend::probe(request) {
                 lab::skip(&format!("{backend}: {why}"));
                 continue;

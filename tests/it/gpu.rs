@@ -2,8 +2,8 @@
 
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
-use requant::codec::onnx;
 use requant::codec::torchscript::{self, Short};
+use requant::codec::{Form, onnx};
 use requant::graph::{Graph, pass};
 use requant::manifest::{Backend, Compute, Device, Isa, MemoryFormat, Precision};
 use requant::record::store;
@@ -11,11 +11,11 @@ use requant::tensor::Tensor;
 
 use crate::lab::{self, Bench};
 
-const ON_GPU: Request = Request { device: Device::Cuda, ..Request::REFERENCE };
+const ON_GPU: Request = Request { device: Device::Cuda, ..Request::float(Backend::Torch) };
 
 /// Starts the engine and asks whether it serves a request here; a skip is printed and counted.
 fn is_served(request: Request) -> bool {
-    drop(lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap());
+    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     match backend::probe(request) {
         Availability::Ready { .. } => true,
         Availability::Missing { why, remedy } => {
@@ -56,8 +56,8 @@ fn a_gpu_computes_every_zoo_model_as_the_cpu_does_and_the_same_twice() {
         return;
     }
     for (name, graph, input) in models() {
-        let float = torchscript::write(&graph, torchscript::Variant::Float).unwrap();
-        let should = answers(Request::REFERENCE, &float, &input);
+        let float = torchscript::write(&graph, Form::Float).unwrap();
+        let should = answers(Request::float(Backend::Torch), &float, &input);
         for memory_format in [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast] {
             let request = Request { memory_format, ..ON_GPU };
             let is = answers(request, &float, &input);
@@ -82,7 +82,7 @@ fn a_gpu_tells_how_much_its_tensors_held() {
         return;
     }
     let Some((_, graph, input)) = models().pop() else { return };
-    let float = torchscript::write(&graph, torchscript::Variant::Float).unwrap();
+    let float = torchscript::write(&graph, Form::Float).unwrap();
     let mut session = backend::open(ON_GPU, &float).unwrap();
     session.forget_device_peak();
     let loaded = session.device_peak_bytes().unwrap();
@@ -102,7 +102,7 @@ fn onnxruntime_computes_every_zoo_model_on_a_gpu() {
         return;
     }
     for (name, graph, input) in models() {
-        let written = onnx::write(&graph, onnx::Form::Float);
+        let written = onnx::write(&graph, Form::Float);
         let should = answers(Request { device: Device::Cpu, ..request }, &written, &input);
         let is = answers(request, &written, &input);
         assert!(far(&should, &is) < 1e-4, "{name}: {}", far(&should, &is));

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use requant::base::files;
+use requant::tensor::Tensor;
+use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 
 /// The engine belongs to a program, not to the library, so the tests take it in as source.
@@ -13,7 +15,7 @@ use tempfile::TempDir;
 mod torch;
 
 #[cfg(feature = "torch")]
-pub(crate) use with_torch::{floats, start, under_avx2, unpack_some_cifar};
+pub(crate) use with_torch::{start, under_avx2, unpack_some_cifar};
 
 /// The checkout.
 pub(crate) fn root() -> &'static Path {
@@ -90,6 +92,29 @@ impl Bench {
             self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
         }
         self.put("m.toml", text.as_bytes())
+    }
+
+    /// The demo's manifest with a short benchmark, its text edited, its model beside it.
+    pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
+        let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
+        let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
+        // Tests run side by side: two threads each would wait for one another.
+        text = text.replace("threads = 2", "threads = 1");
+        for (from, to) in edits {
+            assert!(text.contains(from), "the manifest has no `{from}`");
+            text = text.replace(from, to);
+        }
+        let model = "models/digits-mobilenet_v3_small.onnx";
+        self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
+        self.put("digits.toml", text.as_bytes())
+    }
+
+    /// The only run below `results/<experiment>`; nothing else may be there.
+    pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
+        let home = self.path("results").join(experiment);
+        let names = files::list(&home).unwrap();
+        assert_eq!(names.len(), 1, "{names:?}");
+        home.join(&names[0])
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -192,48 +217,31 @@ pub(crate) fn square_picture(number: u8, side: u32) -> Vec<u8> {
 /// The pin of the demo's model.
 pub(crate) const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
 
+/// A float tensor of a safetensors file.
+pub(crate) fn floats(file: &SafeTensors<'_>, name: &str) -> Tensor {
+    let view = file.tensor(name).unwrap();
+    assert_eq!(view.dtype(), Dtype::F32);
+    let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Tensor::f32(view.shape().to_vec(), values).unwrap()
+}
+
 #[cfg(feature = "torch")]
 mod with_torch {
     use std::path::{Path, PathBuf};
     use std::process::Command;
 
-    use requant::backend::{BackendError, Started};
+    use requant::backend::BackendError;
     use requant::base::digest::Digest;
     use requant::base::files;
-    use requant::tensor::Tensor;
-    use safetensors::{Dtype, SafeTensors};
 
-    use super::{Bench, DIGITS_MODEL, root};
+    use super::{Bench, DIGITS_MODEL};
 
     impl Bench {
-        /// The demo's manifest with a short benchmark, its text edited, its model beside it.
-        pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
-            let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
-            let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
-            // Tests run side by side: two threads each would wait for one another.
-            text = text.replace("threads = 2", "threads = 1");
-            for (from, to) in edits {
-                assert!(text.contains(from), "the manifest has no `{from}`");
-                text = text.replace(from, to);
-            }
-            let model = "models/digits-mobilenet_v3_small.onnx";
-            self.put(model, &files::read(&root().join("experiments").join(model)).unwrap());
-            self.put("digits.toml", text.as_bytes())
-        }
-
         /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
         pub(crate) fn digits_with_model(&self, model: &[u8]) -> PathBuf {
             let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
             self.put("models/digits-mobilenet_v3_small.onnx", model);
             manifest
-        }
-
-        /// The only run below `results/<experiment>`; nothing else may be there.
-        pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
-            let home = self.path("results").join(experiment);
-            let names = files::list(&home).unwrap();
-            assert_eq!(names.len(), 1, "{names:?}");
-            home.join(&names[0])
         }
 
         /// Every file below `results`; empty where there is no such folder.
@@ -274,16 +282,8 @@ mod with_torch {
     }
 
     /// Starts libtorch in this process.
-    pub(crate) fn start(compute: &requant::manifest::Compute) -> Result<Box<dyn Started>, BackendError> {
+    pub(crate) fn start(compute: &requant::manifest::Compute) -> Result<(), BackendError> {
         super::torch::install();
         requant::backend::start(compute)
-    }
-
-    /// A float tensor of a safetensors file.
-    pub(crate) fn floats(file: &SafeTensors<'_>, name: &str) -> Tensor {
-        let view = file.tensor(name).unwrap();
-        assert_eq!(view.dtype(), Dtype::F32);
-        let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Tensor::f32(view.shape().to_vec(), values).unwrap()
     }
 }

@@ -2,6 +2,8 @@
 
 mod lab;
 
+/// Whole runs on one engine, with nothing of libtorch.
+mod alone;
 /// Models that ask for much, or whose names are no names.
 #[cfg(feature = "torch")]
 mod attacks;
@@ -32,6 +34,8 @@ mod integers;
 mod manifests;
 /// `requant pin`, and that anyone can recompute what it writes.
 mod pins;
+/// Resizing, cropping and normalizing against torchvision's own.
+mod preprocessing;
 /// The committed reference run: its digests, and its report rendered anew.
 mod reference_run;
 /// `requant new` for models and data never seen.
@@ -68,9 +72,6 @@ mod interrupts;
 /// Single operators against what ONNX records for them.
 #[cfg(feature = "torch")]
 mod operators;
-/// Resizing, cropping and normalizing against torchvision's own.
-#[cfg(feature = "torch")]
-mod preprocessing;
 /// The measuring process with sessions that answer from memory.
 #[cfg(feature = "torch")]
 mod probing;

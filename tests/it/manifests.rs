@@ -164,6 +164,19 @@ fn every_committed_experiment_resolves_and_writes_every_value_out() {
 }
 
 #[test]
+fn the_page_on_engines_has_the_table_of_combinations() {
+    let path = lab::root().join("docs/engines.md");
+    let page = files::read_text(&path).unwrap();
+    let (before, rest) = page.split_once("| backend | precision |").unwrap();
+    let (_, after) = rest.split_once("\n\n").unwrap();
+    let whole = format!("{before}{}\n{after}", manifest::engines_table());
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        files::write(&path, whole.as_bytes()).unwrap();
+    }
+    assert!(page == whole, "run `UPDATE_GOLDEN=1 cargo test manifests`");
+}
+
+#[test]
 fn the_reference_page_is_the_one_that_the_schema_gives() {
     let path = lab::root().join("docs/manifest.md");
     let page = manifest::reference_page();

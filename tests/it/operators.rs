@@ -6,10 +6,10 @@ use std::path::Path;
 
 use requant::backend::{self, Request};
 use requant::base::files;
-use requant::codec::onnx::{self, Form, ImportError, Stored, Takes};
-use requant::codec::torchscript;
+use requant::codec::onnx::{self, ImportError, Stored, Takes};
+use requant::codec::{Form, torchscript};
 use requant::graph::Graph;
-use requant::manifest::{Compute, Isa};
+use requant::manifest::{Backend, Compute, Isa};
 use requant::tensor::Tensor;
 
 use crate::lab;
@@ -134,8 +134,8 @@ impl Case {
     }
 
     fn compare(&self, graph: &Graph, shape: &[usize], wanted: &[f32]) -> Result<(), String> {
-        let archive = torchscript::write(graph, torchscript::Variant::Float).map_err(|error| error.to_string())?;
-        let mut session = backend::open(Request::REFERENCE, &archive).map_err(|error| error.to_string())?;
+        let archive = torchscript::write(graph, Form::Float).map_err(|error| error.to_string())?;
+        let mut session = backend::open(Request::float(Backend::Torch), &archive).map_err(|error| error.to_string())?;
         let found = session.run(&self.running).map_err(|error| error.to_string())?.remove(0);
         if found.shape() != shape {
             return Err(format!("shape {:?} for {shape:?}", found.shape()));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use requant::backend::{BackendError, Session};
 use requant::base::digest::Digest;
 use requant::base::files;
-use requant::codec::{onnx, torchscript};
+use requant::codec::{Form, onnx, torchscript};
 use requant::graph::pass;
 use requant::manifest::{self, Compute, Isa, Overrides};
 use requant::measure::summary::{self, Timing};
@@ -46,13 +46,13 @@ impl Session for Memory {
 
 /// A turn of the demo's network in a measuring process of its own.
 fn turn(wrap: &pipeline::Wrap<'_>) -> Timed {
-    drop(lab::start(&COMPUTE).unwrap());
+    lab::start(&COMPUTE).unwrap();
     let bench = Bench::new();
     let manifest = bench.digits(&[]);
     let resolved = manifest::load(&manifest, &Overrides::default()).unwrap();
     let model = files::read(&bench.path("models/digits-mobilenet_v3_small.onnx")).unwrap();
     let (graph, _) = pass::run_all(onnx::read(&model).unwrap().graph).unwrap();
-    let artefact = bench.put("float.pt", &torchscript::write(&graph, torchscript::Variant::Float).unwrap());
+    let artefact = bench.put("float.pt", &torchscript::write(&graph, Form::Float).unwrap());
     let shape = vec![9, 3, 32, 32];
     let count: usize = shape.iter().product();
     let values: Vec<u8> = (0..count).flat_map(|at| ((at % 97) as f32 / 97.0).to_le_bytes()).collect();

@@ -46,7 +46,7 @@ fn tables_of_the_report_are_even() {
 #[test]
 fn records_of_every_format_are_read_and_rendered() {
     for (format, memory) in
-        [("1.0", Some(1)), ("1.1", Some(1)), ("2.0", Some(10)), ("2.1", Some(10)), ("2.2", Some(10))]
+        [("1.0", Some(1)), ("1.1", Some(1)), ("2.0", Some(10)), ("2.1", Some(10)), ("2.2", Some(10)), ("2.3", Some(10))]
     {
         let path = lab::root().join(format!("tests/fixtures/records/{format}.json"));
         let record = store::read(&path).unwrap();

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use requant::backend::{self, Request};
 use requant::base::files;
 use requant::base::finding::Verdict;
-use requant::codec::{onnx, torchscript};
+use requant::codec::{Form, onnx, torchscript};
 use requant::graph::op::{ConvGeometry, Layer, Layout, Weights};
 use requant::graph::{Dim, Graph, Node, NodeId, Op, ReshapeDim, pass};
-use requant::manifest::{Compute, Isa, Step};
+use requant::manifest::{Backend, Compute, Isa, Step};
 use requant::quantize::equalize;
 use requant::quantize::reach::ChannelReach;
 use requant::record::Record;
@@ -281,7 +281,7 @@ fn of_rows() -> Vec<u8> {
     for (name, op) in layers {
         graph.output = graph.push(name.into(), op, vec![graph.output]).unwrap();
     }
-    onnx::write(&graph, onnx::Form::Float)
+    onnx::write(&graph, Form::Float)
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn fused_kernels_compute_what_the_integers_say() {
 }
 
 fn logits(graph: &Graph, input: &Tensor) -> Tensor {
-    let archive = torchscript::write(graph, torchscript::Variant::Float).unwrap();
-    backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap().remove(0)
+    let archive = torchscript::write(graph, Form::Float).unwrap();
+    backend::open(Request::float(Backend::Torch), &archive).unwrap().run(input).unwrap().remove(0)
 }
 
 fn reach(graph: &Graph, input: &Tensor) -> BTreeMap<NodeId, ChannelReach> {
@@ -333,8 +333,8 @@ fn reach(graph: &Graph, input: &Tensor) -> BTreeMap<NodeId, ChannelReach> {
     if watched.is_empty() {
         return BTreeMap::new();
     }
-    let archive = torchscript::write(graph, torchscript::Variant::Taps(&watched)).unwrap();
-    let seen = backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap();
+    let archive = torchscript::write(graph, Form::Taps(&watched)).unwrap();
+    let seen = backend::open(Request::float(Backend::Torch), &archive).unwrap().run(input).unwrap();
     let mut found: BTreeMap<NodeId, ChannelReach> = BTreeMap::new();
     watched.iter().zip(seen).for_each(|(id, tensor)| found.entry(*id).or_default().observe(&tensor));
     found
@@ -343,7 +343,7 @@ fn reach(graph: &Graph, input: &Tensor) -> BTreeMap<NodeId, ChannelReach> {
 /// Every network at hand computes the same to the bit after its channels were evened out.
 #[test]
 fn equalization_changes_no_bit_of_the_float_network() {
-    drop(lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap());
+    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     let Some(zoo) = lab::shared("models/zoo") else { return };
     let models = files::list(&zoo).unwrap();
     let models = models.iter().filter(|name| name.ends_with(".onnx")).map(|name| zoo.join(name));

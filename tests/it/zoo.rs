@@ -1,7 +1,7 @@
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
-use requant::codec::onnx;
 use requant::codec::torchscript::{self, Short};
+use requant::codec::{Form, onnx};
 use requant::graph::Graph;
 use requant::graph::pass;
 use requant::graph::quantization::Quantization;
@@ -30,8 +30,8 @@ fn every_zoo_model_computes_what_pytorch_computes() {
         let fixture = SafeTensors::deserialize(&stored).unwrap();
         let wanted = lab::floats(&fixture, "logits");
         for (stage, graph) in [("as imported", &model.graph), ("after passes", &graph)] {
-            let archive = torchscript::write(graph, torchscript::Variant::Float).unwrap();
-            let request = Request::REFERENCE;
+            let archive = torchscript::write(graph, Form::Float).unwrap();
+            let request = Request::float(Backend::Torch);
             let mut session = backend::open(request, &archive).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
             let found = session.run(&lab::floats(&fixture, "input")).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
             assert_eq!(found[0].shape(), wanted.shape(), "{name} {stage}");
@@ -100,32 +100,33 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
 
 fn float_logits(graph: &Graph, variant: torchscript::Variant<'_>, input: &Tensor) -> Tensor {
     let archive = torchscript::write(graph, variant).unwrap();
-    backend::open(Request::REFERENCE, &archive).unwrap().run(input).unwrap().remove(0)
+    backend::open(Request::float(Backend::Torch), &archive).unwrap().run(input).unwrap().remove(0)
 }
 
 const ON_ONNXRUNTIME: Request =
-    Request { backend: Backend::Onnxruntime, precision: Precision::Int8, ..Request::REFERENCE };
+    Request { backend: Backend::Onnxruntime, precision: Precision::Int8, ..Request::float(Backend::Torch) };
 
 /// What TensorRT is given, on ONNX Runtime.
 fn symmetric_logits(graph: &Graph, input: &Tensor) -> Tensor {
     let (plan, quantization) = quantized(graph, &Scheme::fx(), input);
     let levels: Vec<usize> = graph.ids().map(|id| plan.levels_of(id)).collect();
-    let written = onnx::write(graph, onnx::Form::Symmetric(&quantization, &levels));
+    let written = onnx::write_symmetric(graph, &quantization, &levels);
     backend::open(ON_ONNXRUNTIME, &written).unwrap().run(input).unwrap().remove(0)
 }
 
 fn int8_logits(graph: &Graph, scheme: &Scheme, input: &Tensor) -> Tensor {
     let (_, quantization) = quantized(graph, scheme, input);
-    let archive = torchscript::write(graph, torchscript::Variant::Int8(&quantization)).unwrap();
-    let request = Request { precision: Precision::Int8, engine: Some(Engine::Fbgemm), ..Request::REFERENCE };
+    let archive = torchscript::write(graph, Form::Int8(&quantization)).unwrap();
+    let request =
+        Request { precision: Precision::Int8, engine: Some(Engine::Fbgemm), ..Request::float(Backend::Torch) };
     backend::open(request, &archive).unwrap().run(input).unwrap().remove(0)
 }
 
 fn quantized(graph: &Graph, scheme: &Scheme, input: &Tensor) -> (Plan, Quantization) {
     let plan = Plan::new(graph, scheme, &vec![LayerRule::default(); graph.nodes.len()]);
-    let tapped = torchscript::write(graph, torchscript::Variant::Taps(&plan.taps())).unwrap();
+    let tapped = torchscript::write(graph, Form::Taps(&plan.taps())).unwrap();
     let mut calibrator = Calibrator::new(&plan);
-    let mut session = backend::open(Request::REFERENCE, &tapped).unwrap();
+    let mut session = backend::open(Request::float(Backend::Torch), &tapped).unwrap();
     session.watch(input, &mut |taps| calibrator.observe(taps)).unwrap();
     let quantization = calibrate::quantize(graph, &plan, scheme, &calibrator.finish()).unwrap();
     (plan, quantization)

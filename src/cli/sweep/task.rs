@@ -6,9 +6,10 @@ use std::process::Command;
 
 use crate::backend::Work;
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::cli::engine::own_path;
 use crate::cli::gauge::Gauge;
 use crate::cli::progress::Progress;
-use crate::cli::run::{own_path, worker_of};
+use crate::cli::run::worker_of;
 use crate::cli::{Exit, engine, eprint, worker};
 use crate::pipeline::{self, Surroundings};
 use crate::report::terminal;
@@ -82,7 +83,7 @@ const fn code(exit: u8) -> Exit {
 pub(super) fn point(path: &Path, number: usize, share: Option<Share>, parallel_timing: bool) -> Result<Exit, Failure> {
     let folder = Folder::open(path)?;
     let resolved = folder.settings(number)?;
-    engine::enter(&resolved.manifest.compute, Work::Judging)?;
+    engine::enter(&resolved.manifest, Work::Judging)?;
     // Without whoever started it nobody would write down how it ended.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     let mut answers = worker::answers().map_err(|error| Failure::bug(format!("cannot set up the answer: {error}")))?;

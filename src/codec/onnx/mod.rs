@@ -22,7 +22,7 @@ pub use catalogue::{Operator, Takes};
 pub use error::{ImportError, InputTrouble, NAME_OUTPUT};
 pub use external::Open;
 pub use operator::operators;
-pub use write::{Form, WRITTEN_OPSET, stamp, write, write_taps};
+pub use write::{WRITTEN_OPSET, stamp, write, write_symmetric};
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

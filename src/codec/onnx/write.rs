@@ -1,6 +1,8 @@
 //! A graph as an ONNX file. In the quantized form every integer tensor is written as QuantizeLinear and
 //! DequantizeLinear around float operators, which is what inference engines take for INT8 (QDQ).
 
+mod beside;
+
 use prost::Message as _;
 
 use super::constant::kind;
@@ -8,8 +10,8 @@ use super::operator;
 use super::proto::{
     Dimension, GraphProto, ModelProto, OperatorSetId, ShapeProto, StringEntry, TensorType, TypeProto, ValueInfo,
 };
-pub use super::writer::Form;
-use super::writer::{Writer, value};
+use super::writer::{Rounding, Writer, value};
+use crate::codec::form::Form;
 use crate::graph::quantization::Quantization;
 use crate::graph::{Dim, Graph, NodeId, Op, Shape};
 
@@ -21,32 +23,55 @@ pub const WRITTEN_OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 const LATER_IR_VERSION: i64 = 11;
 
-/// The bytes of an ONNX file; they depend on the graph and its quantization alone.
+/// The bytes of an ONNX file; they depend on the graph and the form alone. A quantized network has explicit
+/// quantization (QDQ).
 #[must_use]
 pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
-    encoded(graph, form, &[graph.output])
-}
-
-/// A quantized network that hands out what readers in float are given of these nodes.
-#[must_use]
-pub fn write_taps(graph: &Graph, quantization: &Quantization, nodes: &[NodeId]) -> Vec<u8> {
-    encoded(graph, Form::Qdq(quantization), nodes)
-}
-
-fn encoded(graph: &Graph, form: Form<'_>, outputs: &[NodeId]) -> Vec<u8> {
-    let proto = GraphProto { name: "network".into(), ..GraphProto::default() };
+    let last = form.last(graph);
     let opset = operator::newest(graph).max(WRITTEN_OPSET);
-    let mut writer = Writer { graph, form, users: graph.users(), opset, proto };
-    for id in graph.ids() {
-        node(&mut writer, id);
-    }
-    interface(&mut writer, outputs);
+    let whole = |rounding, outputs: &[NodeId]| {
+        let mut writer = writer(graph, rounding, opset);
+        nodes(&mut writer, last);
+        interface(&mut writer, outputs);
+        writer.proto
+    };
+    let proto = match form {
+        Form::Float => whole(Rounding::Not, &[graph.output]),
+        Form::Taps(nodes) => whole(Rounding::Not, nodes),
+        Form::Int8(quantization) => whole(Rounding::Qdq(quantization), &[graph.output]),
+        Form::Int8Taps(quantization, nodes) => whole(Rounding::Qdq(quantization), nodes),
+        Form::Rounded(quantization) => whole(Rounding::InFloat(quantization), &[graph.output]),
+        Form::Beside { quantization, reference, nodes, inputs } => {
+            let writer = writer(graph, Rounding::Qdq(quantization), opset);
+            beside::written(writer, reference, nodes, inputs)
+        }
+    };
+    file(proto, opset)
+}
+
+/// The quantized network with ranges around zero, as TensorRT takes it; by node, how many levels its range is spread
+/// over.
+#[must_use]
+pub fn write_symmetric(graph: &Graph, quantization: &Quantization, levels: &[usize]) -> Vec<u8> {
+    let opset = operator::newest(graph).max(WRITTEN_OPSET);
+    let mut writer = writer(graph, Rounding::Symmetric(quantization, levels), opset);
+    nodes(&mut writer, graph.output);
+    interface(&mut writer, &[graph.output]);
+    file(writer.proto, opset)
+}
+
+fn writer<'a>(graph: &'a Graph, rounding: Rounding<'a>, opset: i64) -> Writer<'a> {
+    let proto = GraphProto { name: "network".into(), ..GraphProto::default() };
+    Writer { graph, rounding, users: graph.users(), opset, proto }
+}
+
+fn file(graph: GraphProto, opset: i64) -> Vec<u8> {
     let opset_import = vec![OperatorSetId { domain: String::new(), version: opset }];
     let model = ModelProto {
         ir_version: if opset > WRITTEN_OPSET { LATER_IR_VERSION } else { IR_VERSION },
         producer_name: "requant".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
-        graph: Some(writer.proto),
+        graph: Some(graph),
         opset_import,
         metadata_props: Vec::new(),
         functions: Vec::new(),
@@ -63,24 +88,37 @@ pub fn stamp(bytes: &[u8], properties: &[(&str, &str)]) -> Option<Vec<u8>> {
     Some(model.encode_to_vec())
 }
 
-fn node(writer: &mut Writer<'_>, id: NodeId) {
-    let node = writer.graph.node(id);
-    if let Op::Constant(tensor) = &node.op {
-        writer.initializer(value(writer.graph, id), tensor);
+/// Writes the nodes up to `last`.
+fn nodes(writer: &mut Writer<'_>, last: NodeId) {
+    for id in writer.graph.ids().take_while(|id| *id <= last) {
+        let node = writer.graph.node(id);
+        if let Op::Constant(tensor) = &node.op {
+            writer.initializer(value(writer.graph, id), tensor);
+        }
+        let inputs = node.inputs.iter().map(|&input| writer.read(id, input)).collect();
+        operator::write(writer, id, &node.op, inputs);
+        writer.quantize(id);
     }
-    let inputs = node.inputs.iter().map(|&input| writer.read(id, input)).collect();
-    operator::write(writer, id, &node.op, inputs);
-    writer.quantize(id);
 }
 
 fn interface(writer: &mut Writer<'_>, outputs: &[NodeId]) {
+    input(writer);
+    for &id in outputs {
+        let (given, node) = (writer.given(id), writer.graph.node(id));
+        let is_computed = !matches!(node.op, Op::Input | Op::Constant(_)) || given != node.name;
+        // What no node computes is no output of a file.
+        let name = if is_computed { given } else { format!("{given}::handed_on") };
+        if !is_computed {
+            writer.push("Identity", vec![node.name.clone()], name.clone(), Vec::new());
+        }
+        writer.proto.output.push(described(name, &node.shape));
+    }
+}
+
+fn input(writer: &mut Writer<'_>) {
     let input = writer.graph.iter().find(|(_, node)| node.op == Op::Input);
     let input = input.map(|(id, node)| described(value(writer.graph, id), &node.shape));
     writer.proto.input.extend(input);
-    for &output in outputs {
-        let name = writer.given(output);
-        writer.proto.output.push(described(name, &writer.graph.node(output).shape));
-    }
 }
 
 fn described(name: String, shape: &Shape) -> ValueInfo {
@@ -105,8 +143,7 @@ mod tests {
         let shape = vec![Dim::Batch, Dim::Known(1), Dim::Known(2), Dim::Known(2)];
         let input = crate::graph::Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape: shape.clone() };
         graph.nodes.push(input);
-        let mut writer =
-            Writer { graph: &graph, form: Form::Float, users: graph.users(), opset: 17, proto: GraphProto::default() };
+        let mut writer = writer(&graph, Rounding::Not, WRITTEN_OPSET);
         let integers = writer.raw("q".into(), &[2], kind::UINT8, vec![3, 5]);
         let scale = writer.floats("s".into(), scales.to_vec());
         let zeros = writer.raw("z".into(), &[zero_points.len()], kind::UINT8, zero_points.to_vec());

@@ -2,6 +2,8 @@
 
 mod quantized;
 
+pub(super) use quantized::rounded;
+
 use super::constant::kind;
 use super::name::OWN;
 use super::proto::{AttributeProto, GraphProto, NodeProto, StringEntry, TensorProto};
@@ -12,30 +14,33 @@ use crate::tensor::{Data, Tensor};
 /// From here on every reduction is given its axes as a tensor.
 pub(super) const LISTED_AXES: i64 = 18;
 
-/// What to write.
+/// How values are rounded.
 #[derive(Debug, Clone, Copy)]
-pub enum Form<'a> {
-    Float,
+pub(super) enum Rounding<'a> {
+    Not,
     /// With explicit quantization, 8-bit weights and 32-bit biases.
     Qdq(&'a Quantization),
     /// As TensorRT takes it: activations of the same ranges made symmetric around zero, so that they have no zero
     /// point, and biases in float. By node, how many levels the range is spread over.
     Symmetric(&'a Quantization, &'a [usize]),
+    /// Activations alone, by arithmetic on real numbers that no engine takes for integers.
+    InFloat(&'a Quantization),
 }
 
 pub(super) struct Writer<'a> {
     pub(super) graph: &'a Graph,
-    pub(super) form: Form<'a>,
+    pub(super) rounding: Rounding<'a>,
     pub(super) users: Vec<Vec<NodeId>>,
     pub(super) opset: i64,
     pub(super) proto: GraphProto,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) const fn quantization(&self) -> Option<&'a Quantization> {
-        match self.form {
-            Form::Float => None,
-            Form::Qdq(quantization) | Form::Symmetric(quantization, _) => Some(quantization),
+    /// The quantization whose integers the network computes with.
+    pub(super) const fn integers_of(&self) -> Option<&'a Quantization> {
+        match self.rounding {
+            Rounding::Not | Rounding::InFloat(_) => None,
+            Rounding::Qdq(quantization) | Rounding::Symmetric(quantization, _) => Some(quantization),
         }
     }
 

@@ -11,43 +11,26 @@ mod source;
 
 pub use archive::ArchiveError;
 
+use super::form::Form;
+use crate::graph::Graph;
 use crate::graph::quantization::Quantization;
-use crate::graph::{Graph, NodeId};
 
-/// What to emit.
+/// What to emit. A network's `forward` takes `x: Tensor`; it gives a `List[Tensor]` where a form asks for nodes, a
+/// `Tensor` otherwise.
 #[derive(Debug, Clone, Copy)]
 pub enum Variant<'a> {
-    /// The float network: `forward(x: Tensor) -> Tensor`.
-    Float,
+    Form(Form<'a>),
     /// The float network with each convolution and its activation as one call of oneDNN, whose weights are
-    /// brought into oneDNN's order once: `forward(x: Tensor) -> Tensor`.
+    /// brought into oneDNN's order once.
     FusedFloat,
-    /// The float network up to the last of the named nodes, handing out their outputs in the given order:
-    /// `forward(x: Tensor) -> List[Tensor]`.
-    Taps(&'a [NodeId]),
-    /// The float network with weights and arithmetic of 16 bits; what goes in and comes out has 32:
-    /// `forward(x: Tensor) -> Tensor`.
+    /// The float network with weights and arithmetic of 16 bits; what goes in and comes out has 32.
     Short(Short),
-    /// The quantized network: `forward(x: Tensor) -> Tensor`.
-    Int8(&'a Quantization),
-    /// The quantized network up to the last of the named nodes, handing out their outputs as its integers have
-    /// them, in the given order: `forward(x: Tensor) -> List[Tensor]`.
-    Int8Taps(&'a Quantization, &'a [NodeId]),
-    /// The float network with every tensor that is an integer in the quantized one rounded to it:
-    /// `forward(x: Tensor) -> Tensor`.
-    Rounded(&'a Quantization),
-    /// The quantized network beside a float one of the same nodes, comparing some that compute in integers:
-    /// `forward(x: Tensor) -> List[Tensor]`, a tensor per such node in the given order. Each holds the sum of
-    /// squares of the float output, that of the difference, and the difference's mean in each channel (of a
-    /// linear layer, each feature), float minus integer.
-    Beside {
-        quantization: &'a Quantization,
-        reference: &'a Graph,
-        /// The nodes that are compared.
-        nodes: &'a [NodeId],
-        /// What the integer nodes are given.
-        inputs: Inputs,
-    },
+}
+
+impl<'a> From<Form<'a>> for Variant<'a> {
+    fn from(form: Form<'a>) -> Self {
+        Self::Form(form)
+    }
 }
 
 /// Floating point of 16 bits.
@@ -57,15 +40,6 @@ pub enum Short {
     Fp16,
     /// The upper half of an FP32 number: 8 bits of significand, FP32's range.
     Bf16,
-}
-
-/// What a node that is compared computes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Inputs {
-    /// The float network's tensors, rounded: the error is the node's own.
-    Clean,
-    /// What the quantized network has come to: errors of earlier nodes add up.
-    Running,
 }
 
 /// A quantized network.
@@ -82,6 +56,6 @@ pub fn write_by_batch(few: Program<'_>, many: Program<'_>, below: usize) -> Resu
 }
 
 /// The bytes of a TorchScript archive for `graph`.
-pub fn write(graph: &Graph, variant: Variant<'_>) -> Result<Vec<u8>, ArchiveError> {
-    archive::write(&source::emit(graph, variant))
+pub fn write<'a>(graph: &'a Graph, variant: impl Into<Variant<'a>>) -> Result<Vec<u8>, ArchiveError> {
+    archive::write(&source::emit(graph, variant.into()))
 }

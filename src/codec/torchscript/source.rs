@@ -16,7 +16,8 @@ use state::State;
 
 use self::operator::layer::Packing;
 use self::operator::{binary, layer, layout, normalize, pool, unary};
-use super::{Inputs, Program, Short, Variant};
+use super::{Program, Short, Variant};
+use crate::codec::form::{Form, Inputs};
 use crate::graph::op::{Binary, Layer, Weights};
 use crate::graph::quantization::{IntWeight, Kernel, QParams, Quantization};
 use crate::graph::{Graph, NodeId, Op};
@@ -42,7 +43,7 @@ pub(super) fn emit(graph: &Graph, variant: Variant<'_>) -> Module {
 /// One network for batches of fewer images than `below`, and one for all others.
 pub(super) fn emit_by_batch(few: Program<'_>, many: Program<'_>, below: usize) -> Module {
     let method = |program: Program<'_>, state: State, name: &str| {
-        let variant = Variant::Int8(program.quantization);
+        let variant = Form::Int8(program.quantization).into();
         Emitter::new(program.graph, variant, state, &format!("{name}_")).method(name)
     };
     let (state, few) = method(few, State::new(), "few");
@@ -85,7 +86,7 @@ impl<'a> Emitter<'a> {
 
     fn body(&mut self) {
         let last = self.last();
-        if let Variant::Beside { reference, nodes, inputs, .. } = self.variant {
+        if let Variant::Form(Form::Beside { reference, nodes, inputs, .. }) = self.variant {
             self.reference(reference, last);
             if inputs == Inputs::Clean {
                 return nodes.iter().for_each(|&id| self.clean_node(id));
@@ -115,16 +116,15 @@ impl<'a> Emitter<'a> {
 
     /// The last node that is asked for.
     fn last(&self) -> NodeId {
-        let asked = match self.variant {
-            Variant::Taps(nodes) | Variant::Int8Taps(_, nodes) | Variant::Beside { nodes, .. } => nodes,
-            Variant::Float | Variant::FusedFloat | Variant::Short(_) | Variant::Rounded(_) | Variant::Int8(_) => &[],
-        };
-        asked.iter().max().copied().unwrap_or(self.graph.output)
+        match self.variant {
+            Variant::Form(form) => form.last(self.graph),
+            Variant::FusedFloat | Variant::Short(_) => self.graph.output,
+        }
     }
 
     /// In a network that is rounded, the node's output as its integers would have it.
     fn round(&mut self, id: NodeId) {
-        let Variant::Rounded(quantization) = self.variant else { return };
+        let Variant::Form(Form::Rounded(quantization)) = self.variant else { return };
         if let Some(QParams { scale, zero_point }) = quantization.activations[id.0] {
             let own = self.float(id);
             let _ = writeln!(
@@ -136,10 +136,12 @@ impl<'a> Emitter<'a> {
 
     fn quantization(&self) -> Option<&'a Quantization> {
         match self.variant {
-            Variant::Int8(quantization) | Variant::Int8Taps(quantization, _) | Variant::Beside { quantization, .. } => {
-                Some(quantization)
+            Variant::Form(
+                Form::Int8(quantization) | Form::Int8Taps(quantization, _) | Form::Beside { quantization, .. },
+            ) => Some(quantization),
+            Variant::Form(Form::Float | Form::Taps(_) | Form::Rounded(_)) | Variant::FusedFloat | Variant::Short(_) => {
+                None
             }
-            Variant::Float | Variant::FusedFloat | Variant::Short(_) | Variant::Taps(_) | Variant::Rounded(_) => None,
         }
     }
 
@@ -150,7 +152,7 @@ impl<'a> Emitter<'a> {
     /// Nodes whose integers are looked at compute as the engine does.
     fn kernel(&self, id: NodeId) -> Kernel {
         let kernel = self.quantization().map_or(Kernel::Engine, |quantization| quantization.kernels[id.0]);
-        let looked_at = !matches!(self.variant, Variant::Int8(_));
+        let looked_at = !matches!(self.variant, Variant::Form(Form::Int8(_)));
         if kernel == Kernel::Bytes && looked_at { Kernel::Engine } else { kernel }
     }
 
@@ -330,20 +332,20 @@ impl<'a> Emitter<'a> {
     fn method(mut self, name: &str) -> (State, String) {
         self.body();
         let (result, kind) = match self.variant {
-            Variant::Taps(taps) => {
+            Variant::Form(Form::Taps(taps)) => {
                 let values: Vec<String> = taps.iter().map(|&tap| self.float(tap)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Int8Taps(_, taps) => {
+            Variant::Form(Form::Int8Taps(_, taps)) => {
                 let integers: Vec<String> = taps.iter().map(|&tap| self.int(tap)).collect();
                 let values: Vec<String> = integers.iter().map(|q| format!("torch.dequantize({q})")).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Beside { nodes, .. } => {
+            Variant::Form(Form::Beside { nodes, .. }) => {
                 let values: Vec<String> = nodes.iter().map(|&id| self.comparison(id)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Float | Variant::FusedFloat | Variant::Rounded(_) | Variant::Int8(_) => {
+            Variant::Form(Form::Float | Form::Rounded(_) | Form::Int8(_)) | Variant::FusedFloat => {
                 (self.float(self.graph.output), "Tensor")
             }
             Variant::Short(_) => (short::to(&self.float(self.graph.output), operator::FLOAT32), "Tensor"),

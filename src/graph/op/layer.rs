@@ -58,6 +58,15 @@ impl Layer {
         }
     }
 
+    /// The axis of its output that its channels, or features, lie along; `rank` is the output's.
+    #[must_use]
+    pub const fn channel_axis(&self, rank: usize) -> usize {
+        match self {
+            Self::Conv { .. } => 1,
+            Self::Linear { .. } => rank.saturating_sub(1),
+        }
+    }
+
     /// How many input channels each output sums over; `None` for a convolution of several groups.
     #[must_use]
     pub fn dense_inputs(&self) -> Option<usize> {

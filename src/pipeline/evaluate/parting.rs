@@ -3,10 +3,10 @@
 use super::super::quantize::Quantized;
 use super::super::workbench::Attempt;
 use crate::backend::{self, BackendError, Request};
-use crate::codec::{onnx, torchscript};
+use crate::codec::Form;
 use crate::graph::NodeId;
 use crate::graph::quantization::{Kernel, Quantization};
-use crate::manifest::{Backend, Variant};
+use crate::manifest::Variant;
 use crate::record::format::Parting;
 use crate::tensor::Tensor;
 
@@ -46,17 +46,7 @@ fn show(
     variant: &Variant,
     samples: &Tensor,
 ) -> Result<Vec<Tensor>, BackendError> {
-    let unwritten = |error: torchscript::ArchiveError| BackendError::Engine {
-        doing: "writing a network that shows its layers",
-        message: error.to_string(),
-    };
-    let artefact = match variant.backend {
-        Backend::Torch => {
-            let shows = torchscript::Variant::Int8Taps(quantization, nodes);
-            torchscript::write(&attempt.graph, shows).map_err(unwritten)?
-        }
-        _ => onnx::write_taps(&attempt.graph, quantization, nodes),
-    };
+    let artefact = backend::encode(variant.backend, &attempt.graph, Form::Int8Taps(quantization, nodes))?;
     backend::open(Request::from(variant), &artefact)?.run(samples)
 }
 

@@ -7,12 +7,13 @@ use super::trial::Outcome;
 use crate::backend::Session;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::codec::Form;
 use crate::dataset;
 use crate::graph::head::Head;
 use crate::manifest::{Strategy, Subset};
 use crate::pipeline::evaluate::predict;
 use crate::pipeline::prepare::Prepared;
-use crate::pipeline::workbench::kullback_leibler;
+use crate::pipeline::workbench::{kullback_leibler, open};
 use crate::pipeline::{Surroundings, stream};
 use crate::tensor::Tensor;
 
@@ -64,8 +65,7 @@ impl HeldOut {
         let mut held_out =
             Self { batches, labels, float: Vec::new(), digest: chosen.digest(), head: prepared.inputs.model.head };
         let graph = &prepared.inputs.model.graph;
-        let float = crate::codec::torchscript::Variant::Float;
-        let mut session = crate::pipeline::workbench::open(crate::backend::Request::REFERENCE, graph, float)?;
+        let mut session = open(prepared.reference, graph, Form::Float)?;
         held_out.float = held_out.logits(&mut *session)?;
         Ok(held_out)
     }

@@ -10,11 +10,11 @@ use super::race::race;
 use crate::backend::{Request, Session};
 use crate::base::explain::Failure;
 use crate::base::interrupt;
-use crate::codec::torchscript;
+use crate::codec;
 use crate::graph::op::Layer;
 use crate::graph::quantization::{Kernel, Placement, lone_activation};
 use crate::graph::{Graph, Node, NodeId, Op};
-use crate::manifest::{LayerKernel, LayerOverride, LayerPrecision, MemoryFormat, Step, Variant};
+use crate::manifest::{Backend, LayerKernel, LayerOverride, LayerPrecision, MemoryFormat, Step, Variant};
 use crate::pipeline::workbench::{Attempt, open};
 use crate::quantize::calibrate as parameters;
 use crate::quantize::{Calibrator, LayerRule, Plan, Scheme};
@@ -133,7 +133,7 @@ fn given(graph: &Graph, id: NodeId, images: &Tensor) -> Result<Tensor, Failure> 
     if graph.node(id).op == Op::Input {
         return Ok(images.clone());
     }
-    let mut session = open(Request::REFERENCE, graph, torchscript::Variant::Taps(&[id]))?;
+    let mut session = open(Request::float(Backend::Torch), graph, codec::Form::Taps(&[id]))?;
     let output = session.run(images)?.into_iter().next();
     output.ok_or_else(|| Failure::bug("a network that was asked for a tensor gave none"))
 }
@@ -158,14 +158,14 @@ fn session(layer: &Graph, form: Form, judge: &Variant, given: &Tensor) -> Result
     let mut calibrator = Calibrator::new(&plan);
     let taps = plan.taps();
     if !taps.is_empty() {
-        let mut session = open(Request::REFERENCE, layer, torchscript::Variant::Taps(&taps))?;
+        let mut session = open(Request::float(Backend::Torch), layer, codec::Form::Taps(&taps))?;
         session.watch(given, &mut |taps| calibrator.observe(taps))?;
     }
     let quantization = parameters::quantize(layer, &plan, &scheme, &calibrator.finish())
         .map_err(|unobserved| Failure::bug(unobserved.to_string()))?;
     // As a fused layer before it would leave its tensors.
     let request = Request { memory_format: MemoryFormat::ChannelsLast, ..Request::from(judge) };
-    open(request, layer, torchscript::Variant::Int8(&quantization))
+    open(request, layer, codec::Form::Int8(&quantization))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Attempt, EVIDENCE_SAMPLES, Workbench, open};
 use crate::backend::Request;
 use crate::base::explain::Failure;
-use crate::codec::torchscript::{self, Inputs};
+use crate::codec::{Form, Inputs};
 use crate::graph::head::Head;
 use crate::graph::{Graph, NodeId};
 use crate::manifest::Variant;
@@ -27,7 +27,7 @@ impl Workbench<'_> {
         Ok(attempt.graph.ids().map(of).collect())
     }
 
-    /// Integer nodes of the quantized network beside the same of the float one, with FBGEMM's kernels.
+    /// Integer nodes of the quantized network beside the same of the float one with the reference's kernels (of libtorch, FBGEMM's).
     pub(super) fn compare(
         &mut self,
         attempt: &Attempt,
@@ -40,8 +40,8 @@ impl Workbench<'_> {
         if nodes.is_empty() {
             return Ok(compared);
         }
-        let beside = torchscript::Variant::Beside { quantization, reference: &attempt.reference, nodes, inputs };
-        let mut session = open(Request::REFERENCE, &attempt.graph, beside)?;
+        let beside = Form::Beside { quantization, reference: &attempt.reference, nodes, inputs };
+        let mut session = open(self.prepared.reference, &attempt.graph, beside)?;
         self.first_batches(samples, |input| {
             let images = input.shape().first().copied().unwrap_or(0);
             for (id, told) in nodes.iter().zip(session.run(input)?) {
@@ -59,9 +59,9 @@ impl Workbench<'_> {
         };
         let should = match self.float_logits.take() {
             Some(known) => known,
-            None => self.logits(Request::REFERENCE, self.graph(), torchscript::Variant::Float, usize::MAX)?,
+            None => self.logits(self.prepared.reference, self.graph(), Form::Float, usize::MAX)?,
         };
-        let int8 = torchscript::Variant::Int8(quantization);
+        let int8 = Form::Int8(quantization);
         let is = self.logits(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
         let followed = follow(self.prepared().inputs.model.head, &should, &is);
         self.float_logits = Some(should);
@@ -70,18 +70,19 @@ impl Workbench<'_> {
 
     /// The network with only a part of what quantization does to it, in turn.
     pub(in crate::pipeline) fn parts(&mut self, attempt: &Attempt, judge: &Variant) -> Result<Option<Parts>, Failure> {
-        use torchscript::Variant::{Float, Int8, Rounded};
+        use Form::{Float, Int8, Rounded};
         let Some(quantization) = &attempt.quantization else { return Ok(None) };
         let rounded = parameters::with_integer_weights(&attempt.graph, quantization);
         let head = self.prepared().inputs.model.head;
-        let should = self.logits(Request::REFERENCE, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
-        let mut follows = |request, graph: &Graph, variant: torchscript::Variant<'_>| -> Result<Followed, Failure> {
-            Ok(follow(head, &should, &self.logits(request, graph, variant, EVIDENCE_SAMPLES)?))
+        let reference = self.prepared.reference;
+        let should = self.logits(reference, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
+        let mut follows = |request, graph: &Graph, form: Form<'_>| -> Result<Followed, Failure> {
+            Ok(follow(head, &should, &self.logits(request, graph, form, EVIDENCE_SAMPLES)?))
         };
         Ok(Some(Parts {
-            weights: follows(Request::REFERENCE, &rounded, Float)?,
-            activations: follows(Request::REFERENCE, &attempt.reference, Rounded(quantization))?,
-            both: follows(Request::REFERENCE, &rounded, Rounded(quantization))?,
+            weights: follows(reference, &rounded, Float)?,
+            activations: follows(reference, &attempt.reference, Rounded(quantization))?,
+            both: follows(reference, &rounded, Rounded(quantization))?,
             kernels: follows(Request::from(judge), &attempt.graph, Int8(quantization))?,
         }))
     }
@@ -90,10 +91,10 @@ impl Workbench<'_> {
         &mut self,
         request: Request,
         graph: &Graph,
-        variant: torchscript::Variant<'_>,
+        form: Form<'_>,
         samples: usize,
     ) -> Result<Vec<Tensor>, Failure> {
-        let mut session = open(request, graph, variant)?;
+        let mut session = open(request, graph, form)?;
         let mut all = Vec::new();
         self.first_batches(samples, |input| {
             all.extend(session.run(input)?);
@@ -114,7 +115,7 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// Takes in what [`torchscript::Variant::Beside`] tells of a batch.
+    /// Takes in what [`Form::Beside`] tells of a batch.
     fn add(&mut self, told: &[f32], images: usize) {
         let [signal, noise, means @ ..] = told else { return };
         self.signal += f64::from(*signal);

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Attempt, Workbench, open};
-use crate::backend::{self, Examples, Request};
+use crate::backend::{self, Examples};
 use crate::base::explain::Failure;
 use crate::base::{clock, interrupt};
-use crate::codec::torchscript::{self, Inputs};
+use crate::codec::{Form, Inputs};
 use crate::graph::op::Layer;
 use crate::graph::pass::AppliedPatch;
 use crate::graph::quantization::IntWeight;
@@ -120,9 +120,9 @@ impl Workbench<'_> {
         let Some(quantization) = &attempt.quantization else { return Err(Failure::bug("nothing was quantized")) };
         let node = attempt.reference.node(layer);
         let (given, wanted) = ([node.inputs[0]], [layer]);
-        let integers = torchscript::Variant::Int8Taps(quantization, &given);
-        let mut integers = open(Request::REFERENCE, &attempt.graph, integers)?;
-        let mut float = open(Request::REFERENCE, &attempt.reference, torchscript::Variant::Taps(&wanted))?;
+        let integers = Form::Int8Taps(quantization, &given);
+        let mut integers = open(self.prepared.reference, &attempt.graph, integers)?;
+        let mut float = open(self.prepared.reference, &attempt.reference, Form::Taps(&wanted))?;
         let rows = self.rows_per_batch(&attempt.reference, [given[0], layer]);
         let is_linear = matches!(node.op, Op::Layer(Layer::Linear { .. }));
         let features = |tensor: Tensor| if is_linear { as_rows(tensor) } else { tensor };

@@ -8,10 +8,10 @@ mod session;
 
 use tch::{Cuda, Device as TorchDevice};
 
-use requant::backend::{self, Availability, BackendError, Driver, Examples, Request, Runtime, Session, Started};
-use requant::dataset::ImageArithmetic;
+use requant::backend::{self, Availability, BackendError, Driver, Examples, Request, Runtime, Session};
+use requant::dataset::{Image, PreprocessError, Threads};
 use requant::graph::Op;
-use requant::manifest::{Compute, Device, Isa};
+use requant::manifest::{Compute, Device, Isa, Preprocess};
 use requant::tensor::Tensor;
 
 /// Makes libtorch the engine of this process.
@@ -40,7 +40,7 @@ impl Driver for Libtorch {
         }
     }
 
-    fn start(&self, compute: &Compute) -> Result<Box<dyn Started>, BackendError> {
+    fn start(&self, compute: &Compute) -> Result<(), BackendError> {
         tch::set_num_threads(i32::try_from(compute.threads).unwrap_or(i32::MAX));
         // The plain interpreter: no profiling runs, no fusion, so the first call computes what the last does.
         tch::jit::f_set_profiling_mode(false).map_err(engine_error("configuring the interpreter"))?;
@@ -50,8 +50,21 @@ impl Driver for Libtorch {
         let found = context::cpu_capability();
         match compute.isa {
             Isa::Avx2 if found != "AVX2" => Err(BackendError::Isa { wanted: "AVX2", found }),
-            _ => Ok(Box::new(Torch)),
+            Isa::Avx2 | Isa::Native => Ok(()),
         }
+    }
+
+    fn preprocess(
+        &self,
+        images: &[Image],
+        settings: &Preprocess,
+        channels: usize,
+        threads: Threads,
+    ) -> Result<Tensor, PreprocessError> {
+        if threads == Threads::Own {
+            context::compute_alone();
+        }
+        preprocess::preprocess(images, settings, channels)
     }
 
     fn open(&self, request: Request, artefact: &[u8]) -> Result<Box<dyn Session>, BackendError> {
@@ -74,19 +87,6 @@ impl Driver for Libtorch {
             build: context::build(),
             environment: backend::kernel_environment(),
         }
-    }
-}
-
-struct Torch;
-
-impl Started for Torch {
-    fn arithmetic(&self) -> &dyn ImageArithmetic {
-        &preprocess::TorchArithmetic
-    }
-
-    fn beside_a_session(&self) -> &dyn ImageArithmetic {
-        context::compute_alone();
-        self.arithmetic()
     }
 }
 

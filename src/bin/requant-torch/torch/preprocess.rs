@@ -1,7 +1,7 @@
 //! Image arithmetic with libtorch's own operators, in the order of torchvision's tensor
 //! transforms: scale to 0..1, resize, crop, repeat a single channel, normalize.
 
-use requant::dataset::{Image, ImageArithmetic, PreprocessError, crop_start, output_size, resized};
+use requant::dataset::{Image, PreprocessError, crop_start, fitting, resized};
 use requant::manifest::{Interpolation, PixelScale, Preprocess};
 use requant::tensor::Tensor;
 use tch::{Kind, TchError, Tensor as TorchTensor};
@@ -9,34 +9,9 @@ use tch::{Kind, TchError, Tensor as TorchTensor};
 use super::convert::{from_torch, pixels_to_torch};
 use super::reason;
 
-pub(super) struct TorchArithmetic;
-
-impl ImageArithmetic for TorchArithmetic {
-    fn preprocess(&self, images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tensor, PreprocessError> {
-        if settings.mean.len() != channels {
-            let given = settings.mean.len();
-            return Err(PreprocessError(format!("`mean` and `std` have {given} numbers for {channels} channels")));
-        }
-        let made_gray: Vec<Image>;
-        let images = if settings.grayscale {
-            made_gray = images.iter().map(Image::gray).collect();
-            made_gray.as_slice()
-        } else {
-            images
-        };
-        if let Some(image) = images.iter().find(|image| image.channels != 1 && image.channels != channels) {
-            let found = image.channels;
-            return Err(PreprocessError(format!("they have {found} channels, and the model takes {channels}")));
-        }
-        let sizes = images.iter().map(|image| output_size(settings, image.height, image.width));
-        let sizes = sizes.collect::<Result<Vec<_>, _>>()?;
-        if let Some([h, w]) = sizes.iter().find(|size| **size != sizes[0]) {
-            let [first_h, first_w] = sizes[0];
-            let advice = "set `resize`, or `center_crop` after `resize_shorter_side`";
-            return Err(PreprocessError(format!("they differ in size, {first_h} × {first_w} and {h} × {w}: {advice}")));
-        }
-        batch(images, settings, channels).and_then(|t| from_torch(&t)).map_err(|error| PreprocessError(reason(&error)))
-    }
+pub(super) fn preprocess(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tensor, PreprocessError> {
+    let (images, _) = fitting(images, settings, channels)?;
+    batch(&images, settings, channels).and_then(|t| from_torch(&t)).map_err(|error| PreprocessError(reason(&error)))
 }
 
 fn batch(images: &[Image], settings: &Preprocess, channels: usize) -> Result<TorchTensor, TchError> {

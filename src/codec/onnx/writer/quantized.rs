@@ -1,6 +1,6 @@
 //! Quantization written out: what is rounded where, and integer weights.
 
-use super::{Form, Writer, int, value};
+use super::{Rounding, Writer, int, value};
 use crate::codec::onnx::constant::kind;
 use crate::graph::NodeId;
 use crate::graph::op::Weights;
@@ -10,45 +10,89 @@ use crate::tensor::{Data, Tensor};
 impl Writer<'_> {
     /// Whether a node's outcome is an integer tensor, whoever reads it.
     fn gives_integers(&self, id: NodeId) -> bool {
-        self.quantization()
+        self.integers_of()
             .is_some_and(|quantization| quantization.is_int8(id) && quantization.kernels[id.0] != Kernel::Fused)
     }
 
     /// What readers in float are given, and the graph's own reader.
     pub(in crate::codec::onnx) fn given(&self, id: NodeId) -> String {
-        if self.gives_integers(id) { rounded(&value(self.graph, id)) } else { value(self.graph, id) }
+        let is_rounded = match self.rounding {
+            Rounding::InFloat(quantization) => quantization.activations[id.0].is_some(),
+            Rounding::Not | Rounding::Qdq(_) | Rounding::Symmetric(..) => self.gives_integers(id),
+        };
+        if is_rounded { rounded(&value(self.graph, id)) } else { value(self.graph, id) }
     }
 
     /// What `reader` is given of `input`.
     pub(in crate::codec::onnx) fn read(&self, reader: NodeId, input: NodeId) -> String {
-        let takes_integers = self.quantization().is_some_and(|quantization| quantization.is_int8(reader));
+        let takes_integers = self.integers_of().is_some_and(|quantization| quantization.is_int8(reader));
         if takes_integers { rounded(&value(self.graph, input)) } else { self.given(input) }
     }
 
     /// Rounds a node's outcome where somebody needs it as integers.
     pub(in crate::codec::onnx) fn quantize(&mut self, id: NodeId) {
-        let Some(quantization) = self.quantization() else { return };
+        let name = value(self.graph, id);
+        if let Rounding::InFloat(quantization) = self.rounding {
+            if let Some(parameters) = quantization.activations[id.0] {
+                self.round_in_float(&name, parameters);
+            }
+            return;
+        }
+        let Some(quantization) = self.integers_of() else { return };
         let wanted = self.gives_integers(id) || self.users[id.0].iter().any(|&user| quantization.is_int8(user));
-        if let Some(QParams { scale, zero_point }) = quantization.activations[id.0].filter(|_| wanted) {
-            let name = value(self.graph, id);
-            let (scale, kind, zero_point) = match self.form {
-                Form::Symmetric(_, levels) => (symmetric(QParams { scale, zero_point }, levels[id.0]), kind::INT8, 0),
-                Form::Float | Form::Qdq(_) => (scale, kind::UINT8, u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0)),
-            };
-            #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
-            let scale = self.scalar(format!("{name}::scale"), scale as f32);
-            let zero_point = self.raw(format!("{name}::zero_point"), &[], kind, vec![zero_point]);
-            let integers = format!("{name}::quantized");
-            let parameters = |tensor: &str| vec![tensor.to_owned(), scale.clone(), zero_point.clone()];
-            self.push("QuantizeLinear", parameters(&name), integers.clone(), Vec::new());
-            self.push("DequantizeLinear", parameters(&integers), rounded(&name), Vec::new());
+        if let Some(parameters) = quantization.activations[id.0].filter(|_| wanted) {
+            self.round(id, &name, &name, parameters);
+        }
+    }
+
+    /// Rounds the tensor `source` with the parameters of a node; what is made of it is named after `name`.
+    pub(in crate::codec::onnx) fn round(&mut self, id: NodeId, source: &str, name: &str, parameters: QParams) {
+        let QParams { scale, zero_point } = parameters;
+        let (scale, kind, zero_point) = match self.rounding {
+            Rounding::Symmetric(_, levels) => (symmetric(parameters, levels[id.0]), kind::INT8, 0),
+            Rounding::Not | Rounding::InFloat(_) | Rounding::Qdq(_) => {
+                (scale, kind::UINT8, u8::try_from(zero_point.clamp(0, 255)).unwrap_or(0))
+            }
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "ONNX has scales of 32 bits")]
+        let scale = self.scalar(format!("{name}::scale"), scale as f32);
+        let zero_point = self.raw(format!("{name}::zero_point"), &[], kind, vec![zero_point]);
+        let integers = format!("{name}::quantized");
+        let parameters = |tensor: &str| vec![tensor.to_owned(), scale.clone(), zero_point.clone()];
+        self.push("QuantizeLinear", parameters(source), integers.clone(), Vec::new());
+        self.push("DequantizeLinear", parameters(&integers), rounded(name), Vec::new());
+    }
+
+    /// The same numbers as rounding to a byte and back gives, as PyTorch's `fake_quantize_per_tensor_affine` computes
+    /// them. Engines would compute with integers between QuantizeLinear and DequantizeLinear.
+    fn round_in_float(&mut self, name: &str, QParams { scale, zero_point }: QParams) {
+        #[expect(clippy::cast_possible_truncation, reason = "activations have 32 bits")]
+        let numbers = [(1.0 / scale) as f32, zero_point as f32, 0.0, 255.0, scale as f32];
+        let [per_unit, zero, least, most, scale] = ["per_unit", "zero", "least", "most", "scale"];
+        let named = |part: &str| format!("{name}::{part}");
+        for (part, number) in [per_unit, zero, least, most, scale].into_iter().zip(numbers) {
+            self.scalar(named(part), number);
+        }
+        let steps = [
+            ("Mul", vec![per_unit], "levels"),
+            ("Add", vec![zero], "shifted"),
+            ("Round", vec![], "whole"),
+            ("Clip", vec![least, most], "clipped"),
+            ("Sub", vec![zero], "centered"),
+            ("Mul", vec![scale], "rounded"),
+        ];
+        let mut tensor = name.to_owned();
+        for (operator, with, outcome) in steps {
+            let inputs = std::iter::once(tensor).chain(with.iter().map(|part| named(part))).collect();
+            tensor = named(outcome);
+            self.push(operator, inputs, tensor.clone(), Vec::new());
         }
     }
 
     /// A layer's weight and, where there is one, its bias; as integers where the layer computes in them.
     pub(in crate::codec::onnx) fn weights(&mut self, id: NodeId, weights: &Weights) -> Vec<String> {
         let name = value(self.graph, id);
-        let quantization = self.quantization();
+        let quantization = self.integers_of();
         let int = quantization.and_then(|quantization| quantization.weights.get(&id));
         let input = quantization.and_then(|q| q.activations[self.graph.node(id).inputs[0].0]);
         let (Some(int), Some(input)) = (int, input) else {
@@ -56,7 +100,7 @@ impl Writer<'_> {
             let bias = weights.bias.as_ref().map(|bias| self.initializer(format!("{name}::bias"), bias));
             return std::iter::once(weight).chain(bias).collect();
         };
-        let float_bias = matches!(self.form, Form::Symmetric(..));
+        let float_bias = matches!(self.rounding, Rounding::Symmetric(..));
         let int = if float_bias { int.clone() } else { with_room(weights, int, input) };
         let scales = narrow(&int.scales);
         let integers = self.initializer(format!("{name}::weight::quantized"), &int.values);
@@ -125,7 +169,7 @@ fn narrow(scales: &[f64]) -> Vec<f32> {
 }
 
 /// The name of a value after it was rounded.
-fn rounded(name: &str) -> String {
+pub(in crate::codec::onnx) fn rounded(name: &str) -> String {
     format!("{name}::rounded")
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::operator::{layer, onednn};
+use super::operator::onednn;
 use super::{Emitter, QUINT8};
 use crate::graph::quantization::{Kernel, QParams};
 use crate::graph::{Graph, NodeId, Op};
@@ -42,13 +42,13 @@ impl Emitter<'_> {
         self.has_float[id.0] = true;
     }
 
-    /// What [`Variant::Beside`](crate::codec::torchscript::Variant::Beside) tells of a node.
+    /// What [`Form::Beside`](crate::codec::Form::Beside) tells of a node.
     pub(super) fn comparison(&mut self, id: NodeId) -> String {
         let own = self.float(id);
         let n = id.0;
         let node = self.graph.node(id);
         // Features come last, channels second.
-        let channel = if let Op::Layer(own) = &node.op { layer::channel_axis(own, node.shape.len()) } else { 1 };
+        let channel = if let Op::Layer(own) = &node.op { own.channel_axis(node.shape.len()) } else { 1 };
         let dims: Vec<usize> = (0..node.shape.len()).filter(|dim| *dim != channel).collect();
         let _ = writeln!(self.forward, "    d{n} = torch.sub(f{n}, {own})");
         let square = |x: &str| format!("torch.reshape(torch.sum(torch.mul({x}, {x})), [1])");

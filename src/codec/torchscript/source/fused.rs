@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::Emitter;
 use super::operator::{channels_last, layer, onednn, pool};
+use crate::codec::form::Form;
 use crate::codec::torchscript::Variant;
 use crate::graph::op::{ConvGeometry, Layer, Pool, Weights};
 use crate::graph::quantization::{FloatReason, IntWeight, Kernel, Placement, QParams, Quantization, lone_activation};
@@ -62,7 +63,7 @@ impl Emitter<'_> {
     /// The node whose output the call for a convolution gives, where its activation can be part of the call.
     /// Where nodes are compared one by one, each is a call of its own.
     fn last_of_call(&self, id: NodeId) -> NodeId {
-        if !matches!(self.variant, Variant::Int8(_) | Variant::FusedFloat) {
+        if !matches!(self.variant, Variant::Form(Form::Int8(_)) | Variant::FusedFloat) {
             return id;
         }
         let in_float = |id: &NodeId| !self.int8(*id);

@@ -44,14 +44,6 @@ pub(in super::super) fn packing(layer: &Layer) -> Packing {
     }
 }
 
-/// The axis of a layer's output that its channels, or features, lie along.
-pub(in super::super) const fn channel_axis(layer: &Layer, rank: usize) -> usize {
-    match layer {
-        Layer::Conv { .. } => 1,
-        Layer::Linear { .. } => rank.saturating_sub(1),
-    }
-}
-
 /// The trailing arguments of a convolution or its prepacking, with a leading comma.
 pub(super) fn geometry(g: &ConvGeometry) -> String {
     format!(", {}, {}, {}, {}", list(&g.stride), list(&g.padding), list(&g.dilation), g.groups)
