@@ -43,6 +43,11 @@ impl Library {
         self.fetched().is_some()
     }
 
+    /// Whether what is used is what `cargo xtask` fetched.
+    pub(super) fn is_fetched(&self) -> bool {
+        std::env::var_os(self.variable).is_none_or(|named| named.is_empty()) && self.is_cached()
+    }
+
     /// The same for one that was probed.
     pub(super) fn path(&self) -> Result<PathBuf, BackendError> {
         let gone = || BackendError::Engine { doing: "loading a library", message: format!("{} is gone", self.system) };

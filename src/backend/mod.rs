@@ -11,7 +11,7 @@ mod registry;
 
 pub use artefact::encode;
 pub use environment::{Work, environment, harmful, kernel_environment, timing_environment};
-pub use registry::{Driver, examples, install, library_of, linked, open, preprocess, probe, runtime, start};
+pub use registry::{Driver, examples, install, is_tested, library_of, linked, open, preprocess, probe, runtime, start};
 
 use crate::base::explain::{Cause, Explain};
 use crate::manifest::{Backend, Device, Engine, MemoryFormat, Precision, Variant};

@@ -137,6 +137,16 @@ pub fn library_of(backend: Backend) -> Option<String> {
     }
 }
 
+/// Whether that library is the one that `cargo xtask` fetches, which requant is tested with.
+#[must_use]
+pub fn is_tested(backend: Backend) -> bool {
+    match backend {
+        Backend::Onnxruntime | Backend::Tensorrt => onnxruntime::library().is_fetched(),
+        Backend::Openvino => openvino::LIBRARY.is_fetched(),
+        Backend::Torch => false,
+    }
+}
+
 /// The crates that load other engines panic where a library is too old for them.
 fn guarded(open: impl FnOnce() -> Result<Box<dyn Session>, BackendError>) -> Result<Box<dyn Session>, BackendError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)).unwrap_or_else(|_| {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::complaint::complain;
 use super::{Exit, engine, print};
-use crate::backend::{self, Availability};
+use crate::backend::{self, Availability, program};
 use crate::doctor::{self, Diagnosis};
 
 /// Only the engine itself knows all that it can do, so it answers where it starts; where it does
@@ -16,7 +16,9 @@ pub(super) fn doctor() -> Exit {
             Ok(path) => {
                 let _ = Command::new(path).arg("doctor").exec();
             }
-            Err(failure) => complain(&failure.diagnostics),
+            // A program that is not there is a missing row of each variant below.
+            Err(failure) if program::path().is_ok() => complain(&failure.diagnostics),
+            Err(_) => {}
         }
     }
     let Diagnosis { host, lines } = doctor::examine();

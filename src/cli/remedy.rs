@@ -7,7 +7,7 @@ use super::{Exit, print, runs};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::diagnose::{self, Remedy};
-use crate::manifest::{Backend, Choices, Precision, Recipe, Step, chosen_text};
+use crate::manifest::{Choices, Precision, Recipe, Step, chosen_text};
 use crate::record::{Record, store};
 
 /// Writes the remedy of a run as a manifest beside the one that it had.
@@ -125,7 +125,7 @@ fn why_none(record: &Record) -> String {
         return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
             .into();
     }
-    let (lost, backend, precision) = (lost.join(", "), Backend::Torch, Precision::Int8);
+    let (lost, backend, precision) = (lost.join(", "), record.settings.calibrates_on(), Precision::Int8);
     format!(
         "{lost} lost accuracy, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
          lost nothing: add such a row, or look at what differs between the rows"

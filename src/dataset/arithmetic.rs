@@ -94,7 +94,7 @@ fn resize(image: &Image, settings: &Preprocess, values: &mut [f32], size: usize)
     });
     let is_resized = whole != [image.height, image.width];
     let (by, is_smooth) = (settings.interpolation, settings.antialias);
-    let taps = |from, to, window: &Range<usize>| is_resized.then(|| Taps::new(by, is_smooth, from, to).of(window));
+    let taps = |from, to, window: &Range<usize>| is_resized.then(|| Taps::new(by, is_smooth, [from, to], window));
     let taps = taps(image.height, whole[0], &rows).zip(taps(image.width, whole[1], &columns));
     let planes = image.pixels.chunks((image.height * image.width).max(1));
     for (plane, values) in planes.zip(values.chunks_mut(size)) {
@@ -139,10 +139,11 @@ struct Taps {
 }
 
 impl Taps {
-    fn new(by: Interpolation, is_smooth: bool, from: usize, to: usize) -> Self {
-        let mut taps = Self { ends: Vec::with_capacity(to), inputs: Vec::new(), weights: Vec::new() };
+    /// Those of some outputs, where an axis of length `from` becomes one of length `to`.
+    fn new(by: Interpolation, is_smooth: bool, [from, to]: [usize; 2], outputs: &Range<usize>) -> Self {
+        let mut taps = Self { ends: Vec::with_capacity(outputs.len()), inputs: Vec::new(), weights: Vec::new() };
         let ratio = from as f32 / to as f32;
-        for output in 0..to {
+        for output in outputs.clone() {
             match (by, is_smooth) {
                 (Interpolation::Nearest, _) => taps.nearest(output, ratio, from),
                 (Interpolation::Bilinear, false) => taps.linear(output, ratio, from, to),
@@ -153,17 +154,6 @@ impl Taps {
             taps.ends.push(taps.inputs.len());
         }
         taps
-    }
-
-    /// Those of some outputs alone.
-    fn of(self, window: &Range<usize>) -> Self {
-        let end = |output: usize| output.checked_sub(1).map_or(0, |last| self.ends[last]);
-        let (first, last) = (end(window.start), end(window.end));
-        Self {
-            ends: self.ends[window.clone()].iter().map(|end| end - first).collect(),
-            inputs: self.inputs[first..last].to_vec(),
-            weights: self.weights[first..last].to_vec(),
-        }
     }
 
     /// Inputs and weights of each output, at least one.

@@ -10,7 +10,12 @@ use crate::stats::Estimate;
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("layers", "Which layers carry the loss?");
     let Some(attribution) = &record.attribution else {
-        case.note("not looked for: nothing was surely lost, or `record.interventions` is 0".into());
+        let because = if record.runtime.reference.is_some() {
+            ", `record.interventions` is 0, or no INT8 variant of the backend that calibrates ran"
+        } else {
+            ", or `record.interventions` is 0"
+        };
+        case.note(format!("not looked for: nothing was surely lost{because}"));
         return case.close();
     };
     let best = |change: Change| {

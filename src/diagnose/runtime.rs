@@ -10,6 +10,10 @@ pub(super) fn check(record: &Record) -> Finding {
     let runtime = &record.runtime;
     if let Some(reference) = &runtime.reference {
         case.note(format!("{reference} calibrated; PyTorch had no part"));
+        if !runtime.is_reference_tested {
+            let remedy = "run `cargo xtask runtimes`, and unset the variable that names another library";
+            case.against(Verdict::Inconclusive, "it is not the library that requant is tested with".to_owned(), remedy);
+        }
         case.note("it chooses its kernels by the CPU: another kind of CPU may round differently".to_owned());
         return case.close();
     }

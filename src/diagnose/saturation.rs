@@ -13,7 +13,12 @@ const MORE: f64 = 0.005;
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("saturation", "Do the kernels compute what the integers say?");
     let Some(Parts { both, kernels, .. }) = &record.quantization.parts else {
-        case.note("not looked at: `record.evidence` is off, or nothing was quantized".into());
+        let because = if record.runtime.reference.is_some() {
+            ", nothing was quantized, or no INT8 variant of the backend that calibrates ran"
+        } else {
+            ", or nothing was quantized"
+        };
+        case.note(format!("not looked at: `record.evidence` is off{because}"));
         return case.close();
     };
     let told = |followed: &Followed| {
@@ -27,6 +32,8 @@ pub(super) fn check(record: &Record) -> Finding {
     let verdict = if integers_lost(record) { Verdict::Fail } else { Verdict::Pass };
     let remedy = if record.settings.quantize.reduce_range == Some(false) {
         "remove `quantize.reduce_range = false`, or add \"bound-weights\" to `quantize.steps`"
+    } else if record.runtime.reference.is_some() {
+        "add \"bound-weights\" to `quantize.steps`"
     } else {
         "add \"bound-weights\" to `quantize.steps`, or choose another `engine`"
     };

@@ -55,7 +55,8 @@ pub(super) fn between(a: &Record, b: &Record) -> Vec<Change> {
         for key in keys.into_iter().filter(|key| !within(key)) {
             let (x, y) = (left.get(key), right.get(key));
             // What an earlier format does not know is no difference.
-            let unknown = a.format != b.format && rank > Rank::Inputs && (x.is_none() || y.is_none());
+            let knows = a.is_derived() && b.is_derived();
+            let unknown = a.format != b.format && !knows && rank > Rank::Inputs && (x.is_none() || y.is_none());
             let unsaid = [a, b].into_iter().flat_map(|record| upgrade::unsaid(&record.format));
             let unsaid = unsaid.into_iter().any(|name| key.strip_prefix("benchmark.") == Some(name));
             let silent =
@@ -212,7 +213,7 @@ pub(super) fn against_speed(changes: &[Change]) -> Option<String> {
         match change.rank {
             Rank::Machine => SPEED_KEYS.contains(&key) || key.starts_with("environment."),
             Rank::Manifest => key.starts_with("compute."),
-            Rank::Versions => key == "libtorch",
+            Rank::Versions => ["calibrated_on", "libtorch"].contains(&key),
             Rank::Inputs | Rank::Network => false,
         }
     };

@@ -27,7 +27,7 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::base::progress::Meter;
-use crate::manifest::{Choice as _, Remote, Resolved};
+use crate::manifest::{Choice as _, Precision, Remote, Resolved, Variant};
 use crate::quantize::LayerRule;
 use crate::report;
 
@@ -150,11 +150,16 @@ impl Look<'_> {
     fn at_reference(&mut self) {
         let manifest = &self.resolved.manifest;
         let backend = manifest.calibrates_on();
+        let wants_int8 = |variant: &Variant| variant.precision == Precision::Int8;
+        if !manifest.variant.iter().any(wants_int8) {
+            return;
+        }
         let is_told = manifest.variant.iter().any(|variant| variant.required && variant.backend == backend);
         if let (false, Availability::Missing { why, remedy }) = (is_told, backend::probe(Request::float(backend))) {
             let message = format!("calibration needs {}, which is missing: {why}", backend.word());
-            let problem = Diagnostic::error(Cause::EngineMissing, message).next(remedy);
-            self.found.missing_engines.push(problem.at(self.resolved.place("variant")));
+            let next = format!("{remedy}; where no variant is of `torch`, the backend of the first one calibrates");
+            let problem = Diagnostic::error(Cause::EngineMissing, message).next(next);
+            self.found.missing_engines.push(problem.at(self.resolved.place("variant.0.backend")));
         }
     }
 

@@ -37,7 +37,7 @@ pub static COMBINATIONS: [Combination; 8] = [
         engines: &[None, Some(Engine::Onednn)],
         artefact: Artefact::TorchScript,
         computes: "PyTorch's operators, or oneDNN's fused ones with `engine = \"onednn\"`",
-        takes: "libtorch, which requant is built on",
+        takes: "libtorch, which requant is built on unless `--no-default-features` is said",
     },
     Combination {
         backend: Backend::Torch,

@@ -157,15 +157,33 @@ fn impossible(backend: Backend, precision: Precision, device: Device) -> Option<
     })
 }
 
-/// Rounding is learned with derivatives, which libtorch alone gives.
-pub(super) fn learning(variants: &[Variant], quantize: &Quantize) -> Option<Problem> {
-    let learns = quantize.steps.as_ref().is_some_and(|steps| steps.contains(&Step::AdaRound));
+/// What libtorch alone can do, in a manifest without a variant of it: rounding is learned with derivatives, and the fused
+/// kernels of single layers are its own.
+pub(super) fn of_libtorch(variants: &[Variant], quantize: &Quantize) -> Vec<Problem> {
     let backend = calibrates_on(variants);
-    (learns && backend != Backend::Torch).then(|| {
-        let message =
-            format!("has `adaround`, which learns with libtorch, and this manifest calibrates on `{backend}`");
-        problem("quantize.steps", message, "remove the step, or add a variant of `torch`")
-    })
+    if backend == Backend::Torch {
+        return Vec::new();
+    }
+    let steps = quantize.steps.iter().flatten().filter_map(|step| {
+        let why = match step {
+            Step::AdaRound => "learns with libtorch",
+            Step::Fuse => "chooses kernels of libtorch",
+            Step::SmallBatches => "writes a second network for libtorch",
+            Step::Equalize
+            | Step::FloatStem
+            | Step::ProductsOnly
+            | Step::BoundWeights
+            | Step::BiasCorrection
+            | Step::SequentialBiasCorrection => return None,
+        };
+        let message = format!("has `{step}`, which {why}, and this manifest calibrates on `{backend}`");
+        Some(problem("quantize.steps", message, "remove the step, or add a variant of `torch`"))
+    });
+    let layers = quantize.layer.iter().enumerate().filter(|(_, layer)| layer.kernel.is_some()).map(|(position, _)| {
+        let message = format!("names a kernel of libtorch, and this manifest calibrates on `{backend}`");
+        problem(format!("quantize.layer.{position}.kernel"), message, "remove it, or add a variant of `torch`")
+    });
+    steps.chain(layers).collect()
 }
 
 /// Rows about one size of batches name one that is timed, of the baseline too; and rows whose answers depend on the

@@ -29,7 +29,7 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
     }
     if let Ok(variants) = &parts.variant {
         problems.extend(rows::each(variants));
-        problems.extend(parts.quantize.iter().filter_map(|quantize| rows::learning(variants, quantize)));
+        problems.extend(parts.quantize.iter().flat_map(|quantize| rows::of_libtorch(variants, quantize)));
         if let (Ok(quantize), Ok(benchmark)) = (&parts.quantize, &parts.benchmark) {
             problems.extend(rows::batches(variants, quantize, benchmark));
         }

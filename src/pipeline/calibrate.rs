@@ -52,7 +52,15 @@ pub(super) fn calibrate(prepared: Prepared, around: &Surroundings<'_>) -> Result
             }
             Search { bench: &mut bench, judge, can_learn, trials: Vec::new() }.run(&scheme)?
         }
-        _ => (bench.carry_out(&scheme)?, Vec::new()),
+        (Recipe::Robust, None) => {
+            let backend = prepared.reference.backend;
+            let note = format!(
+                "`robust` was not searched for: no INT8 variant of `{backend}`, which calibrates, can run here"
+            );
+            around.events.emit(&Event::Note(note));
+            (bench.carry_out(&scheme)?, Vec::new())
+        }
+        (_, _) => (bench.carry_out(&scheme)?, Vec::new()),
     };
     if attempt.scheme.has(Step::SmallBatches) {
         attempt.few = Some(Box::new(bench.carry_out_for_few(&attempt.scheme)?));

@@ -125,6 +125,7 @@ fn runtime(reference: Request) -> RuntimeFacts {
     let backend::Runtime { libtorch, cpu_capability, threads, build, environment } = backend::runtime();
     RuntimeFacts {
         reference: backend::library_of(reference.backend),
+        is_reference_tested: backend::is_tested(reference.backend),
         libtorch,
         libtorch_tested: LIBTORCH_TESTED.to_owned(),
         cpu_capability,

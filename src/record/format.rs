@@ -43,7 +43,7 @@ use crate::stats::paired::PairedCounts;
 /// major.
 pub const FORMAT: &str = "2.4";
 
-/// Formats that this requant writes and derives to the letter: what came since is left out where it is absent, and a
+/// Formats whose records this requant writes again and derives to the letter: what came since is left out where it is absent, and a
 /// wording that changed is chosen by the record's format.
 const DERIVED: [&str; 2] = ["2.3", FORMAT];
 
@@ -163,6 +163,11 @@ pub struct DatasetFacts {
     /// Chosen samples with an EXIF orientation that turns them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub turned: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -339,9 +344,13 @@ pub struct Comparison {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuntimeFacts {
-    /// What calibrated, with version and digest, where it was another library than libtorch.
+    /// What calibrated, where it was another library than libtorch: its version if it was fetched, and the digest of its
+    /// file if that has a path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Whether it is the one that requant is tested with.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_reference_tested: bool,
     /// Empty where it was not there.
     pub libtorch: String,
     /// What tch was written for.

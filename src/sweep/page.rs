@@ -173,7 +173,7 @@ fn warnings(rows: &[Row]) -> Vec<String> {
         (seen.len() > 1).then(|| format!("Points were made with {} {what}: {}.", seen.len(), seen.join(", ")))
     };
     found.extend(several("versions of requant", |row| &row.requant));
-    found.extend(several("versions of libtorch", |row| &row.libtorch));
+    found.extend(several("libraries that calibrated", |row| &row.libtorch));
     found.extend(several("kinds of kernels, whose results can differ", |row| &row.kernels));
     found.extend(several("kinds of CPU, whose speeds are not compared", |row| &row.cpu));
     let mut loaded: Vec<usize> =

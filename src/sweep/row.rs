@@ -24,6 +24,7 @@ pub(super) struct Row {
     pub inputs: [Digest; 4],
     /// requant, the libraries and the kernels.
     pub requant: String,
+    /// The version of libtorch, or the library that calibrated in its place.
     pub libtorch: String,
     pub kernels: String,
     pub measured: Option<Figures>,
@@ -89,7 +90,7 @@ pub(super) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
             verdict: record.verdict,
             inputs: [inputs.model.sha256, inputs.dataset.sha256, inputs.calibration.sha256, inputs.evaluation.sha256],
             requant: record.requant.clone(),
-            libtorch: record.runtime.libtorch.clone(),
+            libtorch: record.runtime.reference.clone().unwrap_or_else(|| record.runtime.libtorch.clone()),
             kernels: record.runtime.cpu_capability.clone(),
             measured: variant.measured().map(figures),
             cpu: record.host.cpu.clone(),

@@ -213,7 +213,7 @@ impl Run<'_> {
         let built_in = self.record.inputs.template == Some(Digest::of(report::BUILT_IN.as_bytes()));
         if !built_in {
             let whose = match self.record.settings.report.template {
-                Some(_) => "a template of one's own",
+                Some(_) => "a custom template",
                 None => "another requant's template",
             };
             return found.skipped.push(format!("report.md word by word: it was made with {whose}"));

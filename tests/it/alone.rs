@@ -83,6 +83,22 @@ fn onnxruntime_alone_finds_a_robust_quantization() {
     assert!(trials[0].followed.divergence > best.followed.divergence, "the default of PyTorch is not the best");
 }
 
+/// An INT8 variant of which the manifest keeps every layer in float.
+#[test]
+fn onnxruntime_alone_runs_where_nothing_is_left_in_integers() {
+    if !is_here(Backend::Onnxruntime) {
+        return;
+    }
+    let bench = Bench::new();
+    let none = "[[quantize.layer]]\nmatch = \"*\"\nprecision = \"fp32\"\n\n[quantize]";
+    rewritten(&bench, Backend::Onnxruntime, &[("[quantize]", none)]);
+    let ended = bench.run(&["run", "digits.toml"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    let record = store::read(&bench.only_run("digits")).unwrap();
+    let correct: Vec<usize> = record.variants.iter().filter_map(|own| Some(own.measured()?.correct)).collect();
+    assert!(correct.len() == 2 && correct[0] == correct[1], "{correct:?}");
+}
+
 #[test]
 fn what_libtorch_alone_can_do_is_refused_by_name() {
     let bench = Bench::new();
@@ -94,6 +110,13 @@ fn what_libtorch_alone_can_do_is_refused_by_name() {
     let refused = bench.run(&["check", "digits.toml"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("`quantize.steps` has `adaround`, which learns with libtorch"), "{refused:?}");
+    rewritten(
+        &bench,
+        Backend::Onnxruntime,
+        &[("[quantize]", "[[quantize.layer]]\nmatch = \"features.1.*\"\nkernel = \"fused\"\n\n[quantize]")],
+    );
+    let refused = bench.run(&["check", "digits.toml"]);
+    assert!(refused.stderr.contains("`quantize.layer.0.kernel` names a kernel of libtorch"), "{refused:?}");
     rewritten(&bench, Backend::Onnxruntime, &[]);
     let refused = bench.run(&["tune", "digits.toml", "--max-drop", "1"]);
     assert_eq!(refused.code, Some(2), "{refused:?}");

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
-use requant::codec::{Form, onnx, torchscript};
+use requant::codec::{Form, Inputs, onnx, torchscript};
 use requant::graph::op::{Layout, Pool, PoolGeometry, Unary};
-use requant::graph::{Dim, Graph, Node, Op, ReshapeDim, pass};
+use requant::graph::quantization::{FloatReason, Placement, Quantization};
+use requant::graph::{Dim, Graph, Node, NodeId, Op, ReshapeDim, pass};
 use requant::manifest::{Backend, Compute, Isa};
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
@@ -61,19 +62,95 @@ fn a_float_network_is_the_same_after_it_was_written_and_read() {
     }
 }
 
+/// As `fx-default` quantizes a network that has seen these samples.
+fn quantized(graph: &Graph, input: &Tensor) -> Quantization {
+    let scheme = Scheme::fx();
+    let plan = Plan::new(graph, &scheme, &vec![LayerRule::default(); graph.nodes.len()]);
+    let archive = torchscript::write(graph, Form::Taps(&plan.taps())).unwrap();
+    let mut calibrator = Calibrator::new(&plan);
+    let mut session = backend::open(Request::float(Backend::Torch), &archive).unwrap();
+    session.watch(input, &mut |taps| calibrator.observe(taps)).unwrap();
+    calibrate::quantize(graph, &plan, &scheme, &calibrator.finish()).unwrap()
+}
+
+/// What a form of a network gives on a backend.
+fn given(backend: Backend, graph: &Graph, form: Form<'_>, input: &Tensor) -> Vec<Vec<f32>> {
+    let artefact = backend::encode(backend, graph, form).unwrap();
+    let outputs = backend::open(Request::float(backend), &artefact).unwrap().run(input).unwrap();
+    outputs.iter().map(|output| output.as_f32().unwrap().to_vec()).collect()
+}
+
+fn decibels(signal: f32, noise: f32) -> f32 {
+    10.0 * (signal / noise.max(f32::MIN_POSITIVE)).log10()
+}
+
+fn sqnr(should: &[f32], is: &[f32]) -> f32 {
+    assert_eq!(should.len(), is.len());
+    let square = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>();
+    let noise = square(&mut should.iter().zip(is).map(|(a, b)| a - b));
+    decibels(square(&mut should.iter().copied()), noise)
+}
+
+/// The forms that calibration, evidence and interventions ask for, on ONNX Runtime and OpenVINO beside libtorch.
+#[test]
+fn every_form_computes_the_same_on_every_backend() {
+    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    let is_ready = |backend: &Backend| match backend::probe(Request::float(*backend)) {
+        Availability::Ready { .. } => true,
+        Availability::Missing { why, .. } => {
+            lab::skip(&format!("{backend}: {why}"));
+            false
+        }
+    };
+    let backends: Vec<Backend> = [Backend::Onnxruntime, Backend::Openvino].into_iter().filter(is_ready).collect();
+    for path in networks() {
+        let graph = imported(&path);
+        let input = samples(&graph, 4);
+        let quantization = quantized(&graph, &input);
+        let nodes: Vec<NodeId> = graph.ids().filter(|&id| quantization.is_int8(id)).collect();
+        let watched: Vec<NodeId> = graph.ids().filter(|id| id.0 % 3 == 0).collect();
+        let all_in_float = Quantization {
+            placement: vec![Placement::Float(FloatReason::Recipe); graph.nodes.len()],
+            ..quantization.clone()
+        };
+        let beside = |inputs| Form::Beside { quantization: &quantization, reference: &graph, nodes: &nodes, inputs };
+        for &backend in &backends {
+            let both = |form| [Backend::Torch, backend].map(|backend| given(backend, &graph, form, &input));
+            let name = format!("{backend} {}", path.display());
+            // The float network, inside and where nothing is left in integers.
+            for form in [Form::Float, Form::Taps(&watched), Form::Int8(&all_in_float)] {
+                let [should, is] = both(form);
+                let worst = should.iter().zip(&is).map(|(a, b)| sqnr(a, b)).fold(f32::MAX, f32::min);
+                assert!(should.len() == is.len() && worst > 80.0, "{name}: {worst} dB");
+            }
+            // A value on the edge between two levels may fall to either side.
+            let [should, is] = both(Form::Rounded(&quantization));
+            assert!(sqnr(&should[0], &is[0]) > 30.0, "{name}: {} dB", sqnr(&should[0], &is[0]));
+            for inputs in [Inputs::Clean, Inputs::Running] {
+                let [should, is] = both(beside(inputs));
+                let mut apart: Vec<f32> = should
+                    .iter()
+                    .zip(&is)
+                    .map(|(a, b)| {
+                        assert!(a.len() == b.len() && (a[0] - b[0]).abs() <= 1e-3 * a[0].abs(), "{name}: {a:?} {b:?}");
+                        (decibels(a[0], a[1]) - decibels(b[0], b[1])).abs()
+                    })
+                    .collect();
+                apart.sort_by(f32::total_cmp);
+                let [middle, most] = [apart.len() / 2, apart.len() * 9 / 10].map(|at| apart[at]);
+                assert!(should.len() == is.len() && middle < 1.0 && most < 3.5, "{name} {inputs:?}: {apart:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_quantized_network_is_the_same_after_it_was_written_and_read() {
     lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     for path in networks() {
         let graph = imported(&path);
-        let scheme = Scheme::fx();
-        let plan = Plan::new(&graph, &scheme, &vec![LayerRule::default(); graph.nodes.len()]);
-        let (taps, input) = (plan.taps(), samples(&graph, 4));
-        let archive = torchscript::write(&graph, Form::Taps(&taps)).unwrap();
-        let mut calibrator = Calibrator::new(&plan);
-        let mut session = backend::open(Request::float(Backend::Torch), &archive).unwrap();
-        session.watch(&input, &mut |taps| calibrator.observe(taps)).unwrap();
-        let quantization = calibrate::quantize(&graph, &plan, &scheme, &calibrator.finish()).unwrap();
+        let input = samples(&graph, 4);
+        let quantization = quantized(&graph, &input);
         let again = onnx::read(&onnx::write(&graph, Form::Int8(&quantization))).unwrap();
         let (again, activations) = (again.graph, again.activations);
         let by_name = |name: &str| again.nodes.iter().position(|node| node.name == name);

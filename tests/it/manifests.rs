@@ -151,7 +151,7 @@ fn every_committed_experiment_resolves_and_writes_every_value_out() {
         let written = &resolved.written_out;
         assert!(written.contains(&format!("schema = 1  # manifest, {name}:1")), "{name}: {written}");
         assert!(written.contains("warmup = 1  # default"), "{name}: {written}");
-        assert!(written.contains("engine = \"fbgemm\"  # manifest"), "{name}: {written}");
+        assert!(written.contains("recipe = "), "{name}: {written}");
         assert!(written.contains("baseline = false  # default"), "{name}: {written}");
         assert_eq!(resolved.digest(), load(&folder.join(&name)).digest());
         // What was written out is itself a manifest of the same settings.

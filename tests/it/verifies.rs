@@ -109,17 +109,17 @@ const FORGERIES: [(&str, &str, &str, &str); 37] = [
     ),
     ("record.json", "\"only_first\": 2", "\"only_first\": 3", "predictions.csv: `int8_fbgemm_cpu` compares"),
     ("record.json", "\"dead_observers\": []", "\"dead_observers\": [\"x\"]", "record.json: "),
-    ("record.json", "\"cpu\": \"AMD", "\"cpu\": \"Intel", "report.md: line"),
-    ("record.json", "\"format\": \"2.3\"", "\"format\":  \"2.3\"", "record.json: line 2"),
-    ("record.json", "\"format\": \"2.3\"", "\"format\": \"2.1\"", "record.json: format 2.1 has no `files`"),
+    ("record.json", "\"cpu\": \"Intel", "\"cpu\": \"AMD", "report.md: line"),
+    ("record.json", "\"format\": \"2.4\"", "\"format\":  \"2.4\"", "record.json: line 2"),
+    ("record.json", "\"format\": \"2.4\"", "\"format\": \"2.1\"", "record.json: format 2.1 has no `files`"),
     (
         "record.json",
-        "\"format\": \"2.3\"",
+        "\"format\": \"2.4\"",
         "\"format\": \"2.7\"",
         "record.json: report.md was made from another record",
     ),
-    ("record.json", "\"format\": \"2.3\"", "\"format\": \"2.3 \"", "record.json: `results"),
-    ("record.json", "\"format\": \"2.3\"", "\"format\": \"2.02\"", "record.json: `results"),
+    ("record.json", "\"format\": \"2.4\"", "\"format\": \"2.4 \"", "record.json: `results"),
+    ("record.json", "\"format\": \"2.4\"", "\"format\": \"2.02\"", "record.json: `results"),
     ("record.json", "\"requant\": \"0.1.0\"", "\"requant\": \"0.1.1\"", "record.json: report.md was made from another"),
     ("record.json", "\"template\": \"", "\"template\": \"0\"", "record.json"),
     ("resolved.toml", "# default", "# environment", "resolved.toml: it is not the file that the record has"),
@@ -217,7 +217,7 @@ fn what_sealing_again_does_not_hide() {
     let path = format!("{RUN}/record.json");
     let whole = files::read_text(&bench.path(&path)).unwrap();
     let (head, _) = whole.split_once(",\n  \"files\": {").unwrap();
-    let older = head.replace("\"format\": \"2.3\"", "\"format\": \"2.1\"").replace("AMD", "Intel") + "\n}\n";
+    let older = head.replace("\"format\": \"2.4\"", "\"format\": \"2.1\"").replace("Intel", "AMD") + "\n}\n";
     bench.put(&path, older.as_bytes());
     seal(&bench);
     told("an older format", "record.json: report.md was made from another record");
@@ -236,8 +236,9 @@ fn another_version_in_a_record_switches_no_check_off() {
     let harmless = "no evaluation sample has the content of a calibration sample";
     assert!(own.contains(harmless));
     let (version, format) =
-        (("\"requant\": \"0.1.0\"", "\"requant\": \"0.0.9\""), ("\"format\": \"2.3\"", "\"format\": \"2.2\""));
-    let later = ("\"format\": \"2.3\"", "\"format\": \"2.9\"");
+        (("\"requant\": \"0.1.0\"", "\"requant\": \"0.0.9\""), ("\"format\": \"2.4\"", "\"format\": \"2.2\""));
+    let later = ("\"format\": \"2.4\"", "\"format\": \"2.9\"");
+    let last = ("\"format\": \"2.4\"", "\"format\": \"2.3\"");
     for (changes, told) in [
         (vec![version, (harmless, "no sample at all")], "record.json: finding `calibration` should be PASS"),
         (vec![version, ("\"verdict\": \"pass\"", "\"verdict\": \"fail\"")], "record.json: the verdict is FAIL"),
@@ -247,7 +248,9 @@ fn another_version_in_a_record_switches_no_check_off() {
             vec![format, ("\"verdict\": \"pass\"", "\"verdict\": \"fail\"")],
             "record.json: the verdict is FAIL, and should be PASS",
         ),
-        (vec![later], "record.json: format 2.9 is later than 2.3"),
+        (vec![later], "record.json: format 2.9 is later than 2.4"),
+        (vec![last], "record.json: finding `runtime` should be PASS"),
+        (vec![last, (harmless, "no sample at all")], "record.json: finding `calibration` should be PASS"),
     ] {
         let changed = changes.iter().fold(own.clone(), |text, (from, to)| text.replacen(from, to, 1));
         bench.put(&record, changed.as_bytes());

@@ -75,8 +75,8 @@ impl Writer<'_> {
         }
         let steps = [
             ("Mul", vec![per_unit], "levels"),
-            ("Add", vec![zero], "shifted"),
             ("Round", vec![], "whole"),
+            ("Add", vec![zero], "shifted"),
             ("Clip", vec![least, most], "clipped"),
             ("Sub", vec![zero], "centered"),
             ("Mul", vec![scale], "rounded"),
@@ -93,7 +93,8 @@ impl Writer<'_> {
     pub(in crate::codec::onnx) fn weights(&mut self, id: NodeId, weights: &Weights) -> Vec<String> {
         let name = value(self.graph, id);
         let quantization = self.integers_of();
-        let int = quantization.and_then(|quantization| quantization.weights.get(&id));
+        let is_int8 = quantization.filter(|quantization| quantization.is_int8(id));
+        let int = is_int8.and_then(|quantization| quantization.weights.get(&id));
         let input = quantization.and_then(|q| q.activations[self.graph.node(id).inputs[0].0]);
         let (Some(int), Some(input)) = (int, input) else {
             let weight = self.initializer(format!("{name}::weight"), &weights.weight);
