@@ -142,16 +142,18 @@ impl Look<'_> {
                 self.found.missing_engines.push(problem.at(place));
             }
         }
-        self.at_reference();
+        self.at_reference(&found);
         found
     }
 
-    /// What calibrates, where no variant that must run has asked for it already.
-    fn at_reference(&mut self) {
+    /// What calibrates, where no variant that must run has asked for it already, and one could be quantized for.
+    fn at_reference(&mut self, found: &[Availability]) {
         let manifest = &self.resolved.manifest;
         let backend = manifest.calibrates_on();
-        let wants_int8 = |variant: &Variant| variant.precision == Precision::Int8;
-        if !manifest.variant.iter().any(wants_int8) {
+        let is_ready = |(variant, found): (&Variant, &Availability)| {
+            variant.precision == Precision::Int8 && matches!(found, Availability::Ready { .. })
+        };
+        if !manifest.variant.iter().zip(found).any(is_ready) {
             return;
         }
         let is_told = manifest.variant.iter().any(|variant| variant.required && variant.backend == backend);
