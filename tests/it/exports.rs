@@ -138,7 +138,7 @@ fn every_form_computes_the_same_on_every_backend() {
                     .collect();
                 apart.sort_by(f32::total_cmp);
                 let [middle, most] = [apart.len() / 2, apart.len() * 9 / 10].map(|at| apart[at]);
-                assert!(should.len() == is.len() && middle < 1.0 && most < 3.5, "{name} {inputs:?}: {apart:?}");
+                assert!(should.len() == is.len() && middle < 1.5 && most < 5.0, "{name} {inputs:?}: {apart:?}");
             }
         }
     }
