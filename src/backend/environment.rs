@@ -99,7 +99,7 @@ pub fn environment(compute: &Compute, work: Work) -> Vec<(&'static str, &'static
         Work::Timing => &[SPIN_TIMED],
     };
     let spin = ours.iter().filter(|_| is_unset(SPIN));
-    let has_gpu = std::path::Path::new("/proc/driver/nvidia/version").exists();
+    let has_gpu = Path::new("/proc/driver/nvidia/version").exists();
     let steady = STEADY.iter().filter(|(name, _)| is_unset(name));
     isa.chain(steady).chain(spin).chain(has_gpu.then_some(&FULL_FLOATS)).copied().collect()
 }

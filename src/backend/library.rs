@@ -1,7 +1,7 @@
 //! Shared libraries: asking the loader whether one is there, without calling into it, and where those of other
 //! engines lie.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::path::PathBuf;
 
 use super::{Availability, BackendError};
@@ -26,11 +26,15 @@ pub(super) struct Library {
 impl Library {
     /// Where it is and how that is known: named by a person, fetched, or the system's.
     pub(super) fn located(&self) -> Option<(PathBuf, String)> {
-        if let Some(named) = std::env::var_os(self.variable).filter(|named| !named.is_empty()) {
+        if let Some(named) = self.named() {
             return Some((named.into(), format!("named by {}", self.variable)));
         }
         let fetched = self.fetched().map(|cached| (cached, format!("version {}, fetched", self.version)));
         fetched.or_else(|| found(self.system).then(|| (self.system.into(), "the system's".to_owned())))
+    }
+
+    fn named(&self) -> Option<OsString> {
+        std::env::var_os(self.variable).filter(|named| !named.is_empty())
     }
 
     fn fetched(&self) -> Option<PathBuf> {
@@ -45,7 +49,7 @@ impl Library {
 
     /// Whether what is used is what `cargo xtask` fetched.
     pub(super) fn is_fetched(&self) -> bool {
-        std::env::var_os(self.variable).is_none_or(|named| named.is_empty()) && self.is_cached()
+        self.named().is_none() && self.is_cached()
     }
 
     /// The same for one that was probed.

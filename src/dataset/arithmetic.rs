@@ -43,7 +43,7 @@ pub fn preprocess(
 }
 
 /// The images, gray where that is asked for, and the `[height, width]` that all of them end up with; refused where they
-/// cannot become one batch for a model of so many channels.
+/// cannot become one batch for a model that takes `channels` channels.
 pub fn fitting<'a>(
     images: &'a [Image],
     settings: &Preprocess,
