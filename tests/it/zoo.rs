@@ -7,6 +7,7 @@ use requant::graph::pass;
 use requant::graph::quantization::Quantization;
 use requant::manifest::{Backend, Compute, Engine, Isa, Precision, Step};
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
+use requant::record::host;
 use requant::tensor::Tensor;
 use safetensors::SafeTensors;
 
@@ -59,6 +60,11 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
     lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     let mut low = Vec::new();
     let runs_onnx = match backend::probe(ON_ONNXRUNTIME) {
+        // TensorRT adds in 32 bits everywhere.
+        Availability::Ready { .. } if !has_vnni() => {
+            lab::skip("ranges around zero: without VNNI, ONNX Runtime adds products of signed bytes in 16 bits");
+            false
+        }
         Availability::Ready { .. } => true,
         Availability::Missing { why, .. } => {
             lab::skip(&format!("ranges around zero: {why}"));
@@ -96,6 +102,10 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
         }
     }
     assert_eq!(low, Vec::<String>::new());
+}
+
+fn has_vnni() -> bool {
+    host::facts().isa_flags.iter().any(|flag| flag.contains("vnni"))
 }
 
 fn float_logits(graph: &Graph, variant: torchscript::Variant<'_>, input: &Tensor) -> Tensor {
