@@ -28,9 +28,11 @@ use requant::graph::pass;
 use requant::manifest::{self, Backend, Compute, Isa, Overrides};
 use requant::measure::summary::{Effect, effect};
 use requant::measure::turn::{self, Inputs, Length};
-use requant::pipeline::{self, Event, Events, Surroundings};
 use requant::stats::{Estimate, sample};
 use requant::tensor::Tensor;
+use requant::workbench::Surroundings;
+use requant::workbench::event::{Event, Events};
+use requant::{bench, pipeline};
 
 #[path = "../src/bin/requant-torch/torch/mod.rs"]
 mod torch;
@@ -72,7 +74,7 @@ fn main() -> ExitCode {
 /// The measuring process.
 fn work(slowed: bool) -> Outcome<()> {
     let wrap = |session| if slowed { Box::new(Slowed(session)) } else { session };
-    Ok(pipeline::serve_wrapped(std::io::stdin().lock(), std::io::stdout().lock(), &wrap)?)
+    Ok(bench::serve_wrapped(std::io::stdin().lock(), std::io::stdout().lock(), &wrap)?)
 }
 
 /// A network that takes longer than it needs.

@@ -3,7 +3,8 @@
 use std::panic;
 use std::process::ExitCode;
 
-use requant::cli::{self, Exit};
+use requant::cli;
+use requant::terminal::Exit;
 
 fn main() -> ExitCode {
     // A panic has printed what and where; the code says that it is a bug.

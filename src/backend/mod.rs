@@ -6,6 +6,7 @@ mod environment;
 mod library;
 mod onnxruntime;
 mod openvino;
+pub mod process;
 pub mod program;
 mod registry;
 

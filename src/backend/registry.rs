@@ -11,9 +11,9 @@ use super::{
     Availability, BackendError, Examples, Request, Runtime, Session, environment, library, onnxruntime, openvino,
     program,
 };
-use crate::dataset::{self, Image, PreprocessError, Threads};
 use crate::graph::Op;
 use crate::manifest::{Backend, Compute, Device, Preprocess};
+use crate::picture::{self, Image, PreprocessError, Threads};
 use crate::tensor::Tensor;
 
 /// A linked engine. Native runtimes exist once per process, and so does a driver.
@@ -108,7 +108,7 @@ pub fn preprocess(
         (Backend::Torch, Some(driver)) => driver.preprocess(images, settings, channels, threads),
         (Backend::Torch, None) => Err(PreprocessError("libtorch is not linked into this process".to_owned())),
         (Backend::Onnxruntime | Backend::Openvino | Backend::Tensorrt, _) => {
-            dataset::preprocess(images, settings, channels, threads)
+            picture::preprocess(images, settings, channels, threads)
         }
     }
 }

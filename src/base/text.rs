@@ -145,6 +145,19 @@ fn stripped(code: &str) -> &str {
     inner.filter(|_| !code.trim().is_empty()).unwrap_or(code)
 }
 
+/// The closest of several known words, where one is close enough to be meant.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        // Nobody means a word by one twice as long, and comparing costs the product of the lengths.
+        .filter(|candidate| word.len() <= 2 * candidate.len().max(3))
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! Numbers as people read them. Every function is total: a number that cannot be shown is a dash.
 
+use std::fmt::Write as _;
+
 /// What stands where there is no number.
 pub const ABSENT: &str = "–";
 
@@ -55,6 +57,26 @@ pub fn megabytes(bytes: u64) -> String {
 #[must_use]
 pub fn times(ratio: f64) -> String {
     or_absent(ratio, format!("{ratio:.2}×"))
+}
+
+/// `0-3,7`
+#[must_use]
+pub fn ranges(numbers: &[usize]) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    while at < numbers.len() {
+        let mut end = at;
+        while end + 1 < numbers.len() && numbers[end + 1] == numbers[end] + 1 {
+            end += 1;
+        }
+        let comma = if text.is_empty() { "" } else { "," };
+        let _ = match end - at {
+            0 => write!(text, "{comma}{}", numbers[at]),
+            _ => write!(text, "{comma}{}-{}", numbers[at], numbers[end]),
+        };
+        at = end + 1;
+    }
+    text
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub(super) struct Wishes {
     samples: u32,
 }
 
-impl From<Wishes> for crate::pipeline::tune::Wish {
+impl From<Wishes> for crate::search::tune::Wish {
     fn from(wishes: Wishes) -> Self {
         let Wishes { max_drop, min_speedup, trials, budget, samples } = wishes;
         Self { max_drop, min_speedup, trials: trials as usize, budget, samples: samples as usize }

@@ -4,18 +4,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::complaint::{self, complain};
-use super::gauge::Gauge;
 use super::options::Format;
-use super::{Exit, print, print_json};
 use crate::backend::Availability;
 use crate::base::explain::{Cause, Diagnostic, Failure, Severity};
 use crate::base::files;
 use crate::base::units::counted;
 use crate::dataset::Chosen;
+use crate::grid::{Axis, Plan, Sweep};
 use crate::inspect::{self, Inputs, PinState};
-use crate::manifest::{self, Overrides, Resolved, Sweep};
-use crate::sweep::Plan;
+use crate::manifest::{self, Overrides, Resolved};
+use crate::terminal::complaint::{self, complain};
+use crate::terminal::gauge::Gauge;
+use crate::terminal::{Exit, print, print_json};
 
 /// Where manifests are looked for when none is named.
 pub(super) const HOME: &str = "experiments";
@@ -105,7 +105,7 @@ fn sweep(path: &Path, overrides: &Overrides) -> Checked {
         Err(failure) => return Checked { diagnostics: failure.diagnostics, summary: String::new() },
     };
     let diagnostics = plan.inspect(&meter, true);
-    let axis = |axis: &manifest::Axis| format!("  {}: {}\n", axis.key, axis.words.join(", "));
+    let axis = |axis: &Axis| format!("  {}: {}\n", axis.key, axis.words.join(", "));
     let axes: String = plan.sweep.axes.iter().map(axis).collect();
     let points = counted(plan.points.len(), "point");
     let base = plan.sweep.base.display();

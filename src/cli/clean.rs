@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::{Exit, print};
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::history;
 use crate::record::store;
+use crate::terminal::{Exit, print};
 
 /// Removes the drafts of runs whose process is gone; complete runs and those in progress stay.
 pub(super) fn clean(results: &Path) -> Result<Exit, Failure> {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::args::DiffFormat;
-use super::{Exit, print, print_json, runs};
+use super::runs;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::diff::{self, Diff, Layout, Side};
+use crate::terminal::{Exit, print, print_json};
 
 pub(super) fn diff(runs: &[String], results: &Path, format: DiffFormat, check: bool) -> Result<Exit, Failure> {
     let sides = runs.iter().map(|name| side(results, name)).collect::<Result<Vec<Side>, Failure>>()?;

@@ -3,16 +3,17 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-use super::complaint::complain;
-use super::{Exit, engine, print};
+use crate::backend::process;
 use crate::backend::{self, Availability, program};
 use crate::doctor::{self, Diagnosis};
+use crate::terminal::complaint::complain;
+use crate::terminal::{Exit, print};
 
 /// Only the engine itself knows all that it can do, so it answers where it starts; where it does
 /// not, that is the first thing to say.
 pub(super) fn doctor() -> Exit {
     if !backend::linked() {
-        match engine::working() {
+        match process::working() {
             Ok(path) => {
                 let _ = Command::new(path).arg("doctor").exec();
             }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::args::ExportForm;
-use super::{Exit, print, runs};
+use super::runs;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
@@ -12,6 +12,7 @@ use crate::inspect;
 use crate::manifest::{Backend, Choice as _, Precision};
 use crate::record::format::{ArtefactFacts, VariantResult};
 use crate::record::{Record, store};
+use crate::terminal::{Exit, print};
 
 pub(super) fn export(
     run: &str,

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::gauge::Gauge;
-use super::{Exit, print};
 use crate::base::explain::{Diagnostic, Failure};
 use crate::base::units;
 use crate::fetch::{self, Brought};
 use crate::manifest::{self, Overrides};
+use crate::terminal::gauge::Gauge;
+use crate::terminal::{Exit, print};
 
 pub(super) fn fetch(path: &Path, patience: u64) -> Result<Exit, Failure> {
     let resolved = manifest::load(path, &Overrides::default())?;

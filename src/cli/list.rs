@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::args::Filters;
 use super::check::HOME;
 use super::options::Format;
-use super::{Exit, print, print_json};
 use crate::base::clock;
 use crate::base::explain::Failure;
 use crate::base::files;
@@ -15,6 +14,7 @@ use crate::base::units::{self, ABSENT};
 use crate::history::{self, Listed, Summary};
 use crate::measure::summary::Latency;
 use crate::record::format::VariantResult;
+use crate::terminal::{Exit, print, print_json};
 
 pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
     let all = history::list(results)?;

@@ -1,21 +1,16 @@
-//! The command line: arguments in, exit code out. The only room that prints.
+//! The command line: arguments in, exit code out. One file per command.
 
 mod args;
 mod check;
 mod clean;
-mod complaint;
 mod diff;
 mod doctor;
-mod engine;
-mod exit;
 mod export;
 mod fetch;
-mod gauge;
 mod list;
 mod new;
 mod options;
 mod pin;
-mod progress;
 mod remedy;
 mod report;
 mod rerun;
@@ -30,17 +25,13 @@ mod tune;
 mod verify;
 mod worker;
 
-pub use complaint::text as diagnostic_text;
-pub use exit::Exit;
-
-use std::io::Write as _;
-
 use clap::Parser as _;
 
 use crate::base::explain::{Cause, Diagnostic};
 use crate::base::interrupt;
-use crate::base::text::is_active;
 use crate::report::apart as report_apart;
+use crate::terminal::complaint;
+use crate::terminal::{Exit, eprint};
 use args::{Args, Verb};
 
 /// Parses the process's arguments, does what they ask, and says how it ended.
@@ -105,37 +96,4 @@ pub fn main() -> Exit {
         complaint::complain(&failure.diagnostics);
         Exit::from(failure.cause())
     })
-}
-
-/// To standard output, without what a terminal would obey: names in a run may hold anything. A reader
-/// that has gone away is not an error.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(complaint::plain(text).as_bytes());
-}
-
-/// What another requant reads, as it is; whether it was taken.
-fn print_raw(text: &str) -> bool {
-    std::io::stdout().lock().write_all(text.as_bytes()).is_ok()
-}
-
-/// A JSON document to standard output: what a terminal would obey becomes an escape that JSON knows.
-fn print_json(text: &str) {
-    use std::fmt::Write as _;
-    let mut plain = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c != '\n' && is_active(c) {
-            let mut units = [0; 2];
-            for unit in c.encode_utf16(&mut units) {
-                let _ = write!(plain, "\\u{unit:04x}");
-            }
-        } else {
-            plain.push(c);
-        }
-    }
-    let _ = std::io::stdout().lock().write_all(plain.as_bytes());
-}
-
-/// A line to standard error.
-fn eprint(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::gauge::Gauge;
-use super::{Exit, print};
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::manifest::{Choice, Recipe, is_file_name, nearest};
+use crate::base::text::nearest;
+use crate::document::is_file_name;
+use crate::manifest::{Choice, Recipe};
 use crate::scaffold::{self, Scaffold, Wish};
+use crate::terminal::gauge::Gauge;
+use crate::terminal::{Exit, print};
 
 /// What the command line says beside the name.
 pub(super) struct New {

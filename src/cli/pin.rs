@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::gauge::Gauge;
-use super::{Exit, print};
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::inspect::{self, PinState};
 use crate::manifest::{self, Overrides, Pin, Resolved};
 use crate::record::store;
+use crate::terminal::gauge::Gauge;
+use crate::terminal::{Exit, print};
 
 pub(super) fn pin(path: &Path, check: bool, from: Option<&Path>) -> Result<Exit, Failure> {
     // What a file pins must follow from the file alone.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::rerun::intact;
-use super::{Exit, print, runs};
+use super::runs;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::diagnose::{self, Remedy};
-use crate::manifest::{Choices, Precision, Recipe, Step, chosen_text};
+use crate::manifest::{Choices, Recipe, Step, chosen_text};
 use crate::record::{Record, store};
+use crate::terminal::{Exit, print};
 
 /// Writes the remedy of a run as a manifest beside the one that it had.
 pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
@@ -20,7 +21,7 @@ pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
     let record = store::read(&folder)?;
     intact(&folder)?;
     let Some(remedy) = diagnose::remedy(&record) else {
-        print(&format!("{}\n", why_none(&record)));
+        print(&format!("{}\n", diagnose::why_no_remedy(&record)));
         return Ok(Exit::Failed);
     };
     let text = text(&folder, &record, &remedy)?;
@@ -102,32 +103,4 @@ fn write(target: &Path, text: &str) -> Result<(), Failure> {
 fn name_in(text: &str) -> String {
     let table: toml::Table = text.trim_start_matches('\u{feff}').parse().unwrap_or_default();
     table.get("name").and_then(toml::Value::as_str).unwrap_or(SUFFIX).to_owned()
-}
-
-fn why_none(record: &Record) -> String {
-    if let Some(finding) = diagnose::inputs_at_fault(record) {
-        let (code, remedy) = (&finding.code, &finding.remedy);
-        return format!("no remedy: correct the input first. Finding `{code}`: {remedy}");
-    }
-    let options = &record.settings.record;
-    if record.attribution.is_some() {
-        return diagnose::next_experiment(record);
-    }
-    let lost = record.variants.iter().filter(|variant| {
-        let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
-        comparison.is_some_and(|comparison| comparison.difference.high < 0.0)
-    });
-    let lost: Vec<String> = lost.map(|variant| format!("`{}`", variant.name)).collect();
-    if lost.is_empty() {
-        return "no remedy is needed: nothing was surely lost".into();
-    }
-    if options.interventions == 0 || !options.evidence {
-        return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
-            .into();
-    }
-    let (lost, backend, precision) = (lost.join(", "), record.settings.calibrates_on(), Precision::Int8);
-    format!(
-        "{lost} lost accuracy, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
-         lost nothing: add such a row, or look at what differs between the rows"
-    )
 }

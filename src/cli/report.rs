@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::{Exit, print, runs};
+use super::runs;
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::record::store;
 use crate::report;
+use crate::terminal::{Exit, print};
 
 pub(super) fn report(run: &str, template: Option<&Path>, results: &Path) -> Result<Exit, Failure> {
     let record = store::read(&runs::find(results, run)?)?;

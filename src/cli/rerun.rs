@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::run::execute;
-use super::{Exit, engine, print, runs, verify};
+use super::{runs, verify};
 use crate::backend::Work;
+use crate::backend::process;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
@@ -13,6 +14,7 @@ use crate::diff::{self, Diff, Layout};
 use crate::manifest::{self, Resolved};
 use crate::record::format::Repeated;
 use crate::record::store;
+use crate::terminal::{Exit, print};
 
 pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure> {
     let folder = runs::find(results, run)?;
@@ -22,7 +24,7 @@ pub(super) fn rerun(run: &str, results: &Path, to: &str) -> Result<Exit, Failure
     }
     let original = diff::load(&folder, run.to_owned())?;
     let resolved = settings(&folder, &original.record)?;
-    engine::enter(&resolved.manifest, Work::Judging)?;
+    process::enter(&resolved.manifest, Work::Judging)?;
     intact(&folder)?;
     let record = Digest::of(&files::read(&folder.join("record.json"))?);
     let repeats = Repeated { id: original.record.run.id.clone(), record };

@@ -3,23 +3,26 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::gauge::Gauge;
-use super::progress::Progress;
-use super::{Exit, diff, engine, print};
+use super::diff;
+use crate::backend::process;
 use crate::backend::{self, Work};
 use crate::base::explain::Failure;
 use crate::diagnose;
 use crate::diff::{Diff, Layout};
 use crate::manifest::{self, Overrides, Resolved};
-use crate::pipeline::{self, Finished, Surroundings};
+use crate::pipeline::{self, Finished};
 use crate::record::format::Repeated;
 use crate::report::terminal;
+use crate::terminal::gauge::Gauge;
+use crate::terminal::progress::Progress;
+use crate::terminal::{Exit, print};
+use crate::workbench::Surroundings;
 
 pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: Option<&str>) -> Result<Exit, Failure> {
     let resolved = manifest::load(path, overrides)?;
     // Read first: after the run an experiment's name would mean the run itself.
     let other = against.map(|name| diff::side(results, name)).transpose()?;
-    engine::enter(&resolved.manifest, Work::Judging)?;
+    process::enter(&resolved.manifest, Work::Judging)?;
     let Finished { record, folder } = execute(resolved, results, None)?;
     if let Some(other) = other {
         let own = crate::diff::load(&folder, folder.display().to_string())?;
@@ -30,7 +33,7 @@ pub(super) fn run(path: &Path, overrides: &Overrides, results: &Path, against: O
 
 /// Runs a resolved manifest and prints what came of it.
 pub(super) fn execute(resolved: Resolved, results: &Path, repeats: Option<Repeated>) -> Result<Finished, Failure> {
-    let own = engine::own_path()?;
+    let own = process::own_path()?;
     let worker = || worker_of(&own);
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     let around = Surroundings { results, events: &events, meter: &meter, worker: &worker, repeats, neighbours: None };

@@ -1,7 +1,7 @@
 //! `requant schema`.
 
-use super::{Exit, print};
 use crate::manifest;
+use crate::terminal::{Exit, print};
 
 pub(super) fn schema(markdown: bool) -> Exit {
     if markdown {

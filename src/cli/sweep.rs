@@ -12,21 +12,21 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use self::args::{Launcher, Sweep as Arguments, SweepVerb, Terms};
-use super::engine::own_path;
-use super::gauge::Gauge;
 use super::options::{Format, Layers};
-use super::{Exit, eprint, print, print_json};
+use crate::backend::process::own_path;
 use crate::base::clock;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::owner;
 use crate::base::units::counted;
-use crate::manifest::Sweep;
+use crate::grid::{Plan, Sweep};
 use crate::sweep::attempt::{self, Attempt, Claim, End};
 use crate::sweep::estimate;
 use crate::sweep::launch::{How, Launch, launches};
 use crate::sweep::local::{self, Jobs};
 use crate::sweep::state::{self, Standing};
-use crate::sweep::{Folder, Plan, State, gather, slurm, task as tasks};
+use crate::sweep::{Folder, State, gather, slurm, task as tasks};
+use crate::terminal::gauge::Gauge;
+use crate::terminal::{Exit, eprint, print, print_json};
 
 pub(super) fn sweep(arguments: Arguments) -> Result<Exit, Failure> {
     let Arguments { verb, file, layers, dry_run, results, terms } = arguments;
@@ -72,7 +72,7 @@ fn start(file: &Path, layers: Layers, results: &Path, dry_run: bool, terms: &Ter
 fn listing(plan: &Plan) -> String {
     let keys: Vec<&str> = plan.sweep.axes.iter().map(|axis| axis.key.as_str()).collect();
     let header: Vec<String> = ["point", "id"].into_iter().chain(keys).map(str::to_owned).collect();
-    let row = |point: &crate::sweep::plan::Point| {
+    let row = |point: &crate::grid::plan::Point| {
         let start = [point.number.to_string(), point.id.short()];
         start.into_iter().chain(point.values.iter().cloned()).collect::<Vec<_>>()
     };

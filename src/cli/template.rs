@@ -4,9 +4,9 @@ use std::io::{Read as _, stdin};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::{Exit, print_raw};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::report::apart::{self, Limits};
+use crate::terminal::{Exit, print_raw};
 
 pub(super) fn template() -> Result<Exit, Failure> {
     let wrong = |error: &dyn std::fmt::Display| Failure::bug(format!("cannot fill a template: {error}"));

@@ -3,19 +3,21 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::gauge::Gauge;
-use super::progress::Progress;
-use super::{Exit, engine, print};
 use crate::backend::Work;
+use crate::backend::process;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::manifest::{self, Overrides};
-use crate::pipeline::Surroundings;
-use crate::pipeline::tune::{self, Wish};
+use crate::pipeline;
+use crate::search::tune::{self, Wish};
+use crate::terminal::gauge::Gauge;
+use crate::terminal::progress::Progress;
+use crate::terminal::{Exit, print};
+use crate::workbench::Surroundings;
 
 pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Exit, Failure> {
     let resolved = manifest::load(path, overrides)?;
-    engine::enter(&resolved.manifest, Work::Timing)?;
+    process::enter(&resolved.manifest, Work::Timing)?;
     let worker = || Command::new("");
     let (events, meter) = (Progress::new(), Gauge::new("hashing"));
     // Nothing stays there: tuning makes no run.
@@ -28,7 +30,7 @@ pub(super) fn tune(path: &Path, overrides: &Overrides, wish: &Wish) -> Result<Ex
         repeats: None,
         neighbours: None,
     };
-    let tuned = tune::tune(resolved.clone(), wish, &around);
+    let tuned = pipeline::prepare(resolved.clone(), &around).and_then(|prepared| tune::tune(&prepared, wish, &around));
     let _ = files::remove_dir_all(&scratch);
     let tuned = tuned.map_err(|failure| match failure.cause() {
         Cause::Interrupted => {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::gauge::Gauge;
-use super::{Exit, print, runs};
+use super::runs;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::sweep::Folder;
+use crate::terminal::gauge::Gauge;
+use crate::terminal::{Exit, print};
 use crate::verify::{self, Problem, Verified};
 
 pub(super) fn verify(run: &str, results: &Path) -> Result<Exit, Failure> {

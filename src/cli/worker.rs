@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::stdin;
 
-use super::Exit;
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::bench;
 use crate::measure::priority;
-use crate::pipeline;
+use crate::terminal::Exit;
 
 pub(super) fn worker() -> Result<Exit, Failure> {
     // Nobody waits for the answers of a process whose run is gone, however it went.
@@ -14,7 +14,7 @@ pub(super) fn worker() -> Result<Exit, Failure> {
     priority::raise();
     let answers = answers().map_err(|error| Failure::bug(format!("cannot set up the answers: {error}")))?;
     // A broken pipe means that the run has ended; there is nobody left to tell.
-    pipeline::serve(stdin().lock(), answers)
+    bench::serve(stdin().lock(), answers)
         .map(|()| Exit::Done)
         .map_err(|error| Diagnostic::error(Cause::Interrupted, error.to_string()).into())
 }

@@ -3,10 +3,11 @@
 
 use std::path::Path;
 
-use super::container::Container;
-use super::{DatasetError, Entry, Image, Look, Source};
+use super::{DatasetError, Entry, Source};
 use crate::base::digest::Digest;
 use crate::base::progress::Meter;
+use crate::container::Container;
+use crate::picture::{Image, Look};
 
 const SIDE: usize = 32;
 const PIXELS: usize = 3 * SIDE * SIDE;
@@ -84,7 +85,7 @@ impl Cifar {
 /// The file of that name, in whatever folder it lies.
 fn find(container: &Container, name: &str) -> Result<Option<Vec<u8>>, DatasetError> {
     let place = container.only(|full| full.rsplit('/').next() == Some(name))?;
-    place.map(|place| container.read(place)).transpose()
+    Ok(place.map(|place| container.read(place)).transpose()?)
 }
 
 fn class_names(container: &Container, edition: &Edition, wanted: &[String]) -> Result<Vec<String>, DatasetError> {
@@ -102,7 +103,7 @@ fn class_names(container: &Container, edition: &Edition, wanted: &[String]) -> R
 
 impl Source for Cifar {
     fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError> {
-        self.container.digest(meter)
+        Ok(self.container.digest(meter)?)
     }
 
     fn classes(&self) -> &[String] {

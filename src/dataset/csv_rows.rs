@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::container::digest_of_file;
-use super::{DatasetError, Entry, Image, Look, Source};
+use super::{DatasetError, Entry, Source};
 use crate::base::digest::Digest;
 use crate::base::files;
 use crate::base::progress::Meter;
+use crate::container::digest_of_file;
 use crate::manifest::{Dataset, DatasetFormat};
+use crate::picture::{Image, Look};
 
 /// The copy that requant carries.
 const EMBEDDED: &[u8] = include_bytes!("digits.csv");

@@ -8,21 +8,18 @@ use crate::base::explain::{Cause, Explain};
 use crate::base::files::FileError;
 use crate::base::interrupt::Interrupted;
 use crate::base::units::counted;
+use crate::container::ContainerError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
     #[error(transparent)]
     File(#[from] FileError),
     #[error(transparent)]
+    Container(#[from] ContainerError),
+    #[error(transparent)]
     Interrupted(#[from] Interrupted),
     #[error("the dataset has no path")]
     NoPath,
-    #[error("`{}` is not a readable archive: {reason}", path.display())]
-    Archive { path: PathBuf, reason: String },
-    #[error("`{}` holds `{entry}`, {reason}", path.display())]
-    HostileEntry { path: PathBuf, entry: String, reason: &'static str },
-    #[error("`{entry}` in `{}` cannot be read: {reason}", path.display())]
-    BrokenEntry { path: PathBuf, entry: String, reason: String },
     #[error("`{}` holds none of the files {}", path.display(), listed(wanted))]
     NoFiles { path: PathBuf, wanted: Vec<String> },
     #[error("`{file}` in `{}`: {reason}", path.display())]
@@ -53,8 +50,6 @@ pub enum DatasetError {
     TooDeep { path: PathBuf, file: String },
     #[error("`{}` holds images both as `<class>/<image>` and below, such as `{shallow}` and `{deep}`", path.display())]
     TwoDepths { path: PathBuf, shallow: String, deep: String },
-    #[error("`{}` holds `{first}` and `{second}`, and either could be meant", path.display())]
-    Twice { path: PathBuf, first: String, second: String },
     #[error("`{}` holds no `<split>/<class>/<image>`", path.display())]
     NoImages { path: PathBuf },
     #[error("{wanted} samples are wanted of {splits}, which hold {available}")]
@@ -117,6 +112,7 @@ impl Explain for DatasetError {
     fn class(&self) -> Cause {
         match self {
             Self::Interrupted(error) => error.class(),
+            Self::Container(error) => error.class(),
             Self::Changed { .. } | Self::Gone { .. } => Cause::Integrity,
             _ => Cause::Input,
         }
@@ -126,12 +122,8 @@ impl Explain for DatasetError {
         Some(match self {
             Self::File(error) => return error.next_step(),
             Self::Interrupted(error) => return error.next_step(),
+            Self::Container(error) => return error.next_step(),
             Self::NoPath => "set `dataset.path`".into(),
-            Self::Archive { .. } => "the file may be cut short: copy it again and compare its SHA-256".into(),
-            Self::HostileEntry { .. } => {
-                "rename or remove it; make an archive again from plain files and folders".into()
-            }
-            Self::BrokenEntry { .. } => "copy the archive again and compare its SHA-256".into(),
             Self::NoFiles { .. } | Self::Form { .. } => "correct `dataset.format`, or copy the data again".into(),
             Self::NoSplit { .. } => "correct `splits` in the manifest, or `dataset.path`".into(),
             Self::MissingClass { .. } => {
@@ -164,7 +156,6 @@ impl Explain for DatasetError {
             Self::TwoDepths { .. } => {
                 "lay all images out as `<split>/<class>/<image>`, or all as `<class>/<image>`".into()
             }
-            Self::Twice { .. } => "name the folder of one of them as the path, or remove the other".into(),
             Self::NoImages { .. } => "lay the images out as `<split>/<class>/<image>`".into(),
             Self::TooFew { .. } => "lower `samples`, or add a split".into(),
             Self::EmptyList { .. } => "write one sample id per line".into(),

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::container::Container;
-use super::{DatasetError, image_folder, picture};
+use super::{DatasetError, image_folder};
+use crate::container::Container;
 use crate::manifest::DatasetFormat;
+use crate::picture::decode;
 
 /// The format that the file names point to.
 pub fn format(path: &Path) -> Result<DatasetFormat, DatasetError> {
@@ -19,7 +20,7 @@ pub fn format(path: &Path) -> Result<DatasetFormat, DatasetError> {
         Ok(DatasetFormat::Cifar100)
     } else if has("-images-idx3-ubyte") || has("-images.idx3-ubyte") {
         Ok(DatasetFormat::Idx)
-    } else if container.names().iter().any(|name| picture::is_named_so(name)) {
+    } else if container.names().iter().any(|name| decode::is_named_so(name)) {
         Ok(DatasetFormat::ImageFolder)
     } else {
         let endings = image_folder::endings_in_folders(container.names());

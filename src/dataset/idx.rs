@@ -9,10 +9,11 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::container::{Container, MAX_FILE_BYTES};
-use super::{DatasetError, Entry, Image, Look, Source};
+use super::{DatasetError, Entry, Source};
 use crate::base::digest::Digest;
 use crate::base::progress::Meter;
+use crate::container::{Container, MAX_FILE_BYTES};
+use crate::picture::{Image, Look};
 
 pub(super) struct Idx {
     container: Container,
@@ -142,7 +143,7 @@ fn parse(mut bytes: Vec<u8>, dimensions: usize) -> Result<(Vec<usize>, Vec<u8>),
 
 impl Source for Idx {
     fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError> {
-        self.container.digest(meter)
+        Ok(self.container.digest(meter)?)
     }
 
     fn classes(&self) -> &[String] {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::container::Container;
-use super::{DatasetError, Entry, Image, Labels, Look, Source, picture};
+use super::{DatasetError, Entry, Labels, Source};
 use crate::base::digest::Digest;
 use crate::base::progress::Meter;
+use crate::container::Container;
+use crate::picture::{Image, Look, decode};
 
 /// The split of a folder that has none.
 const ALL: &str = "all";
@@ -60,7 +61,7 @@ fn arrange(path: &Path, names: &[String], root: &str) -> Result<(Splits, BTreeMa
     let (mut shallow, mut deep) = (None, None);
     for (place, name) in inside {
         // What a file manager or a person left beside the images is no sample, and is told.
-        if !picture::is_named_so(name) {
+        if !decode::is_named_so(name) {
             if name.contains('/') {
                 *passed_over.entry(ending(name)).or_insert(0) += 1;
             }
@@ -119,7 +120,7 @@ fn common_root(names: &[String]) -> String {
 
 impl Source for ImageFolder {
     fn digest(&self, meter: &dyn Meter) -> Result<Digest, DatasetError> {
-        self.container.digest(meter)
+        Ok(self.container.digest(meter)?)
     }
 
     fn classes(&self) -> &[String] {
@@ -147,15 +148,15 @@ impl Source for ImageFolder {
     }
 
     fn bytes(&self, entry: &Entry) -> Result<Vec<u8>, DatasetError> {
-        self.container.read(entry.place)
+        Ok(self.container.read(entry.place)?)
     }
 
     fn look(&self, entry: &Entry, bytes: &[u8]) -> Result<Look, DatasetError> {
-        picture::look(bytes, self.turn).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
+        decode::look(bytes, self.turn).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
     }
 
     fn decode(&self, entry: &Entry, bytes: &[u8]) -> Result<Image, DatasetError> {
-        picture::decode(bytes, self.turn).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
+        decode::decode(bytes, self.turn).map_err(|reason| DatasetError::Image { id: entry.id.clone(), reason })
     }
 
     fn passed_over(&self) -> BTreeMap<String, usize> {

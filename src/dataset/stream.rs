@@ -6,9 +6,10 @@ use std::thread::Scope;
 
 use rayon::prelude::*;
 
-use super::{Album, Chosen, DatasetError, Entry, Image, Look, Source};
+use super::{Album, Chosen, DatasetError, Entry, Source};
 use crate::base::digest::Digest;
 use crate::base::interrupt;
+use crate::picture::{Image, Look};
 
 /// How many decoded pieces may wait for the reader.
 const AHEAD: usize = 2;

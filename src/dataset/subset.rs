@@ -9,11 +9,12 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{DatasetError, Entry, Look, Source};
+use super::{DatasetError, Entry, Source};
 use crate::base::digest::Digest;
 use crate::base::interrupt;
 use crate::base::progress::Meter;
 use crate::manifest::{Strategy, Subset};
+use crate::picture::Look;
 
 /// An ordered choice of samples with their content.
 #[derive(Debug, Clone)]
@@ -221,7 +222,7 @@ fn named(entries: Vec<Entry>, list: List<'_>, settings: &Subset) -> Result<Vec<E
     for (number, id) in text.lines().enumerate().filter(|(_, id)| !id.is_empty()) {
         let line = number + 1;
         let Some(entry) = by_id.get_mut(id) else {
-            let nearest = crate::manifest::nearest(id, by_id.keys().map(String::as_str)).map(str::to_owned);
+            let nearest = crate::base::text::nearest(id, by_id.keys().map(String::as_str)).map(str::to_owned);
             let splits = settings.splits.join(" + ");
             return Err(DatasetError::Unlisted { path: path(), line, id: id.to_owned(), splits, nearest });
         };
@@ -273,9 +274,9 @@ fn shares(sizes: &[usize], n: usize) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Image;
     use super::*;
     use crate::base::progress::Unmetered;
+    use crate::picture::Image;
 
     #[test]
     fn shares_add_up_and_follow_sizes() {

@@ -245,3 +245,33 @@ fn some(names: &[String]) -> String {
         Some(more) => format!("{} and {more} more", shown.join(", ")),
     }
 }
+
+/// Why a run has no remedy, and what to do instead.
+#[must_use]
+pub fn why_no_remedy(record: &Record) -> String {
+    if let Some(finding) = inputs_at_fault(record) {
+        let (code, remedy) = (&finding.code, &finding.remedy);
+        return format!("no remedy: correct the input first. Finding `{code}`: {remedy}");
+    }
+    let options = &record.settings.record;
+    if record.attribution.is_some() {
+        return next_experiment(record);
+    }
+    let lost = record.variants.iter().filter(|variant| {
+        let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
+        comparison.is_some_and(|comparison| comparison.difference.high < 0.0)
+    });
+    let lost: Vec<String> = lost.map(|variant| format!("`{}`", variant.name)).collect();
+    if lost.is_empty() {
+        return "no remedy is needed: nothing was surely lost".into();
+    }
+    if options.interventions == 0 || !options.evidence {
+        return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
+            .into();
+    }
+    let (lost, backend, precision) = (lost.join(", "), record.settings.calibrates_on(), Precision::Int8);
+    format!(
+        "{lost} lost accuracy, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
+         lost nothing: add such a row, or look at what differs between the rows"
+    )
+}

@@ -2,7 +2,6 @@
 //! operators that own them. No file format is known here.
 
 pub mod census;
-pub mod head;
 pub mod live;
 pub mod normalization;
 pub mod op;

@@ -9,8 +9,9 @@ use crate::base::explain::{Cause, Diagnostic};
 use crate::base::files;
 use crate::base::progress::Meter;
 use crate::base::units::counted;
-use crate::dataset::{self, Chosen, DatasetError, Labels, List, Source, output_size};
+use crate::dataset::{self, Chosen, DatasetError, Labels, List, Source};
 use crate::manifest::{DatasetFormat, PixelScale, Preprocess, Resolved, Subset};
+use crate::picture::output_size;
 use crate::record::format::Reading;
 
 /// Samples that are ready to be read.

@@ -7,6 +7,7 @@
 mod concerns;
 mod data;
 mod deep;
+mod head;
 mod memory;
 mod model;
 mod pinner;

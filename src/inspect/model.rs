@@ -6,19 +6,21 @@ use std::path::Path;
 use globset::Glob;
 
 use super::Look;
+use super::head;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Explain as _};
 use crate::base::files;
+use crate::base::text::nearest;
 use crate::codec::onnx;
-use crate::graph::head::Head;
 use crate::graph::normalization::{self, Pixels};
 use crate::graph::op::Layer;
 use crate::graph::pass::{self, AppliedPatch};
 use crate::graph::shape::shown;
 use crate::graph::{Graph, Node, NodeId, Op, census};
-use crate::manifest::{LayerOverride, PixelScale, nearest};
+use crate::manifest::{LayerOverride, PixelScale};
 use crate::quantize::LayerRule;
 use crate::record::format::{ModelFacts, Reading};
+use crate::task::classification::Head;
 
 /// A model that can be run.
 pub struct ModelInputs {
@@ -100,7 +102,7 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
     if let Some(problem) = not_numbers(&model.graph, "") {
         return Err(problem);
     }
-    let head = Head::of(&model.graph).map_err(|node| one_unclear_score(&model.graph, node))?;
+    let head = head::of(&model.graph).map_err(|node| one_unclear_score(&model.graph, node))?;
     let facts = ModelFacts {
         sha256,
         bytes: bytes.len() as u64,

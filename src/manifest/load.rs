@@ -7,16 +7,12 @@ use std::path::{Path, PathBuf};
 use figment::value::Dict;
 
 use super::defaults::{DEFAULTS, SCHEMA};
-use super::layers::Layers;
-use super::origins::Origins;
 use super::parts::Parts;
-use super::problem::shortened;
 use super::resolved::Resolved;
-use super::source::{Content, Layer, Node, Source};
-use super::structure::{self, Checked};
-use super::{missing, rules, schema};
+use super::{rules, schema};
 use crate::base::explain::{Cause, Diagnostic, Failure, Place};
 use crate::base::files;
+use crate::document::{self, Checked, Content, Layer, Layers, Node, Origins, Source, shortened};
 
 /// The file that holds a project's own defaults.
 pub const PROJECT_FILE: &str = "requant.toml";
@@ -61,18 +57,18 @@ fn resolve(path: &Path, named: &Path, bytes: Vec<u8>, overrides: Option<&Overrid
 }
 
 /// As [`load`] does it, the layers of a manifest that others will stand between.
-pub(super) fn beneath(path: &Path, overrides: &Overrides) -> Result<(Gathered, String), Failure> {
+pub(crate) fn beneath(path: &Path, overrides: &Overrides) -> Result<(Gathered, String), Failure> {
     let text = text(path, files::read_at_most(path, MAX_BYTES)?)?;
     Ok((gather(path, path, &text, Some(overrides))?, text))
 }
 
 /// The text of a file of settings, of a sensible length.
-pub(super) fn read(path: &Path) -> Result<String, Failure> {
+pub(crate) fn read(path: &Path) -> Result<String, Failure> {
     text(path, files::read_at_most(path, MAX_BYTES)?)
 }
 
 /// Where a text says that it is a sweep, if it does.
-pub(super) fn sweep_in(path: &Path, text: &str) -> Option<Place> {
+pub(crate) fn sweep_in(path: &Path, text: &str) -> Option<Place> {
     // Every manifest is asked this, and nearly none has the word.
     if !text.contains("sweep") {
         return None;
@@ -109,8 +105,8 @@ fn keep_what_was_read(problems: &mut Vec<Diagnostic>, syntax: &[Diagnostic]) {
 
 /// The layers, each held against the schema on its own.
 #[derive(Debug, Clone)]
-pub(super) struct Gathered {
-    pub(super) layers: Layers,
+pub(crate) struct Gathered {
+    pub(crate) layers: Layers,
     /// What is not TOML.
     syntax: Vec<Diagnostic>,
     /// What is no assignment, and what the schema does not allow.
@@ -134,14 +130,14 @@ impl Gathered {
     }
 
     fn vet(&mut self, mut source: Source) -> Source {
-        let Checked { problems, dropped } = structure::check(&mut source, schema::json_schema());
+        let Checked { problems, dropped } = document::check(&mut source, schema::json_schema());
         self.problems.extend(problems);
         self.dropped.extend(dropped);
         source
     }
 
     /// The tables of `variant`, of the last layer that has them.
-    pub(super) fn variants(&self) -> Option<&[Node]> {
+    pub(crate) fn variants(&self) -> Option<&[Node]> {
         let found = self.layers.sources.iter().rev().find_map(|source| source.find(&["variant"]))?;
         match &found.value.content {
             Content::Array(variants) => Some(variants),
@@ -150,7 +146,7 @@ impl Gathered {
     }
 
     /// With one more layer, in its place by rank, whose paths start from `folder`.
-    pub(super) fn with(&self, source: Source, folder: &Path) -> Self {
+    pub(crate) fn with(&self, source: Source, folder: &Path) -> Self {
         let mut more = self.clone();
         let source = more.vet(source);
         let place = more.layers.sources.iter().position(|other| other.layer > source.layer);
@@ -161,14 +157,14 @@ impl Gathered {
     }
 
     /// The layers as one, or every problem of theirs.
-    pub(super) fn settle(self, path: &Path, text: String) -> Result<Resolved, Failure> {
+    pub(crate) fn settle(self, path: &Path, text: String) -> Result<Resolved, Failure> {
         let Self { layers, syntax, mut problems, dropped } = self;
         let figment = layers.merged();
         let merged: Dict = figment.extract().unwrap_or_default();
         let parts = Parts::of(&merged);
         if syntax.is_empty() {
             problems.extend(rules::check(&parts, &layers, &dropped));
-            problems.extend(missing::missing(&layers, merged.clone(), schema::json_schema(), &dropped));
+            problems.extend(document::missing(&layers, merged.clone(), schema::json_schema(), &dropped));
         } else {
             keep_what_was_read(&mut problems, &syntax);
             problems.extend(syntax);

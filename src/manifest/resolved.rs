@@ -8,11 +8,10 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::Manifest;
-use super::layers::Layers;
-use super::origins::Origins;
-use super::source::{Layer, Source};
+use super::parts::Parts;
 use crate::base::digest::Digest;
 use crate::base::explain::Place;
+use crate::document::{Layer, Layers, Origins, Source};
 
 /// A setting that bears on the results and that the manifest and its schema's defaults do not say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,7 +202,7 @@ const NOT_SCIENCE: [&str; 5] = ["schema", "name", "description", "record", "repo
 /// Every value that the outside layers changed, added or took away: the settings as they are against
 /// what the manifest and the defaults alone would give.
 fn overrides(table: &Table, layers: &Layers, origin: &dyn Fn(&str) -> String) -> Vec<Override> {
-    let inside = layers.inside().unwrap_or_default();
+    let inside = inside(&layers).unwrap_or_default();
     let (mut now, mut before) = (BTreeMap::new(), BTreeMap::new());
     flatten(table, "", &mut now);
     flatten(&inside, "", &mut before);
@@ -273,4 +272,11 @@ fn is_section(value: &Value) -> bool {
         Value::Array(items) => !items.is_empty() && items.iter().all(Value::is_table),
         _ => false,
     }
+}
+
+/// The settings by the manifest and the defaults alone, where those are whole.
+fn inside(layers: &Layers) -> Option<Table> {
+    let figment = layers.merged_of(|layer| !layer.is_outside());
+    let manifest = Parts::of(&figment.extract().ok()?).whole().ok()?;
+    Table::try_from(&manifest).ok()
 }

@@ -4,24 +4,22 @@ mod parting;
 
 use std::collections::BTreeMap;
 
-use super::prepare::Prepared;
+use super::calibrate::Calibrated;
 use super::quantize::Quantized;
-use super::serve::output_digest;
-use super::{Surroundings, pools, stream};
 use crate::backend::{self, BackendError, Request, Session};
-use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
-use crate::graph::head::Head;
+use crate::bench::{self, Expected, output_digest};
 use crate::manifest::{Artefact, Engine, FEW_IMAGES, Precision, Variant};
 use crate::measure::pool::Pool;
 use crate::record::format::Parting;
-use crate::record::tables::{Prediction, Predictions};
+use crate::record::tables::Predictions;
+use crate::task::classification::{Answer, Head, is_undefined};
 use crate::tensor::Tensor;
+use crate::workbench::{Prepared, Surroundings, each_batch};
 
-/// A quantized run with its answers.
+/// What the variants answered.
 pub(super) struct Evaluated {
-    pub quantized: Quantized,
     /// One per variant.
     pub answers: Vec<Answers>,
     /// By places of two variants of one precision, how far their logits lie apart.
@@ -57,8 +55,23 @@ pub(super) enum Answers {
     },
 }
 
-/// By batch size and first sample, the digest of what a session computes.
-pub(super) type Expected = BTreeMap<(usize, usize), Digest>;
+impl Answers {
+    /// What the measuring processes must compute.
+    pub(super) const fn expected(&self) -> Option<&Expected> {
+        match self {
+            Self::Given { expected, .. } => Some(expected),
+            Self::Missing | Self::Failed(_) => None,
+        }
+    }
+
+    /// To every sample.
+    pub(super) fn given(&self) -> Option<&[Answer]> {
+        match self {
+            Self::Given { predictions, .. } => Some(&predictions.answers),
+            Self::Missing | Self::Failed(_) => None,
+        }
+    }
+}
 
 /// Which network a variant runs: answers are compared between engines on the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,31 +108,34 @@ struct Respondent {
     last: Option<Tensor>,
 }
 
-pub(super) fn evaluate(quantized: Quantized, around: &Surroundings<'_>) -> Result<Evaluated, Failure> {
-    let prepared = &quantized.calibrated.prepared;
-    let mut respondents = open(&quantized)?;
+pub(super) fn evaluate(
+    prepared: &Prepared,
+    calibrated: &Calibrated,
+    quantized: &Quantized,
+    around: &Surroundings<'_>,
+) -> Result<Evaluated, Failure> {
+    let mut respondents = open(prepared, calibrated, quantized)?;
     let mut apart = BTreeMap::new();
     let samples = ask_all(prepared, &mut respondents, &mut apart, around)?;
-    let manifest = &prepared.resolved.manifest;
+    let manifest = prepared.manifest();
     for (variant, respondent) in manifest.variant.iter().zip(&mut respondents) {
-        let pools = pools::pools(prepared, &variant.timed_at(&manifest.benchmark));
+        let pools = bench::pools(prepared, &variant.timed_at(&manifest.benchmark));
         pools.iter().for_each(|pool| respondent.repeat(&samples, pool));
     }
     for (&(first, second), apart) in &mut apart {
         let pair = [first, second].map(|place| &manifest.variant[place]);
         let differ = pair[0].precision == Precision::Int8 && pair[0].backend != pair[1].backend;
         if differ && apart.difference > 0.0 {
-            apart.parting = parting::first(&quantized, pair, &samples);
+            apart.parting = parting::first(&calibrated.attempt, pair, &samples);
         }
     }
     let answers = respondents.into_iter().map(|respondent| respondent.answers).collect();
-    Ok(Evaluated { answers, apart, samples, quantized })
+    Ok(Evaluated { answers, apart, samples })
 }
 
-fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
-    let prepared = &quantized.calibrated.prepared;
-    let open = |(variant, artefact): (&crate::manifest::Variant, &Option<_>)| {
-        let network = Network::of(variant, quantized.calibrated.attempt.few.is_some());
+fn open(prepared: &Prepared, calibrated: &Calibrated, quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
+    let open = |(variant, artefact): (&Variant, &Option<_>)| {
+        let network = Network::of(variant, calibrated.attempt.few.is_some());
         let (batch_size, head) = (variant.batch_size, prepared.inputs.model.head);
         let respondent = |session, answers| Respondent { session, answers, network, batch_size, head, last: None };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
@@ -136,7 +152,7 @@ fn open(quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
             Err(error) => respondent(None, Answers::Failed(error.to_string())),
         })
     };
-    prepared.resolved.manifest.variant.iter().zip(&quantized.artefacts).map(open).collect()
+    prepared.manifest().variant.iter().zip(&quantized.artefacts).map(open).collect()
 }
 
 fn ask_all(
@@ -145,9 +161,9 @@ fn ask_all(
     apart: &mut BTreeMap<(usize, usize), Apart>,
     around: &Surroundings<'_>,
 ) -> Result<Tensor, Failure> {
-    let manifest = &prepared.resolved.manifest;
-    let mut kept = Kept::new(pools::samples(prepared), &prepared.inputs.model.facts.input);
-    stream::each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
+    let manifest = prepared.manifest();
+    let mut kept = Kept::new(bench::samples(prepared), &prepared.inputs.model.facts.input);
+    each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
         compare(respondents, apart);
         kept.take(input);
@@ -192,13 +208,13 @@ impl Respondent {
         match in_batches(&mut **session, input, self.batch_size) {
             Ok(Some(output)) => {
                 // The first batches may be what is timed.
-                let (rows, first) = (input.shape().first().copied().unwrap_or(0), predictions.predictions.len());
+                let (rows, first) = (input.shape().first().copied().unwrap_or(0), predictions.answers.len());
                 if self.batch_size.is_none() && first <= MOST_INPUTS * rows {
                     expected.extend(output_digest(&**session).ok().map(|digest| ((rows, first), digest)));
                 }
                 *engine = session.engine();
                 *classes = output.shape().last().copied().unwrap_or(0);
-                predictions.predictions.extend(output.f32_rows().map(|row| predict(self.head, row)));
+                predictions.answers.extend(output.f32_rows().map(|row| self.head.answer(row)));
                 *undefined += output.f32_rows().filter(|row| is_undefined(row)).count();
                 if keep_logits {
                     logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
@@ -259,7 +275,7 @@ impl Respondent {
             if expected.contains_key(&(batch, input)) {
                 continue;
             }
-            let given = &predictions.predictions;
+            let given = &predictions.answers;
             let again = session.run(&samples.rows(input, batch)).and_then(|outputs| {
                 expected.insert((batch, input), output_digest(&**session)?);
                 Ok(outputs.into_iter().next())
@@ -270,9 +286,9 @@ impl Respondent {
                 Err(error) => return self.fail(error.to_string()),
             };
             let lead = rounding(self.network, again.as_f32().unwrap_or(&[]));
-            let again: Vec<Prediction> = again.f32_rows().map(|row| predict(self.head, row)).collect();
+            let again: Vec<Answer> = again.f32_rows().map(|row| self.head.answer(row)).collect();
             // Few samples are repeated from the first.
-            let differs = |(a, b): (&Prediction, &Prediction)| a.class != b.class && a.margin.max(b.margin) > lead;
+            let differs = |(a, b): (&Answer, &Answer)| a.class != b.class && a.margin.max(b.margin) > lead;
             let changed = again.iter().zip(given.iter().cycle().skip(input)).filter(|pair| differs(*pair)).count();
             if changed > 0 {
                 return self.fail(format!("at batch {batch} it classifies {changed} samples otherwise"));
@@ -284,40 +300,6 @@ impl Respondent {
         (self.session, self.last) = (None, None);
         self.answers = Answers::Failed(reason);
     }
-}
-
-fn is_undefined(logits: &[f32]) -> bool {
-    logits.iter().any(|logit| logit.is_nan()) || !logits.iter().any(|logit| logit.is_finite())
-}
-
-/// The class that a network's numbers for an image stand for, and by how much.
-pub(super) fn predict(head: Head, numbers: &[f32]) -> Prediction {
-    match (head, numbers) {
-        (Head::Probability, [p]) => {
-            let lead = 2.0 * p - 1.0;
-            Prediction { class: usize::from(lead > 0.0), margin: if lead.is_finite() { lead.abs() } else { 0.0 } }
-        }
-        (Head::Logit, [logit]) => {
-            Prediction { class: usize::from(*logit > 0.0), margin: if logit.is_finite() { logit.abs() } else { 0.0 } }
-        }
-        (Head::Scores | Head::Probability | Head::Logit, scores) => largest(scores),
-    }
-}
-
-/// The class with the largest logit (the first of equals) and its lead over the next.
-fn largest(logits: &[f32]) -> Prediction {
-    let mut best = (0, f32::NEG_INFINITY);
-    let mut second = f32::NEG_INFINITY;
-    for (class, &logit) in logits.iter().enumerate() {
-        if logit > best.1 {
-            second = best.1;
-            best = (class, logit);
-        } else if logit > second {
-            second = logit;
-        }
-    }
-    let margin = if second.is_finite() { best.1 - second } else { 0.0 };
-    Prediction { class: best.0, margin }
 }
 
 /// The first samples of a stream of batches.
@@ -350,27 +332,6 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ties_go_to_the_first_class_and_nan_wins_nothing() {
-        assert_eq!(predict(Head::Scores, &[1.0, 3.0, 3.0]), Prediction { class: 1, margin: 0.0 });
-        assert_eq!(predict(Head::Scores, &[f32::NAN, 2.0, 0.5]), Prediction { class: 1, margin: 1.5 });
-    }
-
-    #[test]
-    fn one_number_is_held_to_its_threshold() {
-        assert_eq!(predict(Head::Probability, &[0.75]), Prediction { class: 1, margin: 0.5 });
-        assert_eq!(predict(Head::Probability, &[0.5]), Prediction { class: 0, margin: 0.0 });
-        assert_eq!(predict(Head::Logit, &[-2.0]), Prediction { class: 0, margin: 2.0 });
-        assert_eq!(predict(Head::Logit, &[f32::NAN]), Prediction { class: 0, margin: 0.0 });
-    }
-
-    #[test]
-    fn infinity_among_numbers_is_an_answer_and_nan_is_none() {
-        assert!(!is_undefined(&[f32::NEG_INFINITY, 1.0]));
-        assert!(is_undefined(&[f32::NAN, 1.0]));
-        assert!(is_undefined(&[f32::INFINITY, f32::INFINITY]));
-    }
 
     /// Answers each row with itself, and remembers how many rows there were.
     struct Echo(Vec<usize>, Option<Tensor>);

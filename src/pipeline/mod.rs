@@ -1,59 +1,28 @@
 //! A run: prepare → calibrate → quantize → evaluate → benchmark → attribute → diagnose →
-//! record → render. One file per stage; each stage's output is the next one's input.
+//! record → render. One file per stage; each takes what was prepared and what the stages before it came to.
 
-mod attribute;
-mod benchmark;
 mod calibrate;
 mod diagnose;
 mod evaluate;
-pub mod event;
-mod pools;
 mod prepare;
 mod quantize;
 mod record;
 mod render;
-mod serve;
-mod stream;
-pub mod tune;
-mod usage;
-mod workbench;
 
-pub use event::{Event, Events, Stage};
-pub use serve::{Task, Wrap, serve, serve_wrapped};
-
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
 use crate::base::explain::Failure;
-use crate::base::interrupt;
-use crate::base::progress::Meter;
+use crate::bench::{self, Ahead, Benchmarked};
 use crate::manifest::Resolved;
 use crate::record::Record;
-use crate::record::format::Repeated;
+use crate::record::format::Attribution;
+use crate::search::attribute::{self, Case};
+use crate::workbench::event::Stage;
+use crate::workbench::{Prepared, Surroundings, stage};
 
-/// What a run needs from its surroundings.
-pub struct Surroundings<'a> {
-    /// Runs go below `<results>/<experiment>`.
-    pub results: &'a Path,
-    pub events: &'a dyn Events,
-    /// Counts what is read before the work begins.
-    pub meter: &'a dyn Meter,
-    /// A command that starts a measuring process ([`serve()`] on its standard streams).
-    pub worker: &'a dyn Fn() -> Command,
-    /// The run that this one is to reproduce.
-    pub repeats: Option<Repeated>,
-    /// What shares the machine by agreement, if anything does.
-    pub neighbours: Option<&'a dyn Neighbours>,
-}
-
-/// Other runs on this machine that keep out of each other's way.
-pub trait Neighbours {
-    /// Called before each stage, which begins once the others have made room for it.
-    fn make_way(&self, stage: Stage) -> Result<(), Failure>;
-
-    /// Whether others may compute while this run is timed.
-    fn compute_meanwhile(&self) -> bool;
-}
+use calibrate::Calibrated;
+use evaluate::{Answers, Evaluated};
+use quantize::Quantized;
 
 /// A finished run.
 #[derive(Debug)]
@@ -64,27 +33,55 @@ pub struct Finished {
 
 /// Executes a resolved manifest from its model to its report.
 pub fn run(resolved: Resolved, around: &Surroundings<'_>) -> Result<Finished, Failure> {
-    let prepared = stage(around, Stage::Prepare, || prepare::prepare(resolved, around))?;
-    let calibrated = stage(around, Stage::Calibrate, || calibrate::calibrate(prepared, around))?;
-    let quantized = stage(around, Stage::Quantize, || quantize::quantize(calibrated))?;
+    let prepared = prepare(resolved, around)?;
+    let calibrated = stage(around, Stage::Calibrate, || calibrate::calibrate(&prepared, around))?;
+    let quantized = stage(around, Stage::Quantize, || quantize::quantize(&prepared, &calibrated))?;
     let (evaluated, benches) = stage(around, Stage::Evaluate, || {
-        let ahead = benchmark::Ahead::start(&quantized, around);
-        let evaluated = evaluate::evaluate(quantized, around)?;
-        let benches = ahead.benches(&evaluated);
+        let ahead = Ahead::start(&prepared, &quantized.artefacts, around);
+        let evaluated = evaluate::evaluate(&prepared, &calibrated, &quantized, around)?;
+        let benches = ahead.benches(evaluated.answers.iter().map(Answers::expected));
         Ok((evaluated, benches))
     })?;
-    let benchmarked = stage(around, Stage::Benchmark, || benchmark::benchmark(evaluated, benches, around))?;
-    let attributed = stage(around, Stage::Attribute, || attribute::attribute(benchmarked, around))?;
-    let diagnosed = stage(around, Stage::Diagnose, || Ok(diagnose::diagnose(attributed)))?;
-    let recorded = stage(around, Stage::Record, || record::record(diagnosed))?;
-    stage(around, Stage::Render, || render::render(recorded))
+    let benchmarked =
+        stage(around, Stage::Benchmark, || bench::benchmark(&prepared, &evaluated.samples, benches, around))?;
+    let attribution =
+        stage(around, Stage::Attribute, || attribute(&prepared, &calibrated, &quantized, &evaluated, around))?;
+    let outcomes = Outcomes { calibrated, quantized, evaluated, benchmarked, attribution };
+    let record = stage(around, Stage::Diagnose, || Ok(diagnose::diagnose(&prepared, &outcomes)))?;
+    let record = stage(around, Stage::Record, || record::record(&prepared, record, outcomes))?;
+    stage(around, Stage::Render, || render::render(prepared, record))
 }
 
-fn stage<T>(around: &Surroundings<'_>, stage: Stage, body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    // Waiting for others is no part of what a stage takes.
-    let way = around.neighbours.map_or(Ok(()), |neighbours| neighbours.make_way(stage));
-    around.events.emit(&Event::Started(stage));
-    let result = way.and_then(|()| Ok(interrupt::check()?)).and_then(|()| body());
-    around.events.emit(&Event::Ended(stage));
-    result.map_err(|failure| failure.while_doing(stage.word()))
+/// Looks at everything before anything is computed.
+pub fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<Prepared, Failure> {
+    stage(around, Stage::Prepare, || prepare::prepare(resolved, around))
+}
+
+/// What the stages between the first and the record came to.
+struct Outcomes {
+    calibrated: Calibrated,
+    quantized: Quantized,
+    evaluated: Evaluated,
+    benchmarked: Benchmarked,
+    attribution: Option<Attribution>,
+}
+
+/// Where the judge and the baseline both answered, what they lost is looked into.
+fn attribute(
+    prepared: &Prepared,
+    calibrated: &Calibrated,
+    quantized: &Quantized,
+    evaluated: &Evaluated,
+    around: &Surroundings<'_>,
+) -> Result<Option<Attribution>, Failure> {
+    let Some((place, judge)) = prepared.judge() else { return Ok(None) };
+    let (Some(float), Some(int8), Some(artefact)) = (
+        evaluated.answers[prepared.manifest().baseline()].given(),
+        evaluated.answers[place].given(),
+        &quantized.artefacts[place],
+    ) else {
+        return Ok(None);
+    };
+    let case = Case { attempt: &calibrated.attempt, artefact: artefact.sha256, judge, float, int8 };
+    attribute::attribute(prepared, &case, around)
 }

@@ -3,33 +3,17 @@
 
 use std::{panic, thread};
 
-use chrono::{DateTime, Utc};
-
-use super::{Event, Surroundings};
 use crate::backend::{self, Request};
 use crate::base::clock;
 use crate::base::explain::Failure;
-use crate::dataset::{self, Album, Threads};
-use crate::inspect::{self, Inputs};
+use crate::dataset::{self, Album};
+use crate::inspect;
 use crate::manifest::Resolved;
-use crate::record::format::Repeated;
-use crate::record::provenance::{self, Provenance};
+use crate::picture::Threads;
+use crate::record::provenance;
 use crate::record::store::{self, Draft};
-
-/// A run whose inputs all check out.
-pub(super) struct Prepared {
-    pub resolved: Resolved,
-    pub started: DateTime<Utc>,
-    pub draft: Draft,
-    pub repeats: Option<Repeated>,
-    /// What computes in float: observed for calibration, and compared with integers.
-    pub reference: Request,
-    pub inputs: Inputs,
-    /// As the repository was when the manifest was read.
-    pub provenance: Provenance,
-    /// What the samples look like, filled as they are decoded.
-    pub album: Album,
-}
+use crate::workbench::event::Event;
+use crate::workbench::{Prepared, Surroundings};
 
 pub(super) fn prepare(resolved: Resolved, around: &Surroundings<'_>) -> Result<Prepared, Failure> {
     let started = clock::now();
@@ -61,7 +45,7 @@ fn try_one_image(prepared: &Prepared) -> Result<(), Failure> {
     let entry = &data.evaluation.entries[0];
     let bytes = dataset::held(&*data.source, entry, data.evaluation.digests[0])?;
     let image = data.source.decode(entry, &bytes)?;
-    let settings = &prepared.resolved.manifest.dataset.preprocess;
+    let settings = &prepared.manifest().dataset.preprocess;
     let channels = prepared.inputs.model.channels();
     backend::preprocess(prepared.reference.backend, &[image], settings, channels, Threads::All)?;
     Ok(())

@@ -1,8 +1,6 @@
 //! Every variant's artefact on disk.
 
 use super::calibrate::Calibrated;
-use super::prepare::Prepared;
-use super::workbench::Attempt;
 use crate::backend::Availability;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
@@ -11,10 +9,10 @@ use crate::graph::Graph;
 use crate::inspect::PinState;
 use crate::manifest::{Artefact, FEW_IMAGES, Precision, Resolved, Variant};
 use crate::record::format::ArtefactFacts;
+use crate::workbench::{Attempt, Prepared};
 
 /// The networks, written out.
 pub(super) struct Quantized {
-    pub calibrated: Calibrated,
     /// One per variant; absent where the variant is missing here.
     pub artefacts: Vec<Option<ArtefactFacts>>,
     /// The quantized network for other engines; absent where nothing was quantized.
@@ -24,16 +22,16 @@ pub(super) struct Quantized {
 /// Where a run keeps it, below its folder. A variant's artefact has no folder of its own.
 const EXCHANGE: &str = "artefacts/exchange/qdq.onnx";
 
-pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
-    let Prepared { resolved, inputs, .. } = &calibrated.prepared;
+pub(super) fn quantize(prepared: &Prepared, calibrated: &Calibrated) -> Result<Quantized, Failure> {
+    let Prepared { resolved, inputs, .. } = prepared;
     let variants = &resolved.manifest.variant;
     let mut artefacts = Vec::with_capacity(variants.len());
     for (position, (variant, availability)) in variants.iter().zip(&inputs.availability).enumerate() {
         artefacts.push(match availability {
             Availability::Missing { .. } => None,
             Availability::Ready { .. } => {
-                let (ending, bytes) = encoded(&calibrated, variant)?;
-                let facts = put(&calibrated.prepared, format!("artefacts/{}.{ending}", variant.name), &bytes)?;
+                let (ending, bytes) = encoded(prepared, calibrated, variant)?;
+                let facts = put(prepared, format!("artefacts/{}.{ending}", variant.name), &bytes)?;
                 hold_pin(resolved, position, &facts)?;
                 Some(facts)
             }
@@ -42,18 +40,22 @@ pub(super) fn quantize(calibrated: Calibrated) -> Result<Quantized, Failure> {
     let exchange = match &calibrated.attempt.quantization {
         Some(quantization) => {
             let bytes = onnx::write(&calibrated.attempt.graph, Form::Int8(quantization));
-            Some(put(&calibrated.prepared, EXCHANGE.into(), &bytes)?)
+            Some(put(prepared, EXCHANGE.into(), &bytes)?)
         }
         None => None,
     };
-    Ok(Quantized { artefacts, exchange, calibrated })
+    Ok(Quantized { artefacts, exchange })
 }
 
 /// The network of a variant in the form that its backend takes, and how such files' names end.
-fn encoded(calibrated: &Calibrated, variant: &Variant) -> Result<(&'static str, Vec<u8>), Failure> {
+fn encoded(
+    prepared: &Prepared,
+    calibrated: &Calibrated,
+    variant: &Variant,
+) -> Result<(&'static str, Vec<u8>), Failure> {
     let Attempt { graph: int8, quantization, plan, .. } = &calibrated.attempt;
     let quantization = quantization.as_ref().filter(|_| variant.precision == Precision::Int8);
-    let graph = if quantization.is_some() { int8 } else { &calibrated.prepared.inputs.model.graph };
+    let graph = if quantization.is_some() { int8 } else { &prepared.inputs.model.graph };
     let artefact = variant.artefact().ok_or_else(|| Failure::bug("nothing computes a variant that was ready"))?;
     let onnx = match (artefact, quantization) {
         (Artefact::TorchScript, _) => None,

@@ -4,32 +4,25 @@ use std::collections::BTreeMap;
 
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::diagnose::Diagnosed;
+use super::Outcomes;
 use super::evaluate::Answers;
-use super::prepare::Prepared;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files::FileError;
 use crate::record::Record;
 use crate::record::store::Draft;
 use crate::record::tables;
+use crate::workbench::Prepared;
 
-/// A run on disk, but for its report.
-pub(super) struct Recorded {
-    pub prepared: Prepared,
-    pub record: Record,
-}
-
-pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
-    let Diagnosed { mut record, benchmarked } = diagnosed;
-    let evaluated = benchmarked.evaluated;
-    let prepared = &evaluated.quantized.calibrated.prepared;
+/// Writes the run but for its report.
+pub(super) fn record(prepared: &Prepared, mut record: Record, outcomes: Outcomes) -> Result<Record, Failure> {
+    let Outcomes { calibrated, evaluated, benchmarked, .. } = outcomes;
     let mut files = Files { draft: &prepared.draft, digests: BTreeMap::new() };
     files.put("manifest.toml", prepared.resolved.text.as_bytes())?;
     files.put("resolved.toml", prepared.resolved.written_out.as_bytes())?;
     files.put("metrics.csv", &tables::metrics(&record))?;
     files.put("layers.csv", &tables::layers(&record))?;
-    let attempt = &evaluated.quantized.calibrated.attempt;
+    let attempt = &calibrated.attempt;
     if let Some(quantization) = &attempt.quantization {
         let weights = quantization.weights.iter();
         let scales = weights.map(|(id, int)| (attempt.graph.node(*id).name.as_str(), int.scales.as_slice()));
@@ -43,7 +36,7 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
 
     let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
     let mut answered = Vec::new();
-    for (variant, answers) in prepared.resolved.manifest.variant.iter().zip(&evaluated.answers) {
+    for (variant, answers) in prepared.manifest().variant.iter().zip(&evaluated.answers) {
         if let Answers::Given { predictions, logits, classes, .. } = answers {
             put_logits(&mut files, &variant.name, logits, *classes)?;
             answered.push(predictions.clone());
@@ -51,12 +44,12 @@ pub(super) fn record(diagnosed: Diagnosed) -> Result<Recorded, Failure> {
     }
     files.put("predictions.csv", &tables::predictions(&record.inputs.dataset.classes, &samples, &answered))?;
 
-    let names = prepared.resolved.manifest.variant.iter().map(|variant| variant.name.clone());
+    let names = prepared.manifest().variant.iter().map(|variant| variant.name.clone());
     let timings = benchmarked.measurements.into_iter().map(|m| m.unwrap_or_default().timings);
     files.put("latency.csv", &tables::latency(&names.zip(timings).collect::<Vec<_>>()))?;
     record.files = files.digests;
     prepared.draft.put("record.json", &record.written().map_err(|error| bug(&error))?)?;
-    Ok(Recorded { record, prepared: evaluated.quantized.calibrated.prepared })
+    Ok(record)
 }
 
 /// The files of a draft and their digests.

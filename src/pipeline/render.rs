@@ -1,11 +1,11 @@
 //! The report, and the run folder into its final place.
 
 use super::Finished;
-use super::record::Recorded;
 use crate::base::explain::{Diagnostic, Failure};
 use crate::base::interrupt;
 use crate::record::Record;
 use crate::report;
+use crate::workbench::Prepared;
 
 /// A report that does not state the digest of its record, as one of one's own may not, gets it as a comment.
 fn sealed(text: String, record: &Record) -> String {
@@ -18,8 +18,7 @@ fn sealed(text: String, record: &Record) -> String {
     }
 }
 
-pub(super) fn render(recorded: Recorded) -> Result<Finished, Failure> {
-    let Recorded { prepared, record } = recorded;
+pub(super) fn render(prepared: Prepared, record: Record) -> Result<Finished, Failure> {
     // A template of the user's can fail on values that no look at it alone shows.
     let (text, failed) = match report::render(&record, &prepared.inputs.template) {
         Ok(text) => (text, None),

@@ -24,6 +24,8 @@ pub use network::{
 
 pub use reading::Reading;
 
+pub use crate::task::classification::Comparison;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +38,6 @@ use crate::manifest::{Device, Engine, Manifest, MemoryFormat, Override, Precisio
 use crate::measure::conditions::Conditions;
 use crate::measure::summary::Latency;
 use crate::stats::Estimate;
-use crate::stats::paired::PairedCounts;
 
 /// Major and minor version of the format. Additions raise the minor, and so does another derivation of goals, findings
 /// or tables from the same figures: `verify` derives them again for every record of this format. Anything else raises the
@@ -327,19 +328,6 @@ pub struct ArtefactFacts {
     pub path: String,
     pub sha256: Digest,
     pub bytes: u64,
-}
-
-/// A variant's answers beside the baseline's, on the same samples.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
-    /// The baseline is the first of the pair.
-    pub counts: PairedCounts,
-    /// Accuracy minus the baseline's, a fraction, with its paired interval.
-    pub difference: Estimate,
-    /// Exact McNemar test.
-    pub p_value: f64,
-    /// Samples on which both predict the same class, right or wrong.
-    pub agreeing: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,20 +5,13 @@ use csv::Writer;
 use super::Record;
 use super::format::{Measured, Outcome, VariantResult};
 use crate::measure::summary::{Latency, Timing};
-
-/// One sample as one variant sees it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
-    pub class: usize,
-    /// Largest logit minus the second largest.
-    pub margin: f32,
-}
+use crate::task::classification::Answer;
 
 /// A variant's answers in subset order.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Predictions {
     pub variant: String,
-    pub predictions: Vec<Prediction>,
+    pub answers: Vec<Answer>,
 }
 
 /// A csv file; every row is as long as the header.
@@ -101,7 +94,7 @@ fn measured_cells(measured: &Measured) -> Vec<String> {
 pub fn predictions(classes: &[String], samples: &[(String, usize)], variants: &[Predictions]) -> Vec<u8> {
     let rows = samples.iter().enumerate().flat_map(|(i, (id, label))| {
         variants.iter().map(move |variant| {
-            let Prediction { class, margin } = variant.predictions[i];
+            let Answer { class, margin } = variant.answers[i];
             let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
             [id.clone(), name(*label), variant.variant.clone(), name(class), format!("{margin}")]
         })

@@ -9,9 +9,10 @@ use super::Wish;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::progress::Unmetered;
 use crate::base::units::counted;
-use crate::dataset::{self, DatasetError, Entry, Labels, Look, Source, guess};
+use crate::dataset::{self, DatasetError, Entry, Labels, Source, guess};
 use crate::inspect::ModelInputs;
 use crate::manifest::{Dataset, DatasetFormat, Interpolation, PixelScale, Preprocess, Strategy, Subset};
+use crate::picture::Look;
 
 /// Calibration advice starts between 100 and 500 samples.
 const CALIBRATION: usize = 512;

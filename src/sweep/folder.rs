@@ -5,41 +5,16 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::plan::{self, AxisFacts, Plan, PointFacts};
 use crate::base::clock;
 use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files::{self, FileError};
 use crate::base::owner;
-use crate::manifest::{self, Override, Resolved};
+use crate::document;
+use crate::grid::plan::PointFacts;
+use crate::grid::{Plan, SweepRecord};
+use crate::manifest::{self, Resolved};
 use crate::record::store::{self, Draft};
-
-/// `sweep.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SweepRecord {
-    pub format: String,
-    pub requant: String,
-    pub name: String,
-    #[serde(default)]
-    pub description: String,
-    /// Digest of the axes and the points ([`plan::identity`]).
-    pub id: Digest,
-    /// UTC, RFC 3339.
-    pub created: String,
-    /// The sweep's file as given, where that is relative; of an absolute path only the name.
-    pub manifest_path: String,
-    pub manifest: Digest,
-    pub base_path: String,
-    /// The base as seen from this folder, for whoever starts requant elsewhere.
-    pub base_from_here: String,
-    pub base: Digest,
-    /// Names the sweep's jobs: no other folder's have it, though it should hold the same sweep.
-    pub token: String,
-    /// What every point has from outside both.
-    pub overrides: Vec<Override>,
-    pub axes: Vec<AxisFacts>,
-    pub points: Vec<PointFacts>,
-}
 
 /// Version of `sweep.json`.
 const FORMAT: &str = "1.0";
@@ -199,7 +174,7 @@ impl Folder {
     /// Whether a run is there.
     #[must_use]
     pub fn has_run(&self, run: &str) -> bool {
-        manifest::is_file_name(run) && self.home().join(run).join("record.json").is_file()
+        document::is_file_name(run) && self.home().join(run).join("record.json").is_file()
     }
 
     /// Whether it is there, its record can be read, and it obeyed these settings.
@@ -297,18 +272,4 @@ fn from(folder: &Path, file: &Path) -> PathBuf {
 fn shown(path: &Path) -> String {
     let name = path.file_name().map(Path::new).filter(|_| path.is_absolute()).unwrap_or(path);
     name.display().to_string()
-}
-
-impl SweepRecord {
-    /// Whether the id is that of the axes and the points, and these fit together.
-    #[must_use]
-    pub fn is_consistent(&self) -> bool {
-        let groups = self.axes.chunk_by(|a, b| a.group == b.group);
-        let even = |group: &[AxisFacts]| group.iter().all(|axis| axis.values.len() == group[0].values.len());
-        let numbered =
-            |(at, point): (usize, &PointFacts)| point.number == at + 1 && point.values.len() == self.axes.len();
-        plan::identity(&self.axes, &self.points) == self.id
-            && groups.into_iter().all(even)
-            && self.points.iter().enumerate().all(numbered)
-    }
 }

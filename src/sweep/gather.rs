@@ -4,15 +4,17 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::folder::{SweepRecord, json};
-use super::outcome::{Outcome, Pinned, PointOutcome};
-use super::row::{self, Row};
+use super::Folder;
+use super::folder::json;
 use super::state::{self, State};
-use super::{Folder, page, table};
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::base::finding::Verdict;
+use crate::comparison::row::{self, Row};
+use crate::comparison::{page, table};
+use crate::grid::SweepRecord;
+use crate::grid::outcome::{Outcome, Pinned, PointOutcome};
 use crate::record::store;
 
 const FORMAT: &str = "1.0";

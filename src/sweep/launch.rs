@@ -1,6 +1,5 @@
 //! How points were started, written down before anything is.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -120,24 +119,4 @@ impl Launch {
     fn path(&self, folder: &Folder) -> PathBuf {
         folder.path.join(LAUNCHES).join(format!("{:04}.json", self.number))
     }
-}
-
-/// `0-3,7`
-#[must_use]
-pub fn ranges(numbers: &[usize]) -> String {
-    let mut text = String::new();
-    let mut at = 0;
-    while at < numbers.len() {
-        let mut end = at;
-        while end + 1 < numbers.len() && numbers[end + 1] == numbers[end] + 1 {
-            end += 1;
-        }
-        let comma = if text.is_empty() { "" } else { "," };
-        let _ = match end - at {
-            0 => write!(text, "{comma}{}", numbers[at]),
-            _ => write!(text, "{comma}{}-{}", numbers[at], numbers[end]),
-        };
-        at = end + 1;
-    }
-    text
 }

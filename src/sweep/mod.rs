@@ -10,27 +10,20 @@
 //!     outcome.json sweep.csv sweep.md   gathered from the runs' records
 //! ```
 //!
-//! `plan` → `folder` → `local` or `slurm`, each of which starts `task`s → `state` → `gather`.
+//! A plan (room `grid`) → `folder` → `local` or `slurm`, each of which starts `task`s → `state` → `gather`, which has
+//! the room `comparison` write the table and the page.
 
-mod analysis;
 pub mod attempt;
 pub mod estimate;
-mod figure;
 pub mod folder;
 pub mod gather;
 pub mod launch;
 pub mod local;
 pub mod neighbours;
-pub mod outcome;
-mod page;
-pub mod plan;
-mod row;
 pub mod slurm;
 pub mod state;
-mod table;
 pub mod task;
 pub mod verify;
 
 pub use folder::Folder;
-pub use plan::Plan;
 pub use state::State;

@@ -17,7 +17,8 @@ use rustix::thread::CpuSet;
 use crate::base::explain::Failure;
 use crate::base::files::FileError;
 use crate::base::interrupt;
-use crate::pipeline::{Neighbours, Stage};
+use crate::workbench::Neighbours;
+use crate::workbench::event::Stage;
 
 /// This process among the points that run on this machine.
 pub struct Machine {

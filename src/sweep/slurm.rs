@@ -13,9 +13,10 @@ pub use queue::{Row, queue};
 
 use super::Folder;
 use super::attempt::Job;
-use super::launch::{Array, How, Launch, Terms, launches, ranges};
+use super::launch::{Array, How, Launch, Terms, launches};
 use crate::base::clock;
 use crate::base::explain::{Cause, Diagnostic, Failure};
+use crate::base::units::ranges;
 
 /// Every name that a job of the sweep's points may have. Jobs are asked for by name, not by number: one that was
 /// submitted by a launcher that died before it could write its number down is found too.

@@ -6,11 +6,11 @@ use rayon::prelude::*;
 
 use super::Folder;
 use super::gather;
-use super::outcome::Outcome;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files;
 use crate::base::units::counted;
+use crate::grid::outcome::Outcome;
 use crate::record::store;
 use crate::verify::{self as runs, Problem, Verified};
 

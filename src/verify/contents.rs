@@ -13,8 +13,7 @@ use crate::record::answers::{self, Answers};
 use crate::record::format::{Comparison, FORMAT, Outcome, SubsetFacts, VariantResult};
 use crate::record::{Record, tables};
 use crate::report;
-use crate::stats::paired::PairedCounts;
-use crate::stats::proportion;
+use crate::task::classification;
 
 /// What every run leaves beside its record. (Older runs may lack what their format did not know.)
 const REQUIRED: [&str; 9] = [
@@ -365,7 +364,7 @@ fn accuracy(variant: &VariantResult, answers: &Answers, baseline: Option<&str>, 
         return found.problem("predictions.csv", format!("`{name}` answers nothing there"));
     };
     let correct = right.iter().filter(|right| **right).count();
-    if correct != measured.correct || proportion::wilson(correct, right.len()) != Some(measured.accuracy) {
+    if correct != measured.correct || classification::accuracy(&right) != Some(measured.accuracy) {
         let (of, says, says_of) = (right.len(), measured.correct, measured.accuracy.n);
         let what = format!("`{name}` has {correct} of {of} right there, and the record says {says} of {says_of}");
         found.problem("predictions.csv", format!("{what}, or another interval"));
@@ -378,12 +377,9 @@ fn accuracy(variant: &VariantResult, answers: &Answers, baseline: Option<&str>, 
 }
 
 fn compared(answers: &Answers, baseline: &str, name: &str) -> Option<Comparison> {
-    let mut counts = PairedCounts::default();
-    let pairs = answers.right(baseline)?.into_iter().zip(answers.right(name)?);
-    pairs.for_each(|(first, second)| counts.add(first, second));
-    let pairs = answers.of(baseline)?.iter().zip(answers.of(name)?);
-    let agreeing = pairs.filter(|(a, b)| a.class == b.class).count();
-    Some(Comparison { difference: counts.difference()?, p_value: counts.mcnemar(), agreeing, counts })
+    let right = answers.right(baseline)?.into_iter().zip(answers.right(name)?);
+    let same = answers.of(baseline)?.iter().zip(answers.of(name)?).map(|(a, b)| a.class == b.class);
+    Comparison::of(right.zip(same).map(|((first, second), same)| (first, second, same)))
 }
 
 /// [`tables::LATENCY`].

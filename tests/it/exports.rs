@@ -123,9 +123,12 @@ fn every_form_computes_the_same_on_every_backend() {
                 let worst = should.iter().zip(&is).map(|(a, b)| sqnr(a, b)).fold(f32::MAX, f32::min);
                 assert!(should.len() == is.len() && worst > 80.0, "{name}: {worst} dB");
             }
-            // A value on the edge between two levels may fall to either side.
+            // A value on the edge between two levels may fall to either side, which costs less than the rounding itself.
             let [should, is] = both(Form::Rounded(&quantization));
-            assert!(sqnr(&should[0], &is[0]) > 30.0, "{name}: {} dB", sqnr(&should[0], &is[0]));
+            let float = given(Backend::Torch, &graph, Form::Float, &input);
+            let (apart, rounded) = (sqnr(&should[0], &is[0]), sqnr(&float[0], &should[0]));
+            eprintln!("{name}: {apart:.1} dB apart, {rounded:.1} dB from float");
+            assert!(apart > rounded + 3.0, "{name}: {apart} dB apart, {rounded} dB from float");
             for inputs in [Inputs::Clean, Inputs::Running] {
                 let [should, is] = both(beside(inputs));
                 let mut apart: Vec<f32> = should

@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use requant::base::explain::Failure;
 use requant::base::files;
-use requant::cli::diagnostic_text;
-use requant::manifest::{self, Overrides, Sweep};
+use requant::grid::Sweep;
+use requant::manifest::{self, Overrides};
+use requant::terminal::complaint::text as diagnostic_text;
 
 use crate::lab;
 

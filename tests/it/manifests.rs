@@ -2,8 +2,8 @@ use std::path::Path;
 
 use requant::base::explain::{Cause, Failure};
 use requant::base::files;
-use requant::cli::diagnostic_text;
 use requant::manifest::{self, Overrides, Resolved};
+use requant::terminal::complaint::text as diagnostic_text;
 
 use crate::lab;
 
@@ -144,7 +144,7 @@ fn every_committed_experiment_resolves_and_writes_every_value_out() {
     let folder = lab::root().join("experiments");
     let names: Vec<_> = files::list(&folder).unwrap().into_iter().filter(|name| name.ends_with(".toml")).collect();
     assert!(names.len() >= 3);
-    let is_sweep = |name: &String| manifest::Sweep::is_one(&files::read_text(&folder.join(name)).unwrap());
+    let is_sweep = |name: &String| requant::grid::Sweep::is_one(&files::read_text(&folder.join(name)).unwrap());
     for name in names.into_iter().filter(|name| !is_sweep(name)) {
         let load = |path: &Path| manifest::load(path, &Overrides::default()).unwrap();
         let resolved = load(&folder.join(&name));

@@ -1,6 +1,6 @@
 use requant::base::files;
-use requant::dataset::{Image, Threads, preprocess};
 use requant::manifest::Preprocess;
+use requant::picture::{Image, Threads, preprocess};
 use requant::tensor::Tensor;
 use safetensors::SafeTensors;
 

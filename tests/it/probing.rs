@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use requant::backend::{BackendError, Session};
 use requant::base::digest::Digest;
 use requant::base::files;
+use requant::bench::{self, Assignment};
 use requant::codec::{Form, onnx, torchscript};
 use requant::graph::pass;
 use requant::manifest::{self, Compute, Isa, Overrides};
 use requant::measure::summary::{self, Timing};
 use requant::measure::turn::{Inputs, Length, Pass, Timed};
 use requant::measure::worker::{Answer, Ask};
-use requant::pipeline::{self, Task};
 use requant::tensor::Tensor;
 
 use crate::lab::{self, Bench};
@@ -45,7 +45,7 @@ impl Session for Memory {
 }
 
 /// A turn of the demo's network in a measuring process of its own.
-fn turn(wrap: &pipeline::Wrap<'_>) -> Timed {
+fn turn(wrap: &bench::Wrap<'_>) -> Timed {
     lab::start(&COMPUTE).unwrap();
     let bench = Bench::new();
     let manifest = bench.digits(&[]);
@@ -58,12 +58,12 @@ fn turn(wrap: &pipeline::Wrap<'_>) -> Timed {
     let values: Vec<u8> = (0..count).flat_map(|at| ((at % 97) as f32 / 97.0).to_le_bytes()).collect();
     let input = bench.put("samples", &values);
     let length = Length { warmup: 2, max_warmup: 2, iterations: 12, min_seconds: 0.0 };
-    let variant = Task { variant: resolved.manifest.variant[0].clone(), compute: COMPUTE };
+    let variant = Assignment { variant: resolved.manifest.variant[0].clone(), compute: COMPUTE };
     let inputs = Inputs { warm_up: 0, timed: vec![1, 2, 3, 4], next: 0 };
     let asks = [Ask::Open { variant, artefact, input, shape }, Ask::Time { batch: 4, length, inputs }, Ask::Finish];
     let requests: String = asks.iter().map(|ask| serde_json::to_string(ask).unwrap() + "\n").collect();
     let mut told = Vec::new();
-    pipeline::serve_wrapped(requests.as_bytes(), &mut told, wrap).unwrap();
+    bench::serve_wrapped(requests.as_bytes(), &mut told, wrap).unwrap();
     let told = String::from_utf8(told).unwrap();
     let answers: Vec<Answer> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let timed =
@@ -72,7 +72,7 @@ fn turn(wrap: &pipeline::Wrap<'_>) -> Timed {
 }
 
 /// Of two processes; nothing is left out, so that the test does not depend on who else uses the machine.
-fn fresh_over_repeated(wrap: &pipeline::Wrap<'_>) -> f64 {
+fn fresh_over_repeated(wrap: &bench::Wrap<'_>) -> f64 {
     let timing = |process, (iteration, pass): (usize, &Pass)| Timing {
         round: process,
         process,

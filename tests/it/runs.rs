@@ -9,9 +9,11 @@ use requant::base::files;
 use requant::base::finding::Verdict;
 use requant::base::progress::Unmetered;
 use requant::manifest::{self, Overrides};
-use requant::pipeline::{self, Event, Events, Surroundings};
+use requant::pipeline;
 use requant::record::format::Outcome;
 use requant::record::{Record, store};
+use requant::workbench::Surroundings;
+use requant::workbench::event::{Event, Events};
 
 use crate::lab::{self, Bench, root};
 

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use requant::base::digest::Digest;
 use requant::base::files;
 use requant::base::progress::Unmetered;
-use requant::manifest::{self, Overrides, Sweep};
-use requant::sweep::Plan;
+use requant::grid::{Plan, Sweep};
+use requant::manifest::{self, Overrides};
 
 use crate::lab::{self, Bench};
 

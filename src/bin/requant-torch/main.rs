@@ -5,7 +5,8 @@ mod torch;
 use std::io::{self, Write as _};
 use std::panic;
 
-use requant::cli::{self, Exit};
+use requant::cli;
+use requant::terminal::Exit;
 
 fn main() {
     torch::install();

@@ -5,18 +5,21 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::backend::Work;
+use crate::backend::process;
+use crate::backend::process::own_path;
 use crate::base::explain::{Cause, Diagnostic, Failure};
-use crate::cli::engine::own_path;
-use crate::cli::gauge::Gauge;
-use crate::cli::progress::Progress;
 use crate::cli::run::worker_of;
-use crate::cli::{Exit, engine, eprint, worker};
-use crate::pipeline::{self, Surroundings};
+use crate::cli::worker;
+use crate::pipeline;
 use crate::report::terminal;
 use crate::sweep::attempt::End;
 use crate::sweep::neighbours::{Machine, Share};
 use crate::sweep::task::{self, Outcome, Patience, Report};
 use crate::sweep::{Folder, slurm};
+use crate::terminal::gauge::Gauge;
+use crate::terminal::progress::Progress;
+use crate::terminal::{Exit, eprint};
+use crate::workbench::Surroundings;
 
 /// Claims a point, has it run, and writes down how that ended.
 pub(super) fn task(
@@ -83,7 +86,7 @@ const fn code(exit: u8) -> Exit {
 pub(super) fn point(path: &Path, number: usize, share: Option<Share>, parallel_timing: bool) -> Result<Exit, Failure> {
     let folder = Folder::open(path)?;
     let resolved = folder.settings(number)?;
-    engine::enter(&resolved.manifest, Work::Judging)?;
+    process::enter(&resolved.manifest, Work::Judging)?;
     // Without whoever started it nobody would write down how it ended.
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
     let mut answers = worker::answers().map_err(|error| Failure::bug(format!("cannot set up the answer: {error}")))?;

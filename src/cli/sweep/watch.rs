@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::interrupt;
-use crate::cli::{complaint, eprint};
 use crate::sweep::local::Watcher;
 use crate::sweep::state::{self, Standing};
 use crate::sweep::{Folder, State};
+use crate::terminal::{eprint, plain};
 
 /// A line per point that has ended.
 pub(super) struct Lines<'a> {
@@ -30,7 +30,7 @@ impl Watcher for Lines<'_> {
             _ => state.word(),
         };
         let detail = state.detail();
-        eprint(&complaint::plain(&format!("[{done}/{total}] point {point} ({values}): {verdict}, {detail}")));
+        eprint(&plain(&format!("[{done}/{total}] point {point} ({values}): {verdict}, {detail}")));
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) fn follow(folder: &Folder) -> Result<(), Failure> {
     loop {
         let Standing { states, unreachable, .. } = state::of(folder)?;
         match &table {
-            Some(table) => table.set_message(complaint::plain(&live(folder, &states, unreachable.as_deref()))),
+            Some(table) => table.set_message(plain(&live(folder, &states, unreachable.as_deref()))),
             None => changes(folder, &states, &before),
         }
         before = states.iter().map(State::word).collect();
@@ -109,6 +109,6 @@ fn live(folder: &Folder, states: &[State], unreachable: Option<&str>) -> String 
 fn changes(folder: &Folder, states: &[State], before: &[&'static str]) {
     for (at, state) in states.iter().enumerate().filter(|(at, state)| state.word() != before[*at]) {
         let values = folder.record.points[at].values.join(", ");
-        eprint(&complaint::plain(&format!("point {} ({values}): {} {}", at + 1, state.word(), state.detail())));
+        eprint(&plain(&format!("point {} ({values}): {} {}", at + 1, state.word(), state.detail())));
     }
 }

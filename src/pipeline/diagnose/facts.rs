@@ -8,14 +8,13 @@ use crate::graph::{Graph, NodeId, Op};
 use crate::manifest::Choice as _;
 use crate::pipeline::calibrate::Calibrated;
 use crate::pipeline::quantize::Quantized;
-use crate::pipeline::workbench::Attempt;
 use crate::quantize::observer::{Observed, ObserverKind};
 use crate::quantize::{bias, weights};
 use crate::record::format::{Layer, Network, ObservedFacts, QuantizationFacts, WeightFacts};
+use crate::workbench::{Attempt, Prepared};
 
-pub(super) fn network(quantized: &Quantized) -> Network {
-    let prepared = &quantized.calibrated.prepared;
-    let attempt = &quantized.calibrated.attempt;
+pub(super) fn network(prepared: &Prepared, calibrated: &Calibrated) -> Network {
+    let attempt = &calibrated.attempt;
     let mut int8_modules = BTreeMap::new();
     let mut float_operators = BTreeMap::new();
     if attempt.quantization.is_some() {
@@ -34,7 +33,7 @@ pub(super) fn network(quantized: &Quantized) -> Network {
         int8_modules,
         float_operators,
         patches: [&prepared.inputs.model.patches[..], &attempt.patches].concat(),
-        layers: attempt.graph.ids().map(|id| layer(quantized, id)).collect(),
+        layers: attempt.graph.ids().map(|id| layer(calibrated, id)).collect(),
     }
 }
 
@@ -43,8 +42,8 @@ const fn swapped(op: &Op) -> bool {
     matches!(op, Op::Layer(_) | Op::Unary(Unary::HardSwish | Unary::Sigmoid))
 }
 
-fn layer(quantized: &Quantized, id: NodeId) -> Layer {
-    let Calibrated { attempt, evidence, looks, .. } = &quantized.calibrated;
+fn layer(calibrated: &Calibrated, id: NodeId) -> Layer {
+    let Calibrated { attempt, evidence, looks, .. } = calibrated;
     let Attempt { graph, plan, calibration, quantization, .. } = attempt;
     let node = graph.node(id);
     let slot = plan.observer_of[id.0];
@@ -89,8 +88,8 @@ fn observed_facts(kind: ObserverKind, seen: &Observed) -> ObservedFacts {
     ObservedFacts { observer: kind.word().to_owned(), min, max, low, high, values, not_finite, settled }
 }
 
-pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
-    let Calibrated { prepared, attempt, trials, spaces, parts, .. } = &quantized.calibrated;
+pub(super) fn quantization(prepared: &Prepared, calibrated: &Calibrated, quantized: &Quantized) -> QuantizationFacts {
+    let Calibrated { attempt, trials, spaces, parts, .. } = calibrated;
     let Attempt { scheme, plan, calibration, quantization, .. } = attempt;
     let watching =
         |slot: &crate::quantize::plan::ObserverSlot| slot.kind != ObserverKind::Fixed && !slot.members.is_empty();
@@ -104,7 +103,7 @@ pub(super) fn quantization(quantized: &Quantized) -> QuantizationFacts {
         .map(|id| prepared.inputs.model.graph.node(*id).name.clone());
     let excepted = |id: &NodeId| prepared.inputs.rules[id.0] != crate::quantize::LayerRule::default();
     QuantizationFacts {
-        recipe: prepared.resolved.manifest.quantize.recipe.word().to_owned(),
+        recipe: prepared.manifest().quantize.recipe.word().to_owned(),
         description: scheme.describe(),
         observer: Some(scheme.observer.word().to_owned()),
         steps: scheme.steps.clone(),

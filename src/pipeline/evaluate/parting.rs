@@ -1,7 +1,5 @@
 //! Where two engines part on one quantized network: the integers of every layer, side by side.
 
-use super::super::quantize::Quantized;
-use super::super::workbench::Attempt;
 use crate::backend::{self, BackendError, Request};
 use crate::codec::Form;
 use crate::graph::NodeId;
@@ -9,6 +7,7 @@ use crate::graph::quantization::{Kernel, Quantization};
 use crate::manifest::Variant;
 use crate::record::format::Parting;
 use crate::tensor::Tensor;
+use crate::workbench::Attempt;
 
 /// So many samples are enough to see a layer that computes otherwise.
 const SAMPLES: usize = 32;
@@ -17,8 +16,7 @@ const SAMPLES: usize = 32;
 const ROUNDING: f64 = 0.01;
 
 /// The first layer whose integers differ by more than rounding, if there is one and both engines can show theirs.
-pub(super) fn first(quantized: &Quantized, [one, other]: [&Variant; 2], samples: &Tensor) -> Option<Parting> {
-    let attempt = &quantized.calibrated.attempt;
+pub(super) fn first(attempt: &Attempt, [one, other]: [&Variant; 2], samples: &Tensor) -> Option<Parting> {
     let quantization = attempt.quantization.as_ref()?;
     let nodes: Vec<NodeId> = attempt.graph.ids().filter(|&id| gives_integers(quantization, id)).collect();
     let samples = samples.rows(0, SAMPLES);

@@ -9,9 +9,9 @@ mod session;
 use tch::{Cuda, Device as TorchDevice};
 
 use requant::backend::{self, Availability, BackendError, Driver, Examples, Request, Runtime, Session};
-use requant::dataset::{Image, PreprocessError, Threads};
 use requant::graph::Op;
 use requant::manifest::{Compute, Device, Isa, Preprocess};
+use requant::picture::{Image, PreprocessError, Threads};
 use requant::tensor::Tensor;
 
 /// Makes libtorch the engine of this process.

@@ -1,8 +1,8 @@
 //! Image arithmetic with libtorch's own operators, in the order of torchvision's tensor
 //! transforms: scale to 0..1, resize, crop, repeat a single channel, normalize.
 
-use requant::dataset::{Image, PreprocessError, crop_start, fitting, resized};
 use requant::manifest::{Interpolation, PixelScale, Preprocess};
+use requant::picture::{Image, PreprocessError, crop_start, fitting, resized};
 use requant::tensor::Tensor;
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
