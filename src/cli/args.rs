@@ -90,6 +90,10 @@ pub(super) enum Verb {
         /// A named set of quantization choices
         #[arg(long, default_value = "fx-default", value_name = "RECIPE")]
         recipe: String,
+        /// What is judged: `classification`, whether classes are right, or `fidelity`, how far every output of any image model lies
+        /// from the float network's
+        #[arg(long, default_value = "classification", value_name = "TASK")]
+        task: String,
         /// The library that runs the variants, `torch`, `onnxruntime` or `openvino`; without it libtorch where it is here, or
         /// else ONNX Runtime
         #[arg(long, value_name = "BACKEND")]

@@ -136,9 +136,9 @@ fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String 
     let classes = inputs.data.source.classes();
     let mut lines = vec![
         format!(
-            "model        {} → {} classes, {} operators, {}",
+            "model        {} → {}, {} operators, {}",
             shape.join(" × "),
-            inputs.model.classes,
+            inputs.model.gives(),
             inputs.model.graph.nodes.len(),
             pinned("model.sha256")
         ),

@@ -85,7 +85,8 @@ fn float(folder: &Path, record: &Record) -> Result<Vec<u8>, Failure> {
         return Err(Diagnostic::error(Cause::Input, message).next("go where the experiment's manifest lies").into());
     };
     let path = manifest.with_file_name("").join(path);
-    let (found, model) = inspect::read_model(&path, record.settings.model.output.as_deref())?;
+    let (found, model) =
+        inspect::read_model(&path, &inspect::wanted(record.settings.task, record.settings.model.output.as_deref()))?;
     let wanted = record.inputs.model.sha256;
     if found != wanted {
         let message = format!("`{}` has the SHA-256 {found}, and the run read {wanted}", path.display());

@@ -13,7 +13,7 @@ use crate::base::files;
 use crate::base::units::{self, ABSENT};
 use crate::history::{self, Listed, Summary};
 use crate::measure::summary::Latency;
-use crate::record::format::VariantResult;
+use crate::record::format::{Judged, Measured, VariantResult};
 use crate::terminal::{Exit, print, print_json};
 
 pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
@@ -97,7 +97,14 @@ fn lines(run: &Listed) -> Vec<[String; 7]> {
 fn figures(variant: &VariantResult) -> (String, String) {
     let Some(measured) = variant.measured() else { return (ABSENT.to_owned(), ABSENT.to_owned()) };
     let speedup = measured.latency.first().and_then(|latency| latency.speedup);
-    (units::percent(measured.accuracy.value), speedup.map_or(ABSENT.to_owned(), |s| units::times(s.value)))
+    let quality = match &measured.judged {
+        Judged::Classes(own) => units::percent(own.accuracy.value),
+        Judged::Outputs { fidelity } => fidelity
+            .worst()
+            .and_then(|worst| worst.sqnr_db)
+            .map_or_else(|| ABSENT.to_owned(), |own| format!("{:.1} dB", own.value)),
+    };
+    (quality, speedup.map_or(ABSENT.to_owned(), |s| units::times(s.value)))
 }
 
 fn age(summary: &Summary) -> String {
@@ -119,7 +126,8 @@ fn document(run: &Listed) -> Value {
         let measured = variant.measured();
         json!({
             "name": variant.name,
-            "accuracy": measured.map(|measured| measured.accuracy),
+            "accuracy": measured.and_then(Measured::classified).map(|own| own.accuracy),
+            "fidelity": measured.and_then(Measured::fidelity),
             "latency": measured.and_then(|m| m.latency.first()).map(|l| json!({ "batch": l.batch, "ms": l.milliseconds })),
             "speedup": measured.and_then(|m| m.latency.first()).and_then(|latency| latency.speedup),
             "speedup_unclaimed": measured.and_then(|m| m.latency.first()).and_then(Latency::why_unclaimed),

@@ -65,8 +65,8 @@ pub fn main() -> Exit {
         );
     });
     let result = match args.verb {
-        Verb::New { name, model, data, recipe, backend, scores, classes, output } => {
-            new::new(&name, &new::New { model, data, recipe, backend, scores, classes, output })
+        Verb::New { name, model, data, recipe, task, backend, scores, classes, output } => {
+            new::new(&name, &new::New { model, data, recipe, task, backend, scores, classes, output })
         }
         Verb::Check { manifests, layers, deep, format } => check::check(manifests, &layers.resolve(), deep, format),
         Verb::Pin { manifest, check, from } => pin::pin(&manifest, check, from.as_deref()),

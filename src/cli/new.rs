@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::text::nearest;
 use crate::document::is_file_name;
-use crate::manifest::{Choice, Recipe};
+use crate::manifest::{Choice, Recipe, Task};
 use crate::scaffold::{self, Scaffold, Wish};
 use crate::terminal::gauge::Gauge;
 use crate::terminal::{Exit, print};
@@ -15,6 +15,7 @@ pub(super) struct New {
     pub(super) model: PathBuf,
     pub(super) data: PathBuf,
     pub(super) recipe: String,
+    pub(super) task: String,
     pub(super) backend: Option<String>,
     pub(super) scores: Option<String>,
     pub(super) classes: Option<PathBuf>,
@@ -27,6 +28,7 @@ pub(super) fn new(name: &str, asked: &New) -> Result<Exit, Failure> {
         return Err(Diagnostic::error(Cause::Input, message).next("use letters, digits, `-`, `_` and `.`").into());
     }
     let recipe = known("recipe", Recipe::ALL, &asked.recipe)?;
+    let task = known("task", Task::ALL, &asked.task)?;
     let backend = asked.backend.as_ref().map(|name| known("backend", &scaffold::BACKENDS, name)).transpose()?;
     let output = asked.output.clone().unwrap_or_else(|| place(name));
     let wish = Wish {
@@ -34,6 +36,7 @@ pub(super) fn new(name: &str, asked: &New) -> Result<Exit, Failure> {
         model: &asked.model,
         data: &asked.data,
         recipe,
+        task,
         backend,
         scores: asked.scores.as_deref(),
         classes: asked.classes.as_deref(),

@@ -45,8 +45,8 @@ impl Form<'_> {
     pub fn last(&self, graph: &Graph) -> NodeId {
         let asked = match self {
             Self::Taps(nodes) | Self::Int8Taps(_, nodes) | Self::Beside { nodes, .. } => nodes,
-            Self::Float | Self::Int8(_) | Self::Rounded(_) => &[][..],
+            Self::Float | Self::Int8(_) | Self::Rounded(_) => graph.outputs.as_slice(),
         };
-        asked.iter().max().copied().unwrap_or(graph.output)
+        asked.iter().max().copied().unwrap_or(graph.output())
     }
 }

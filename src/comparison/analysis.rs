@@ -6,11 +6,66 @@ use super::row::Row;
 use crate::grid::SweepRecord;
 use crate::stats::{Estimate, sample};
 
+/// What the rows of a sweep are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Measure {
+    /// Accuracy less the baseline's, a fraction that is shown in points.
+    Accuracy,
+    /// The ratio of signal to noise of the output that keeps least, in dB.
+    Sqnr,
+}
+
+impl Measure {
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let is_fidelity = |row: &Row| row.measured.as_ref().is_some_and(|figures| figures.is_fidelity);
+        if rows.iter().any(is_fidelity) { Self::Sqnr } else { Self::Accuracy }
+    }
+
+    /// A value as it is shown.
+    pub(crate) const fn shown(self, value: f64) -> f64 {
+        match self {
+            Self::Accuracy => value * 100.0,
+            Self::Sqnr => value,
+        }
+    }
+
+    pub(crate) const fn unit(self) -> &'static str {
+        match self {
+            Self::Accuracy => "points",
+            Self::Sqnr => "dB",
+        }
+    }
+
+    /// What the axes of figures reach to: no difference, where that is one.
+    pub(crate) const fn origin(self) -> Option<f64> {
+        match self {
+            Self::Accuracy => Some(0.0),
+            Self::Sqnr => None,
+        }
+    }
+
+    /// What a sensitivity's figure shows.
+    pub(crate) const fn change(self) -> &'static str {
+        match self {
+            Self::Accuracy => "points lost or gained",
+            Self::Sqnr => "SQNR, dB",
+        }
+    }
+
+    /// What a figure's vertical axis is.
+    pub(crate) const fn axis(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy less the baseline's, points",
+            Self::Sqnr => "SQNR of the output that keeps least, dB",
+        }
+    }
+}
+
 /// A compared row: what it has lost or gained against FP32 and how fast it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Compared<'a> {
     pub row: &'a Row,
-    /// Accuracy less the baseline's, a fraction.
+    /// By the [`Measure`] of the sweep; more is better.
     pub difference: Estimate,
     /// Absent where it was timed beside others: such times compare with nothing.
     pub speedup: Option<Estimate>,
@@ -21,7 +76,7 @@ pub(crate) fn compared(rows: &[Row]) -> Vec<Compared<'_>> {
     let one = |row| {
         let row: &Row = row;
         let figures = row.measured.as_ref()?;
-        let difference = figures.against?.difference;
+        let difference = figures.against.map(|against| against.difference).or(figures.sqnr_db)?;
         Some(Compared { row, difference, speedup: figures.speedup.filter(|_| !row.beside) })
     };
     rows.iter().filter(|row| !row.baseline).filter_map(one).collect()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::analysis::Compared;
+use super::analysis::{Compared, Measure};
 use super::row::Row;
 use crate::base::explain::Failure;
 use crate::report;
@@ -28,6 +28,7 @@ pub(crate) struct Pareto {
     legend: Vec<Label>,
     /// Where there is nothing to draw.
     empty: bool,
+    y_label: &'static str,
 }
 
 #[derive(Serialize)]
@@ -50,11 +51,16 @@ struct Label {
 }
 
 impl Pareto {
-    pub(crate) fn of(compared: &[Compared<'_>], front: &[usize], values: impl Fn(&Row) -> String) -> Self {
+    pub(crate) fn of(
+        compared: &[Compared<'_>],
+        front: &[usize],
+        measure: Measure,
+        values: impl Fn(&Row) -> String,
+    ) -> Self {
         let timed = || compared.iter().enumerate().filter_map(|(at, c)| Some((at, c, c.speedup?)));
         let x = Axis::over(timed().map(|(.., speedup)| speedup.value).chain([1.0]), 70.0, 700.0);
-        let heights = |c: &Compared<'_>| [c.difference.low, c.difference.high].map(|x| x * 100.0);
-        let y = Axis::over(timed().flat_map(|(_, c, _)| heights(c)).chain([0.0]), 390.0, 20.0);
+        let heights = |c: &Compared<'_>| [c.difference.low, c.difference.high].map(|x| measure.shown(x));
+        let y = Axis::over(timed().flat_map(|(_, c, _)| heights(c)).chain(measure.origin()), 390.0, 20.0);
         let mut variants: Vec<&str> = Vec::new();
         let mut dots = Vec::new();
         for (at, c, speedup) in timed() {
@@ -65,7 +71,7 @@ impl Pareto {
             let [low, high] = heights(c);
             dots.push(Dot {
                 x: pixel(x.at(speedup.value)),
-                y: pixel(y.at(c.difference.value * 100.0)),
+                y: pixel(y.at(measure.shown(c.difference.value))),
                 low: pixel(y.at(low)),
                 high: pixel(y.at(high)),
                 fill: COLOURS[place % COLOURS.len()],
@@ -82,7 +88,7 @@ impl Pareto {
             let place = |(n, c): (usize, &Compared<'_>)| {
                 let speedup = c.speedup.map_or(1.0, |speedup| speedup.value);
                 let letter = if n == 0 { "M" } else { "L" };
-                format!("{letter}{} {}", pixel(x.at(speedup)), pixel(y.at(c.difference.value * 100.0)))
+                format!("{letter}{} {}", pixel(x.at(speedup)), pixel(y.at(measure.shown(c.difference.value))))
             };
             own.enumerate().map(place).collect()
         };
@@ -93,7 +99,15 @@ impl Pareto {
         };
         let legend = variants.iter().enumerate().map(label).collect();
         let fronts = cpus.iter().map(path).collect();
-        Self { x_ticks: x.ticks(), y_ticks: y.ticks(), empty: dots.is_empty(), dots, fronts, legend }
+        Self {
+            x_ticks: x.ticks(),
+            y_ticks: y.ticks(),
+            empty: dots.is_empty(),
+            dots,
+            fronts,
+            legend,
+            y_label: measure.axis(),
+        }
     }
 
     pub(crate) fn text(&self) -> Result<String, Failure> {
@@ -139,13 +153,14 @@ struct Sheet {
     height: usize,
     panels: Vec<Drawn>,
     legend: Vec<Label>,
+    y_label: &'static str,
 }
 
 const PANEL: usize = 220;
 /// More values would not be read.
 const MOST_VALUES: usize = 24;
 
-pub(crate) fn sensitivity(panels: &[Panel]) -> Result<String, Failure> {
+pub(crate) fn sensitivity(panels: &[Panel], measure: Measure) -> Result<String, Failure> {
     let names: Vec<&String> = panels.iter().flat_map(|panel| panel.series.iter().map(|(name, _)| name)).collect();
     let mut variants: Vec<&String> = Vec::new();
     names.into_iter().for_each(|name| {
@@ -153,22 +168,22 @@ pub(crate) fn sensitivity(panels: &[Panel]) -> Result<String, Failure> {
             variants.push(name);
         }
     });
-    let drawn: Vec<Drawn> = panels.iter().enumerate().map(|(at, panel)| draw(panel, at, &variants)).collect();
+    let drawn: Vec<Drawn> = panels.iter().enumerate().map(|(at, panel)| draw(panel, at, &variants, measure)).collect();
     let label = |(at, name): (usize, &&String)| Label {
         y: pixel(20.0 + 18.0 * at as f64),
         fill: COLOURS[at % COLOURS.len()],
         text: (*name).clone(),
     };
     let legend = variants.iter().enumerate().map(label).collect();
-    let sheet = Sheet { height: PANEL * panels.len().max(1) + 10, panels: drawn, legend };
+    let sheet = Sheet { height: PANEL * panels.len().max(1) + 10, panels: drawn, legend, y_label: measure.change() };
     report::figure(SENSITIVITY, &sheet).map_err(|error| Failure::bug(error.to_string()))
 }
 
-fn draw(panel: &Panel, at: usize, variants: &[&String]) -> Drawn {
+fn draw(panel: &Panel, at: usize, variants: &[&String], measure: Measure) -> Drawn {
     let top = (at * PANEL) as f64 + 20.0;
     let bottom = top + 150.0;
-    let all = panel.series.iter().flat_map(|(_, values)| values.iter().flatten()).map(|x| x * 100.0);
-    let y = Axis::over(all.chain([0.0]), bottom, top);
+    let all = panel.series.iter().flat_map(|(_, values)| values.iter().flatten()).map(|x| measure.shown(*x));
+    let y = Axis::over(all.chain(measure.origin()), bottom, top);
     let count = panel.values.len().min(MOST_VALUES);
     let x = |n: usize| 90.0 + (n as f64 + 0.5) * 480.0 / count.max(1) as f64;
     let mut drawn = Drawn {
@@ -185,11 +200,11 @@ fn draw(panel: &Panel, at: usize, variants: &[&String]) -> Drawn {
         let fill = COLOURS[variants.iter().position(|known| *known == name).unwrap_or(0) % COLOURS.len()];
         let mut path = String::new();
         for (n, differences) in values.iter().take(count).enumerate() {
-            let dot = |difference: &f64| Mark { x: pixel(x(n)), y: pixel(y.at(difference * 100.0)), fill };
+            let dot = |difference: &f64| Mark { x: pixel(x(n)), y: pixel(y.at(measure.shown(*difference))), fill };
             drawn.dots.extend(differences.iter().map(dot));
             if let Some(mean) = sample::mean(differences) {
                 let letter = if path.is_empty() { "M" } else { "L" };
-                let _ = write!(path, "{letter}{} {}", pixel(x(n)), pixel(y.at(mean * 100.0)));
+                let _ = write!(path, "{letter}{} {}", pixel(x(n)), pixel(y.at(measure.shown(mean))));
             }
         }
         drawn.lines.push(Curve { path, fill });

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use self::effects::{SeedLine, Sensitivity, seeds, sensitivity};
 use self::limits::{Constraint, constraints};
-use super::analysis::{self, Compared, Dimension};
+use super::analysis::{self, Compared, Dimension, Measure};
 use super::figure;
 use super::row::Row;
 use crate::base::explain::Failure;
@@ -53,10 +53,14 @@ pub(crate) struct Page {
     points_left_out: usize,
     /// How many rows the best were chosen among.
     chosen_among: usize,
+    /// Whether outputs were judged, and not classes.
+    is_fidelity: bool,
     #[serde(skip)]
     pareto: figure::Pareto,
     #[serde(skip)]
     panels: Vec<figure::Panel>,
+    #[serde(skip)]
+    measure: Measure,
 }
 
 #[derive(Serialize)]
@@ -92,6 +96,7 @@ struct Failed {
 impl Page {
     pub(crate) fn of(sweep: &SweepRecord, outcome: &Outcome, rows: &[Row]) -> Self {
         let compared = analysis::compared(rows);
+        let measure = Measure::of(rows);
         let front = analysis::front(&compared);
         let dimensions = analysis::dimensions(sweep);
         let mut cpus: Vec<&str> = rows.iter().map(|row| row.cpu.as_str()).collect();
@@ -113,19 +118,21 @@ impl Page {
             without: without(outcome),
             warnings: warnings(rows),
             axes: axes(sweep),
-            front: front.iter().map(|&at| line(sweep, compared[at].row)).collect(),
+            front: front.iter().map(|&at| line(sweep, compared[at].row, measure)).collect(),
             machines: cpus.len(),
-            constraints: constraints(sweep, &compared, cpus.len()),
-            sensitivity: sensitivity(sweep, &compared, &dimensions),
-            seeds: seeds(sweep, &compared, &dimensions),
+            constraints: constraints(sweep, &compared, cpus.len(), measure),
+            sensitivity: sensitivity(sweep, &compared, &dimensions, measure),
+            seeds: seeds(sweep, &compared, &dimensions, measure),
             without_run: without_run(sweep, outcome),
             baselines: baselines(rows),
             missing: missing(rows),
-            points: own.iter().take(MOST_ROWS).map(|row| line(sweep, row)).collect(),
+            points: own.iter().take(MOST_ROWS).map(|row| line(sweep, row, measure)).collect(),
             points_left_out: own.len().saturating_sub(MOST_ROWS),
             chosen_among: compared.iter().filter(|c| c.speedup.is_some()).count(),
-            pareto: figure::Pareto::of(&compared, &front, |row| values(sweep, row.point)),
+            pareto: figure::Pareto::of(&compared, &front, measure, |row| values(sweep, row.point)),
             panels: panels(sweep, &compared, &dimensions),
+            is_fidelity: measure == Measure::Sqnr,
+            measure,
         }
     }
 
@@ -136,7 +143,7 @@ impl Page {
     pub(crate) fn figures(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Failure> {
         Ok(vec![
             ("pareto.svg", self.pareto.text()?.into_bytes()),
-            ("sensitivity.svg", figure::sensitivity(&self.panels)?.into_bytes()),
+            ("sensitivity.svg", figure::sensitivity(&self.panels, self.measure)?.into_bytes()),
         ])
     }
 }
@@ -202,7 +209,8 @@ fn baselines(rows: &[Row]) -> Vec<String> {
     let mut found: BTreeMap<(&str, usize, usize), Vec<usize>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.baseline) {
         if let Some(figures) = &row.measured {
-            found.entry((&row.variant, figures.correct, figures.samples)).or_default().push(row.point);
+            let Some(correct) = figures.correct else { continue };
+            found.entry((&row.variant, correct, figures.samples)).or_default().push(row.point);
         }
     }
     let whole: usize = found.values().map(Vec::len).sum();
@@ -253,15 +261,20 @@ fn values(sweep: &SweepRecord, point: usize) -> String {
     values.iter().enumerate().map(|(at, value)| format!("{} {value}", name(at))).collect::<Vec<_>>().join(", ")
 }
 
-fn line(sweep: &SweepRecord, row: &Row) -> Line {
+fn line(sweep: &SweepRecord, row: &Row, measure: Measure) -> Line {
     let figures = row.measured.as_ref();
     let absent = || if row.status == "measured" { "—".to_owned() } else { format!("{}: {}", row.status, row.reason) };
     Line {
         point: row.point,
         values: values(sweep, row.point),
         variant: row.variant.clone(),
-        accuracy: figures.map_or_else(absent, |f| units::percent(f.accuracy.value)),
-        difference: figures.and_then(|f| f.against).map_or_else(String::new, |a| points(a.difference)),
+        accuracy: figures.map_or_else(absent, |f| match f.accuracy {
+            Some(accuracy) => units::percent(accuracy.value),
+            None => f.sqnr_db.map_or_else(|| "—".to_owned(), |own| format!("{:.2} dB", own.value)),
+        }),
+        difference: figures
+            .and_then(|f| f.against.map(|against| against.difference).or(f.sqnr_db))
+            .map_or_else(String::new, |own| shown(own, measure)),
         speedup: match figures.and_then(|f| f.speedup) {
             Some(_) if row.beside => "not comparable".to_owned(),
             Some(s) => format!("{} ({:.2} to {:.2})", units::times(s.value), s.low, s.high),
@@ -274,8 +287,8 @@ fn line(sweep: &SweepRecord, row: &Row) -> Line {
 }
 
 /// `−0.13 (−0.83 to +0.53)`
-fn points(e: Estimate) -> String {
-    let [value, low, high] = [e.value, e.low, e.high].map(|x| units::signed(x * 100.0, 2));
+fn shown(e: Estimate, measure: Measure) -> String {
+    let [value, low, high] = [e.value, e.low, e.high].map(|x| units::signed(measure.shown(x), 2));
     format!("{value} ({low} to {high})")
 }
 

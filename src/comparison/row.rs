@@ -4,7 +4,7 @@ use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
 use crate::measure::summary::Latency;
 use crate::record::Record;
-use crate::record::format::{Measured, Outcome, VariantResult};
+use crate::record::format::{Fidelity, Measured, Outcome, VariantResult};
 use crate::stats::Estimate;
 
 /// A variant of a point.
@@ -44,9 +44,14 @@ pub(crate) struct Row {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figures {
     pub samples: usize,
-    pub correct: usize,
-    pub accuracy: Estimate,
+    /// What classifies has these three.
+    pub correct: Option<usize>,
+    pub accuracy: Option<Estimate>,
     pub against: Option<Against>,
+    /// Of other networks, the ratio of signal to noise in dB of the output that keeps least.
+    pub sqnr_db: Option<Estimate>,
+    /// Whether outputs were judged, and not classes.
+    pub is_fidelity: bool,
     pub library: String,
     pub artefact: Digest,
     pub model_bytes: u64,
@@ -107,16 +112,18 @@ pub(crate) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
 
 fn figures(measured: &Measured) -> Figures {
     let first = measured.latency.first();
-    let against = measured.against_baseline.as_ref().map(|comparison| Against {
+    let against = measured.against_baseline().map(|comparison| Against {
         difference: comparison.difference,
         p_value: comparison.p_value,
         agreeing: comparison.agreeing,
     });
     Figures {
-        samples: measured.accuracy.n,
-        correct: measured.correct,
-        accuracy: measured.accuracy,
+        samples: measured.samples().0,
+        correct: measured.classified().map(|own| own.correct),
+        accuracy: measured.classified().map(|own| own.accuracy),
         against,
+        sqnr_db: measured.fidelity().and_then(Fidelity::worst).and_then(|worst| worst.sqnr_db),
+        is_fidelity: measured.fidelity().is_some(),
         library: measured.library.clone().unwrap_or_default(),
         artefact: measured.artefact.sha256,
         model_bytes: measured.artefact.bytes,

@@ -1,6 +1,7 @@
 //! `sweep.csv`: a row per point and variant. What the settings decide comes first; from `latency_ms` on stands what
 //! was measured and may differ from one time to the next.
 
+use super::analysis::Measure;
 use super::row::{Against, Figures, Row};
 use crate::grid::SweepRecord;
 use crate::grid::outcome::{Outcome, PointOutcome};
@@ -57,22 +58,33 @@ const MEASURED: [&str; 17] = [
     "record",
 ];
 
+/// Of sweeps that judge outputs: of the output that keeps least.
+const RATIOS: [&str; 3] = ["sqnr_db", "sqnr_db_low", "sqnr_db_high"];
+
 /// The table of rows by point; points in order, variants in the order of their manifests.
 pub(crate) fn csv(sweep: &SweepRecord, outcome: &Outcome, rows: &[Row]) -> Vec<u8> {
     let axes = sweep.axes.iter().map(|axis| axis.key.as_str());
-    let header: Vec<&str> = BEFORE.into_iter().chain(axes).chain(DECIDED).chain(MEASURED).collect();
+    // Sweeps that classify have the columns that they always had.
+    let ratios = if Measure::of(rows) == Measure::Sqnr { &RATIOS[..] } else { &[] };
+    let header: Vec<&str> =
+        BEFORE.into_iter().chain(axes).chain(DECIDED).chain(MEASURED).chain(ratios.iter().copied()).collect();
     let lines = sweep.points.iter().zip(&outcome.points).flat_map(|(facts, point)| {
         let first = rows.partition_point(|row| row.point < facts.number);
         let own = &rows[first..rows.partition_point(|row| row.point <= facts.number)];
         let cells = match own {
-            [] => vec![without_run(point)],
-            own => own.iter().map(|row| with_run(point, row)).collect(),
+            [] => vec![[without_run(point), vec![String::new(); ratios.len()]].concat()],
+            own => own.iter().map(|row| [with_run(point, row), self::ratios(row, ratios.len())].concat()).collect(),
         };
         let start = [facts.number.to_string(), facts.id.to_string()].into_iter().chain(facts.values.clone());
         let start: Vec<String> = start.collect();
         cells.into_iter().map(move |cells| [start.as_slice(), &cells].concat())
     });
     tables::table(&header, lines)
+}
+
+fn ratios(row: &Row, columns: usize) -> Vec<String> {
+    let own = row.measured.as_ref().and_then(|figures| figures.sqnr_db);
+    estimate(own).into_iter().take(columns).collect()
 }
 
 fn without_run(point: &PointOutcome) -> Vec<String> {
@@ -118,8 +130,9 @@ fn with_run(point: &PointOutcome, row: &Row) -> Vec<String> {
 }
 
 fn decided(figures: &Figures) -> Vec<String> {
-    let mut cells = vec![figures.samples.to_string(), figures.correct.to_string()];
-    cells.extend(estimate(Some(figures.accuracy)));
+    let correct = figures.correct.map(|correct| correct.to_string()).unwrap_or_default();
+    let mut cells = vec![figures.samples.to_string(), correct];
+    cells.extend(estimate(figures.accuracy));
     cells.extend(estimate(figures.against.map(|against| against.difference)));
     let against = figures.against.map(|Against { p_value, agreeing, .. }| [number(p_value), agreeing.to_string()]);
     cells.extend(against.unwrap_or_default());

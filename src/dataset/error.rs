@@ -52,6 +52,8 @@ pub enum DatasetError {
     TwoDepths { path: PathBuf, shallow: String, deep: String },
     #[error("`{}` holds no `<split>/<class>/<image>`", path.display())]
     NoImages { path: PathBuf },
+    #[error("`{}` holds no images", path.display())]
+    NoImagesAtAll { path: PathBuf },
     #[error("{wanted} samples are wanted of {splits}, which hold {available}")]
     TooFew { splits: String, wanted: usize, available: usize },
     #[error("`{}` lists no samples", path.display())]
@@ -157,6 +159,7 @@ impl Explain for DatasetError {
                 "lay all images out as `<split>/<class>/<image>`, or all as `<class>/<image>`".into()
             }
             Self::NoImages { .. } => "lay the images out as `<split>/<class>/<image>`".into(),
+            Self::NoImagesAtAll { .. } => "correct `dataset.path`; read are PNG, JPEG, BMP, WebP, TIFF and PPM/PGM".into(),
             Self::TooFew { .. } => "lower `samples`, or add a split".into(),
             Self::EmptyList { .. } => "write one sample id per line".into(),
             Self::Unlisted { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),

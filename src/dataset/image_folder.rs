@@ -10,7 +10,7 @@ use crate::container::Container;
 use crate::picture::{Image, Look, decode};
 
 /// The split of a folder that has none.
-const ALL: &str = "all";
+pub(super) const ALL: &str = "all";
 
 pub(super) struct ImageFolder {
     container: Container,
@@ -98,14 +98,14 @@ pub(super) fn endings_in_folders(names: &[String]) -> BTreeMap<String, usize> {
 }
 
 /// `.gif`; of a name without one, what it lacks.
-fn ending(name: &str) -> String {
+pub(super) fn ending(name: &str) -> String {
     let file = name.rsplit('/').next().unwrap_or(name);
     file.rsplit_once('.')
         .map_or_else(|| "without an ending".to_owned(), |(_, ending)| format!(".{}", ending.to_lowercase()))
 }
 
 /// Files and folders that tools leave behind, such as `.DS_Store`.
-fn is_hidden(name: &str) -> bool {
+pub(super) fn is_hidden(name: &str) -> bool {
     name.split('/').any(|part| part.starts_with('.'))
 }
 

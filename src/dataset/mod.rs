@@ -7,6 +7,7 @@ mod error;
 pub mod guess;
 mod idx;
 mod image_folder;
+mod images;
 mod labels;
 mod stream;
 mod subset;
@@ -74,6 +75,7 @@ pub fn open(settings: &Dataset, path: Option<&Path>, labels: &Labels) -> Result<
             let turn = settings.preprocess.exif_orientation;
             Box::new(image_folder::ImageFolder::open(needed()?, labels, turn)?)
         }
+        DatasetFormat::Images => Box::new(images::Images::open(needed()?, settings.preprocess.exif_orientation)?),
         DatasetFormat::Cifar10 => Box::new(cifar::Cifar::open(needed()?, &cifar::TEN, &settings.classes)?),
         DatasetFormat::Cifar100 => Box::new(cifar::Cifar::open(needed()?, &cifar::HUNDRED, &settings.classes)?),
         DatasetFormat::Idx => Box::new(idx::Idx::open(needed()?, &settings.classes)?),

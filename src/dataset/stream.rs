@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::{Album, Chosen, DatasetError, Entry, Source};
 use crate::base::digest::Digest;
 use crate::base::interrupt;
+use crate::container::ContainerError;
 use crate::picture::{Image, Look};
 
 /// How many decoded pieces may wait for the reader.
@@ -95,7 +96,9 @@ fn decode(source: &dyn Source, piece: &Piece<'_>, album: &Album) -> Result<Vec<I
 /// The bytes of a sample, if they are still those that were chosen: a file may change after it was looked at.
 pub fn held(source: &dyn Source, entry: &Entry, digest: Digest) -> Result<Vec<u8>, DatasetError> {
     let bytes = source.bytes(entry).map_err(|error| match error {
-        DatasetError::File(error) => DatasetError::Gone { id: entry.id.clone(), reason: error.to_string() },
+        DatasetError::File(error) | DatasetError::Container(ContainerError::File(error)) => {
+            DatasetError::Gone { id: entry.id.clone(), reason: error.to_string() }
+        }
         other => other,
     })?;
     let found = Digest::of(&bytes);

@@ -67,7 +67,8 @@ impl Chosen {
     #[must_use]
     pub fn per_class(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];
-        self.entries.iter().for_each(|entry| counts[entry.class] += 1);
+        // Images without labels have no class to count.
+        self.entries.iter().filter(|_| classes > 0).for_each(|entry| counts[entry.class] += 1);
         counts
     }
 

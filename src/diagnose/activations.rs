@@ -1,8 +1,9 @@
 //! Is it the activations' integers that carry the loss, and no cause with a name of its own?
 
-use super::{Case, is_explained, remedy, some, was_learned};
+use super::{Case, brought, is_explained, remedy, some, was_learned};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
+use crate::manifest::Task;
 use crate::record::Record;
 use crate::record::format::{Change, Layer, Usage};
 
@@ -22,7 +23,12 @@ pub(super) fn check(record: &Record) -> Finding {
         return case.close();
     };
     let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, 2));
-    let brings = format!("activations in float bring {value} points ({low} to {high}) of {:.2}", loss * 100.0);
+    let brings = match record.settings.task {
+        Task::Classification => {
+            format!("activations in float bring {value} points ({low} to {high}) of {:.2}", loss * 100.0)
+        }
+        Task::Fidelity => format!("having activations in float {}", brought(record, gained)),
+    };
     if gained.low <= loss / 2.0 || was_learned(record) {
         case.note(brings);
         return case.close();

@@ -18,11 +18,9 @@ pub(super) fn check(record: &Record) -> Finding {
                 let engine = used.map_or_else(String::new, |engine| format!(", engine `{engine}`"));
                 let library = measured.library.as_ref().map_or_else(String::new, |library| format!(" ({library})"));
                 let evidence = format!("`{name}` ran on {} {}{engine}{library}", variant.backend, variant.device);
-                if measured.undefined > 0 {
-                    let evidence = format!(
-                        "`{name}`: {} of {} answers are no numbers, and count as the first class",
-                        measured.undefined, measured.accuracy.n
-                    );
+                if let (samples, undefined @ 1..) = measured.samples() {
+                    let counted = if measured.classified().is_some() { ", and count as the first class" } else { "" };
+                    let evidence = format!("`{name}`: {undefined} of {samples} answers are no numbers{counted}");
                     case.against(Verdict::Fail, evidence, undefined_remedy(variant.precision));
                 }
                 match variant.engine.filter(|asked| used != Some(*asked)) {
@@ -60,6 +58,7 @@ pub(super) fn check(record: &Record) -> Finding {
 mod tests {
     use super::*;
     use crate::manifest::{Engine, Precision};
+    use crate::record::format::Judged;
 
     #[test]
     fn another_engine_than_asked_for_is_a_failure() {
@@ -81,7 +80,8 @@ mod tests {
         let mut record: Record = serde_json::from_str(text).unwrap();
         record.variants[0].precision = Precision::Fp16;
         let Outcome::Measured(measured) = &mut record.variants[0].outcome else { panic!("it ran") };
-        measured.undefined = 7;
+        let Judged::Classes(own) = &mut measured.judged else { panic!("it classifies") };
+        own.undefined = 7;
         for finding in [check(&record), crate::diagnose::baseline::check(&record)] {
             assert_eq!(finding.verdict, Verdict::Fail);
             assert!(finding.evidence.join("; ").contains("7 of 797 answers are no numbers"), "{finding:?}");

@@ -4,7 +4,7 @@ use super::{Case, some, undefined_remedy};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
 use crate::record::Record;
-use crate::record::format::{Measured, Reading, ValueFacts};
+use crate::record::format::{Classified, Reading, ValueFacts};
 
 /// An accuracy below this share is looked into.
 const LOW: f64 = 0.5;
@@ -24,10 +24,22 @@ pub(super) fn check(record: &Record) -> Finding {
         return case.close();
     };
     let name = &variant.name;
+    let (samples, undefined) = measured.samples();
+    let Some(measured) = measured.classified() else {
+        case.note(format!(
+            "`{name}`: the others are held to its outputs for {samples} samples, and nothing says whether it is right"
+        ));
+        if undefined > 0 {
+            let evidence = format!("{undefined} of {samples} answers are no numbers");
+            case.against(Verdict::Fail, evidence, undefined_remedy(variant.precision));
+        }
+        normalized_twice(&mut case, record, false);
+        return case.close();
+    };
     let accuracy = measured.accuracy;
     case.note(format!("`{name}`: {} of {} right", units::percent(accuracy.value), accuracy.n));
-    if measured.undefined > 0 {
-        let evidence = format!("{} of {} answers are no numbers", measured.undefined, accuracy.n);
+    if undefined > 0 {
+        let evidence = format!("{undefined} of {samples} answers are no numbers");
         case.against(Verdict::Fail, evidence, undefined_remedy(variant.precision));
         return case.close();
     }
@@ -66,7 +78,7 @@ fn normalized_twice(case: &mut Case, record: &Record, few_right: bool) {
 }
 
 /// Why so few answers are right, as far as the numbers say.
-fn low(case: &mut Case, record: &Record, measured: &Measured) {
+fn low(case: &mut Case, record: &Record, measured: &Classified) {
     let odd = record.inputs.evaluation.numbers.as_ref().filter(|values| is_odd(values));
     let remedy = "check `dataset.preprocess` (`mean`, `std`, `resize`) against the model's training, and the model";
     let numbers = odd.map(|ValueFacts { mean, std }| {

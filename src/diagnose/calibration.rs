@@ -2,7 +2,7 @@
 
 use super::{Case, some};
 use crate::base::finding::{Finding, Verdict};
-use crate::manifest::Strategy;
+use crate::manifest::{Strategy, Task};
 use crate::record::Record;
 use crate::record::format::{Change, Inputs};
 
@@ -20,12 +20,12 @@ pub(super) fn check(record: &Record) -> Finding {
     let even = facts.samples as f64 / counts.len().max(1) as f64;
     let each = || counts.iter().map(|(_, count)| *count);
     let (fewest, most) = (each().min().unwrap_or(0), each().max().unwrap_or(0));
-    case.note(format!(
-        "{} samples in {} batches, {fewest} to {most} of each of {} classes",
-        facts.samples,
-        record.quantization.calibration_batches,
-        counts.len()
-    ));
+    let (samples, batches) = (facts.samples, record.quantization.calibration_batches);
+    case.note(if counts.is_empty() {
+        format!("{samples} samples in {batches} batches")
+    } else {
+        format!("{samples} samples in {batches} batches, {fewest} to {most} of each of {} classes", counts.len())
+    });
     let absent = record.inputs.dataset.classes.len() - counts.len();
     if absent > 0 {
         case.note(format!("{absent} classes that the model knows have no samples in either subset"));
@@ -49,7 +49,8 @@ pub(super) fn check(record: &Record) -> Finding {
         .filter(|(_, count)| (*count as f64) < even * SPARSE_SHARE)
         .map(|(name, _)| (*name).clone())
         .collect();
-    if !sparse.is_empty() {
+    // Where no class is judged, none can be wronged.
+    if !sparse.is_empty() && record.settings.task == Task::Classification {
         let evidence = format!("hardly any samples of {}", some(&sparse));
         case.against(Verdict::Fail, evidence, "set `calibration.strategy = \"stratified\"`");
     }

@@ -5,7 +5,8 @@ use crate::base::units;
 use crate::manifest::Goals;
 use crate::measure::summary::{FEWEST_ROUNDS, Latency};
 use crate::record::Record;
-use crate::record::format::{GoalOutcome, Measured, Outcome, VariantResult};
+use crate::record::format::{GoalOutcome, Measured, Outcome, OutputFidelity, VariantResult};
+use crate::stats::Estimate;
 
 /// A process keeps some of its speed for life; with fewer than this a speedup may be that of two processes.
 const FEWEST_PROCESSES: usize = 3;
@@ -42,12 +43,47 @@ fn of_variant(goals: &Goals, variant: &VariantResult) -> Vec<GoalOutcome> {
     };
     let accuracy = goals.max_accuracy_drop.map(|limit| outcome("max_accuracy_drop", accuracy_drop(measured, limit)));
     let speed = goals.min_speedup.map(|limit| outcome("min_speedup", speedup(measured, limit)));
-    accuracy.into_iter().chain(speed).collect()
+    let ratio = goals.min_sqnr_db.map(|limit| outcome("min_sqnr_db", sqnr(measured, limit)));
+    let cosine = goals.min_cosine.map(|limit| outcome("min_cosine", cosine(measured, limit)));
+    accuracy.into_iter().chain(ratio).chain(cosine).chain(speed).collect()
+}
+
+/// Every output's ratio of signal to noise, the one that keeps least deciding.
+fn sqnr(measured: &Measured, limit: f64) -> (Verdict, String) {
+    let told = |own: &Estimate| format!("{:.2} dB, 95 % interval {:.2} to {:.2}", own.value, own.low, own.high);
+    of_outputs(measured, limit, &format!("{limit:.2} dB"), |output| output.sqnr_db, told)
+}
+
+fn cosine(measured: &Measured, limit: f64) -> (Verdict, String) {
+    let told = |own: &Estimate| format!("{:.5}, 95 % interval {:.5} to {:.5}", own.value, own.low, own.high);
+    of_outputs(measured, limit, &format!("{limit:.5}"), |output| output.cosine, told)
+}
+
+fn of_outputs(
+    measured: &Measured,
+    limit: f64,
+    wanted: &str,
+    pick: fn(&OutputFidelity) -> Option<Estimate>,
+    told: impl Fn(&Estimate) -> String,
+) -> (Verdict, String) {
+    let Some(fidelity) = measured.fidelity().filter(|fidelity| !fidelity.outputs.is_empty()) else {
+        return (Verdict::Inconclusive, "the baseline was not measured".into());
+    };
+    if fidelity.undefined > 0 {
+        let (odd, of) = (fidelity.undefined, fidelity.samples);
+        return (Verdict::Fail, format!("{odd} of {of} samples have outputs that are no numbers"));
+    }
+    let known = fidelity.outputs.iter().filter_map(|output| Some((output, pick(output)?)));
+    let Some((output, own)) = known.min_by(|a, b| a.1.value.total_cmp(&b.1.value)) else {
+        return (Verdict::Pass, "every output equals the baseline's".into());
+    };
+    let verdict = Verdict::all(fidelity.outputs.iter().filter_map(pick).map(|own| within(-own.high, -own.low, -limit)));
+    (verdict, format!("`{}` keeps {}, wanted {wanted}", output.name, told(&own)))
 }
 
 /// `limit` in percentage points.
 fn accuracy_drop(measured: &Measured, limit: f64) -> (Verdict, String) {
-    let Some(comparison) = &measured.against_baseline else {
+    let Some(comparison) = measured.against_baseline() else {
         return (Verdict::Inconclusive, "the baseline was not measured".into());
     };
     let difference = comparison.difference;

@@ -1,10 +1,11 @@
 //! Which layers carry the loss?
 
-use super::{Case, remedy};
+use super::{Case, brought, remedy};
 use crate::base::finding::{Finding, Verdict};
 use crate::base::units;
+use crate::manifest::Task;
 use crate::record::Record;
-use crate::record::format::{Change, Intervention};
+use crate::record::format::{Change, Fidelity, Intervention, Measured};
 use crate::stats::Estimate;
 
 pub(super) fn check(record: &Record) -> Finding {
@@ -28,10 +29,19 @@ pub(super) fn check(record: &Record) -> Finding {
             format!("{value} points ({low} to {high})")
         };
         let name = tried.target.as_deref().unwrap_or("?");
+        if record.settings.task == Task::Fidelity {
+            return format!("`{name}` in float {}", brought(record, tried.gained));
+        }
         let (agreement, accuracy) = (told(&tried.agreement), told(&tried.gained));
         format!("`{name}` in float brings {agreement} of agreement with the float network, {accuracy} of accuracy")
     };
-    if let Some(alone) = best(Change::FloatActivations) {
+    if let Some(worst) = judged(record).and_then(Fidelity::worst) {
+        let db = worst.sqnr_db.map_or(0.0, |own| own.value);
+        case.note(format!("of the outputs `{}` loses most: it keeps {db:.1} dB", worst.name));
+    }
+    if let Some(alone) = best(Change::FloatActivations).filter(|_| record.settings.task == Task::Fidelity) {
+        case.note(format!("having activations in float {}", brought(record, alone.gained)));
+    } else if let Some(alone) = best(Change::FloatActivations) {
         let value = units::signed(alone.gained.value * 100.0, 2);
         case.note(format!("activations in float bring {value} points, on {} samples", attribution.samples));
     }
@@ -53,4 +63,10 @@ pub(super) fn check(record: &Record) -> Finding {
         }
     }
     case.close()
+}
+
+/// The outputs of the variant that was looked into.
+fn judged(record: &Record) -> Option<&Fidelity> {
+    let variant = &record.attribution.as_ref()?.variant;
+    record.variants.iter().find(|own| own.name == *variant)?.measured().and_then(Measured::fidelity)
 }

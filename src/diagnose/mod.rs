@@ -23,9 +23,9 @@ mod weights;
 
 use crate::base::finding::{self, Finding, Verdict};
 use crate::base::units;
-use crate::manifest::{Precision, Step};
+use crate::manifest::{Precision, Step, Task};
 use crate::record::Record;
-use crate::record::format::{Change, VariantResult};
+use crate::record::format::{Change, Measured, VariantResult};
 use crate::stats::Estimate;
 
 pub use remedy::{Remedy, next_experiment};
@@ -145,15 +145,14 @@ impl Case {
         let tried = changes.iter().filter_map(|change| gained(record, *change));
         let best = tried.max_by(|a, b| a.0.value.total_cmp(&b.0.value));
         let (gained, loss) = best.filter(|_| !self.finding.is_clean())?;
-        self.tried("undoing it", gained);
+        self.tried(record, "undoing it", gained);
         self.credit(gained);
         Some(gained.high / loss)
     }
 
     /// Notes what an experiment gave back.
-    fn tried(&mut self, what: &str, gained: Estimate) {
-        let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, 2));
-        self.note(format!("tried: {what} brings {value} points ({low} to {high}) on {} samples", gained.n));
+    fn tried(&mut self, record: &Record, what: &str, gained: Estimate) {
+        self.note(format!("tried: {what} {} on {} samples", brought(record, gained), gained.n));
     }
 
     /// Says that what was found explains what an experiment surely gave back.
@@ -166,6 +165,16 @@ impl Case {
 
     fn close(self) -> Finding {
         self.finding
+    }
+}
+
+/// What a change did: `brings +1.20 points (+0.80 to +1.60)`, or what it did to the error where outputs are judged.
+fn brought(record: &Record, gained: Estimate) -> String {
+    let decimals = if record.settings.task == Task::Classification { 2 } else { 0 };
+    let [value, low, high] = [gained.value, gained.low, gained.high].map(|x| units::signed(x * 100.0, decimals));
+    match record.settings.task {
+        Task::Classification => format!("brings {value} points ({low} to {high})"),
+        Task::Fidelity => format!("removes {value} % of the error ({low} to {high})"),
     }
 }
 
@@ -213,15 +222,19 @@ fn is_explained(record: &Record) -> bool {
 /// A loss of accuracy, a fraction, that asks for a cause.
 const LOSS: f64 = 0.01;
 
-/// Whether a variant surely lost more than that.
-fn lost(variant: &VariantResult) -> bool {
-    let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
+/// Whether a variant surely lost more than that, or has an output farther from the baseline's than is asked.
+fn lost(record: &Record, variant: &VariantResult) -> bool {
+    if let Some(fidelity) = variant.measured().and_then(Measured::fidelity) {
+        let goals = &record.settings.goals;
+        return !fidelity.is_close(goals.min_sqnr_db, goals.min_cosine);
+    }
+    let comparison = variant.measured().and_then(|measured| measured.against_baseline());
     comparison.is_some_and(|comparison| comparison.difference.high < -LOSS)
 }
 
 /// Whether a loss may be the integers' doing.
 fn integers_lost(record: &Record) -> bool {
-    record.variants.iter().any(|variant| variant.precision == Precision::Int8 && lost(variant))
+    record.variants.iter().any(|variant| variant.precision == Precision::Int8 && lost(record, variant))
 }
 
 fn has_integers(record: &Record) -> bool {
@@ -257,9 +270,12 @@ pub fn why_no_remedy(record: &Record) -> String {
     if record.attribution.is_some() {
         return next_experiment(record);
     }
-    let lost = record.variants.iter().filter(|variant| {
-        let comparison = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
-        comparison.is_some_and(|comparison| comparison.difference.high < 0.0)
+    let lost = record.variants.iter().filter(|variant| match record.settings.task {
+        Task::Classification => {
+            let comparison = variant.measured().and_then(|measured| measured.against_baseline());
+            comparison.is_some_and(|comparison| comparison.difference.high < 0.0)
+        }
+        Task::Fidelity => lost(record, variant),
     });
     let lost: Vec<String> = lost.map(|variant| format!("`{}`", variant.name)).collect();
     if lost.is_empty() {
@@ -269,9 +285,10 @@ pub fn why_no_remedy(record: &Record) -> String {
         return "no change was tried: set `record.interventions` above 0 and `record.evidence = true`, and run again"
             .into();
     }
+    let what = if record.settings.task == Task::Classification { "accuracy" } else { "too much" };
     let (lost, backend, precision) = (lost.join(", "), record.settings.calibrates_on(), Precision::Int8);
     format!(
-        "{lost} lost accuracy, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
+        "{lost} lost {what}, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
          lost nothing: add such a row, or look at what differs between the rows"
     )
 }

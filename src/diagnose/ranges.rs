@@ -81,7 +81,11 @@ fn shifted(case: &mut Case, record: &Record, used: &[(&Layer, &Usage)]) {
         case.note(evidence);
     }
     if let Some(part) = part {
-        case.tried(&format!("`{}` in float", part.target.as_deref().unwrap_or("a part of the network")), part.gained);
+        case.tried(
+            record,
+            &format!("`{}` in float", part.target.as_deref().unwrap_or("a part of the network")),
+            part.gained,
+        );
         // What a part with many other nodes brought may be theirs.
         if is_cause && part.nodes.len() <= FEW_OTHERS * names.len() {
             case.credit(part.gained);

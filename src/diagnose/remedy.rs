@@ -4,7 +4,7 @@ use globset::escape;
 
 use super::gained;
 use crate::base::units;
-use crate::manifest::{Choice as _, Granularity, LayerOverride, LayerPrecision, Recipe, Step};
+use crate::manifest::{Choice as _, Granularity, LayerOverride, LayerPrecision, Recipe, Step, Task};
 use crate::quantize::Scheme;
 use crate::quantize::observer::ObserverKind;
 use crate::record::Record;
@@ -25,6 +25,7 @@ pub struct Remedy {
     /// Accuracy over all evaluation samples, a fraction.
     pub gained: Estimate,
     loss: f64,
+    task: Task,
 }
 
 impl Remedy {
@@ -41,7 +42,10 @@ impl Remedy {
         let exact = low.total_cmp(&high).is_eq();
         let [value, low, high] = [value, low, high].map(|x| units::signed(x * 100.0, 2));
         let sure = if exact { "on all samples".to_owned() } else { format!("95 % interval {low} to {high}") };
-        format!("{value} of {:.2} points lost, {sure}", self.loss * 100.0)
+        match self.task {
+            Task::Classification => format!("{value} of {:.2} points lost, {sure}", self.loss * 100.0),
+            Task::Fidelity => format!("{value} % of the error gone, {sure}"),
+        }
     }
 }
 
@@ -152,6 +156,7 @@ fn whole(record: &Record, group: &[(Change, Edit)], loss: f64) -> impl Iterator<
             instruction: edit.told(record),
             gained: tried.gained,
             loss,
+            task: record.settings.task,
         })
     })
 }
@@ -167,6 +172,7 @@ fn parts(record: &Record, change: Change, loss: f64) -> impl Iterator<Item = Rem
         instruction: instruction(tried),
         gained: tried.gained,
         loss,
+        task: record.settings.task,
     })
 }
 

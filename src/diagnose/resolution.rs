@@ -12,7 +12,7 @@ pub(super) fn check(record: &Record) -> Finding {
         return case.close();
     };
     for variant in record.variants.iter().filter(|variant| !variant.baseline) {
-        let compared = variant.measured().and_then(|measured| measured.against_baseline.as_ref());
+        let compared = variant.measured().and_then(|measured| measured.against_baseline());
         let Some((Comparison { difference, .. }, resolved)) =
             compared.and_then(|compared| Some((compared, compared.counts.smallest_resolved_drop()? * 100.0)))
         else {

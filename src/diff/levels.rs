@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::causes::Rank;
-use super::results::Standing;
+use super::results::{OtherOutputs, Standing};
 use super::{Diff, VariantDiff};
 use crate::base::units;
 
@@ -216,6 +216,15 @@ fn artefact(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) 
 }
 
 fn predictions(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
+    if let Some(OtherOutputs { samples, differing }) = variant.outputs {
+        return match (differing, &context.other_runtime) {
+            (0, _) => (Likeness::Identical, format!("the same outputs for {samples} samples, to the bit")),
+            (_, Some(other)) => {
+                (Likeness::NotComparable, format!("other outputs for {differing} of {samples} samples, {other}"))
+            }
+            (_, None) => (Likeness::Equivalent, format!("other outputs for {differing} of {samples} samples")),
+        };
+    }
     let Some(pairs) = &variant.pairs else {
         let because = context.diff.no_pairs_because.clone().unwrap_or_else(|| "no predictions".to_owned());
         return (Likeness::NotComparable, because);
@@ -230,12 +239,31 @@ fn predictions(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, Strin
 }
 
 fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
-    let Some(accuracy) = variant.quantity("accuracy") else {
-        return (Likeness::NotComparable, "no accuracy".to_owned());
-    };
+    let Some(accuracy) = variant.quantity("accuracy") else { return ratios(variant) };
     let figures = format!("{} and {}", units::percent(accuracy.a.value), units::percent(accuracy.b.value));
     match accuracy.standing {
         Standing::Same => (Likeness::Identical, format!("{} both times", units::percent(accuracy.a.value))),
+        Standing::NoDifference | Standing::NotComparable => {
+            (Likeness::Equivalent, format!("{figures}, which chance explains"))
+        }
+        Standing::Differs => (Likeness::Different, figures),
+    }
+}
+
+/// Of outputs: the one that stands farthest from what it was decides.
+fn ratios(variant: &VariantDiff) -> (Likeness, String) {
+    let of_outputs = variant.quantities.iter().filter(|quantity| quantity.name.starts_with("SQNR"));
+    let Some(worst) = of_outputs.max_by_key(|quantity| quantity.standing) else {
+        let is_baseline = variant.outputs.is_some();
+        return if is_baseline {
+            (Likeness::Identical, "what the others are held to".to_owned())
+        } else {
+            (Likeness::NotComparable, "no accuracy".to_owned())
+        };
+    };
+    let figures = format!("{}: {:.2} and {:.2} dB", worst.name, worst.a.value, worst.b.value);
+    match worst.standing {
+        Standing::Same => (Likeness::Identical, format!("{:.2} dB both times", worst.a.value)),
         Standing::NoDifference | Standing::NotComparable => {
             (Likeness::Equivalent, format!("{figures}, which chance explains"))
         }

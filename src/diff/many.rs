@@ -7,6 +7,7 @@ use super::page::{self, Layout, Section};
 use super::results::Standing;
 use super::{Diff, Side, VariantDiff};
 use crate::base::units::{self, ABSENT};
+use crate::manifest::Task;
 
 /// Every run against the first; figures that are no different from the first's carry a `~`.
 #[must_use]
@@ -15,7 +16,11 @@ pub fn table(first: &Side, others: &[Diff], layout: Layout) -> String {
 }
 
 fn figures(first: &Side, others: &[Diff]) -> Section {
-    let mut rows = vec![["run", "verdict", "variant", "accuracy", "latency", "size"].map(str::to_owned).to_vec()];
+    let quality = match first.record.settings.task {
+        Task::Classification => "accuracy",
+        Task::Fidelity => "SQNR",
+    };
+    let mut rows = vec![["run", "verdict", "variant", quality, "latency", "size"].map(str::to_owned).to_vec()];
     // The first run against itself has the figures of A on both sides.
     let own = Diff::of(first, first);
     let all = std::iter::once(&own).chain(others);
@@ -26,7 +31,7 @@ fn figures(first: &Side, others: &[Diff]) -> Section {
         for variant in diff.variants.iter().filter(|variant| variant.status_b.is_some()) {
             let (run, verdict) = name.take().unwrap_or_default();
             let mut row = vec![run, verdict, variant.name.clone()];
-            row.extend(["accuracy", "latency", "size"].map(|quantity| cell(variant, quantity)));
+            row.extend([quality, "latency", "size"].map(|quantity| cell(variant, quantity)));
             rows.push(row);
         }
     }
@@ -36,14 +41,23 @@ fn figures(first: &Side, others: &[Diff]) -> Section {
     Section { title: "Figures".to_owned(), lines, rows }
 }
 
+/// Of several outputs, the one that keeps least.
 fn cell(variant: &VariantDiff, name: &str) -> String {
-    let Some(quantity) = variant.quantities.iter().find(|quantity| quantity.name.starts_with(name)) else {
+    let named = variant.quantities.iter().filter(|quantity| quantity.name.starts_with(name));
+    let found =
+        if name == "SQNR" { named.min_by(|a, b| a.b.value.total_cmp(&b.b.value)) } else { named.into_iter().next() };
+    let Some(quantity) = found else {
         let status = variant.status_b.as_deref().and_then(|status| status.split(':').next()).unwrap_or_default();
-        return if name == "accuracy" && status != "measured" { status.to_owned() } else { ABSENT.to_owned() };
+        return if matches!(name, "accuracy" | "SQNR") && status != "measured" {
+            status.to_owned()
+        } else {
+            ABSENT.to_owned()
+        };
     };
     let value = quantity.b.value;
     let figure = match name {
         "accuracy" => units::percent(value),
+        "SQNR" => format!("{value:.2} dB"),
         "latency" => units::milliseconds(value),
         _ => format!("{:.2} MB", value / 1e6),
     };

@@ -18,7 +18,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::manifest::Task;
 use crate::record::answers::{self, Answers};
+use crate::record::outputs::{self, Outputs};
 use crate::record::store::{self, RecordError};
 use crate::record::{Record, format};
 
@@ -33,13 +35,21 @@ pub struct Side {
     pub record: Record,
     /// Absent for a record without its folder.
     pub answers: Option<Answers>,
+    /// Of `task = "fidelity"`, in place of answers.
+    pub outputs: Option<Outputs>,
 }
 
 /// Reads a run's folder, or a record file alone.
 pub fn load(path: &Path, name: String) -> Result<Side, RecordError> {
     let record = store::read(path)?;
-    let answers = path.is_dir().then(|| answers::read(path)).transpose()?;
-    Ok(Side { name, record, answers })
+    let (mut answers, mut outputs) = (None, None);
+    if path.is_dir() {
+        match record.settings.task {
+            Task::Classification => answers = Some(answers::read(path)?),
+            Task::Fidelity => outputs = Some(outputs::read(path)?),
+        }
+    }
+    Ok(Side { name, record, answers, outputs })
 }
 
 /// How a run is called in a diff.

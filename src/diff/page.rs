@@ -175,6 +175,10 @@ fn results(diff: &Diff) -> Option<Section> {
             let change = format!("{} of {} in the same class", pairs.other_margins, pairs.counts.n());
             rows.push(row([&variant.name, "margins", "", "", &change, "≠"]));
         }
+        if let Some(outputs) = variant.outputs.filter(|outputs| outputs.differing > 0) {
+            let change = format!("for {} of {} samples", outputs.differing, outputs.samples);
+            rows.push(row([&variant.name, "outputs", "", "", &change, "≠"]));
+        }
         let apart = variant.quantities.iter().filter(|quantity| quantity.is_apart());
         rows.extend(apart.map(|quantity| quantity_row(&variant.name, quantity)));
     }
@@ -200,6 +204,7 @@ fn quantity_row(variant: &str, quantity: &Quantity) -> Vec<String> {
     let accuracy = quantity.name == "accuracy";
     let value = |estimate: Estimate| match quantity.name.split(' ').next() {
         Some("accuracy") => units::percent(estimate.value),
+        Some("SQNR") => format!("{:.2} dB", estimate.value),
         Some("latency") => units::milliseconds(estimate.value),
         Some("speedup") => units::times(estimate.value),
         _ => format!("{:.2} MB", estimate.value / 1e6),
@@ -209,6 +214,9 @@ fn quantity_row(variant: &str, quantity: &Quantity) -> Vec<String> {
         if accuracy {
             let [value, low, high] = [value, low, high].map(|fraction| units::signed(fraction * 100.0, 2));
             format!("{value} points ({low} to {high})")
+        } else if quantity.name.starts_with("SQNR") {
+            let [value, low, high] = [value, low, high].map(|db| units::signed(db, 2));
+            format!("{value} dB ({low} to {high})")
         } else {
             format!("{value:.2}× ({low:.2} to {high:.2})")
         }

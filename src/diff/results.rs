@@ -7,9 +7,11 @@ use serde::Serialize;
 use super::Side;
 use crate::measure::summary::{Effect, effect};
 use crate::record::answers::{Answer, Answers};
-use crate::record::format::{Measured, Outcome, VariantResult};
+use crate::record::format::{Classified, Judged, Measured, Outcome, OutputFidelity, VariantResult};
+use crate::record::outputs::Outputs;
 use crate::stats::paired::PairedCounts;
 use crate::stats::{Estimate, proportion, ratio};
+use crate::task::fidelity::{self, Closeness};
 
 /// How a quantity of B stands to that of A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,13 +26,13 @@ pub enum Standing {
     NotComparable,
 }
 
-/// A quantity in both runs. Fractions, milliseconds or bytes, as the name says.
+/// A quantity in both runs. Fractions, dB, milliseconds or bytes, as the name says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quantity {
     pub name: String,
     pub a: Estimate,
     pub b: Estimate,
-    /// B − A for accuracy, else B ÷ A; absent where not comparable.
+    /// B − A for accuracy and ratios in dB, else B ÷ A; absent where not comparable.
     pub change: Option<Estimate>,
     pub standing: Standing,
 }
@@ -77,6 +79,16 @@ pub struct VariantDiff {
     pub same_artefact: Option<bool>,
     pub quantities: Vec<Quantity>,
     pub pairs: Option<Pairs>,
+    /// Of `task = "fidelity"`: how many samples there are, and those with an output that is not the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<OtherOutputs>,
+}
+
+/// Outputs for the same samples. Each is known by its sums over values beside the baseline's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct OtherOutputs {
+    pub samples: usize,
+    pub differing: usize,
 }
 
 impl VariantDiff {
@@ -93,7 +105,9 @@ impl VariantDiff {
     /// Whether it answers every sample with the same margin, or is absent for the same reason.
     #[must_use]
     pub fn is_same(&self) -> bool {
-        self.status_a == self.status_b && self.pairs.as_ref().is_none_or(|pairs| pairs.other_margins == 0)
+        self.status_a == self.status_b
+            && self.pairs.as_ref().is_none_or(|pairs| pairs.other_margins == 0)
+            && self.outputs.is_none_or(|outputs| outputs.differing == 0)
     }
 
     #[must_use]
@@ -111,22 +125,34 @@ pub(super) fn timed_beside(a: &Side, b: &Side) -> Option<String> {
 
 /// Why the answers cannot be paired, if they cannot.
 pub(super) fn against_pairs(a: &Side, b: &Side) -> Option<String> {
-    let (Some(left), Some(right)) = (&a.answers, &b.answers) else {
+    if a.record.settings.task != b.record.settings.task {
+        return Some("they were judged by another `task`".to_owned());
+    }
+    let (Some(left), Some(right)) = (samples(a), samples(b)) else {
         return Some("a record alone has no predictions; name the runs' folders".to_owned());
     };
-    if left.samples == right.samples {
+    if left == right {
         return None;
     }
-    let known: BTreeSet<&str> = left.samples.iter().map(|sample| sample.id.as_str()).collect();
-    let shared = right.samples.iter().filter(|sample| known.contains(sample.id.as_str())).count();
+    let known: BTreeSet<&str> = left.iter().map(|(id, _)| *id).collect();
+    let shared = right.iter().filter(|(id, _)| known.contains(id)).count();
     if shared == 0 {
         return Some("they were judged on other samples".to_owned());
     }
-    let (a, b) = (left.samples.len(), right.samples.len());
+    let (a, b) = (left.len(), right.len());
     Some(format!(
         "A was judged on {a} samples and B on {b}, of which {shared} are the same or in another order; \
          the interval takes them for independent and is wider than it need be"
     ))
+}
+
+/// The samples of a run with their labels, where they have some.
+fn samples(side: &Side) -> Option<Vec<(&str, &str)>> {
+    let labelled = side
+        .answers
+        .as_ref()
+        .map(|answers| answers.samples.iter().map(|sample| (sample.id.as_str(), sample.label.as_str())).collect());
+    labelled.or_else(|| Some(side.outputs.as_ref()?.samples.iter().map(|id| (id.as_str(), "")).collect()))
 }
 
 pub(super) fn between(a: &Side, b: &Side, times: Times, pairs: bool) -> Vec<VariantDiff> {
@@ -138,14 +164,18 @@ pub(super) fn between(a: &Side, b: &Side, times: Times, pairs: bool) -> Vec<Vari
         let measured =
             left.as_ref().and_then(VariantResult::measured).zip(right.as_ref().and_then(VariantResult::measured));
         let answers = a.answers.as_ref().zip(b.answers.as_ref()).filter(|_| pairs);
+        let outputs = a.outputs.as_ref().zip(b.outputs.as_ref()).filter(|_| pairs);
         let pairs = measured.and(answers).and_then(|(x, y)| paired(x, y, name));
         VariantDiff {
             name: name.clone(),
             status_a: left.as_ref().map(status),
             status_b: right.as_ref().map(status),
             same_artefact: measured.map(|(x, y)| x.artefact.sha256 == y.artefact.sha256),
-            quantities: measured.map(|(x, y)| quantities(x, y, pairs.as_ref(), times)).unwrap_or_default(),
+            quantities: measured
+                .map(|(x, y)| [quality(x, y, pairs.as_ref(), outputs, name), quantities(x, y, times)].concat())
+                .unwrap_or_default(),
             pairs,
+            outputs: measured.and(outputs).and_then(|(x, y)| other_outputs(x, y, name)),
         }
     };
     names.into_iter().map(one).collect()
@@ -191,8 +221,8 @@ pub(super) struct Times {
     pub(super) shared: bool,
 }
 
-fn quantities(a: &Measured, b: &Measured, pairs: Option<&Pairs>, times: Times) -> Vec<Quantity> {
-    let mut all = vec![accuracy(a, b, pairs)];
+fn quantities(a: &Measured, b: &Measured, times: Times) -> Vec<Quantity> {
+    let mut all = Vec::new();
     for left in &a.latency {
         let Some(right) = b.latency.iter().find(|latency| latency.batch == left.batch) else { continue };
         let name = |what: &str| format!("{what} at batch {}", left.batch);
@@ -218,7 +248,62 @@ fn quantities(a: &Measured, b: &Measured, pairs: Option<&Pairs>, times: Times) -
     all
 }
 
-fn accuracy(a: &Measured, b: &Measured, pairs: Option<&Pairs>) -> Quantity {
+/// What the task is about: accuracy, or the ratio of signal to noise of each output.
+fn quality(
+    a: &Measured,
+    b: &Measured,
+    pairs: Option<&Pairs>,
+    outputs: Option<(&Outputs, &Outputs)>,
+    name: &str,
+) -> Vec<Quantity> {
+    match (&a.judged, &b.judged) {
+        (Judged::Classes(a), Judged::Classes(b)) => vec![accuracy(a, b, pairs)],
+        (Judged::Outputs { fidelity: a }, Judged::Outputs { fidelity: b }) => {
+            let both = a.outputs.iter().filter_map(|own| Some((own, b.outputs.iter().find(|b| b.name == own.name)?)));
+            both.filter_map(|(a, b)| ratio_of_output(a, b, outputs, name)).collect()
+        }
+        (Judged::Classes(_), Judged::Outputs { .. }) | (Judged::Outputs { .. }, Judged::Classes(_)) => Vec::new(),
+    }
+}
+
+/// Smaller changes, in dB, are none to speak of.
+const NO_CHANGE_DB: f64 = 0.01;
+
+fn ratio_of_output(
+    a: &OutputFidelity,
+    b: &OutputFidelity,
+    outputs: Option<(&Outputs, &Outputs)>,
+    variant: &str,
+) -> Option<Quantity> {
+    let of = |all: &Outputs| {
+        let own = all.of(variant)?.iter().find(|(known, _)| *known == a.name)?;
+        Some(own.1.clone())
+    };
+    let pair = outputs.and_then(|(x, y)| Some((of(x)?, of(y)?)));
+    let change = pair.and_then(|(x, y)| fidelity::change(&x, &y, &format!("{variant} {}", a.name)));
+    let (x, y) = (a.sqnr_db?, b.sqnr_db?);
+    let standing = match change {
+        _ if x == y => Standing::Same,
+        Some(change) if (change.low > 0.0 || change.high < 0.0) && change.value.abs() > NO_CHANGE_DB => {
+            Standing::Differs
+        }
+        Some(_) => Standing::NoDifference,
+        None => Standing::NotComparable,
+    };
+    Some(Quantity { name: format!("SQNR of `{}`", a.name), a: x, b: y, change, standing })
+}
+
+fn other_outputs(a: &Outputs, b: &Outputs, name: &str) -> Option<OtherOutputs> {
+    let (left, right) = (a.of(name)?, b.of(name)?);
+    let bits = |own: &Closeness| [own.signal, own.noise, own.product, own.energy].map(f64::to_bits);
+    let same = |at: usize| {
+        left.len() == right.len() && left.iter().zip(right).all(|((_, x), (_, y))| bits(&x[at]) == bits(&y[at]))
+    };
+    let samples = a.samples.len();
+    Some(OtherOutputs { samples, differing: (0..samples).filter(|at| !same(*at)).count() })
+}
+
+fn accuracy(a: &Classified, b: &Classified, pairs: Option<&Pairs>) -> Quantity {
     let independent = || proportion::difference((a.correct, a.accuracy.n), (b.correct, b.accuracy.n));
     let change = pairs.map_or_else(independent, |pairs| pairs.counts.difference());
     // Where samples are paired the exact test decides, else whether the interval holds zero.

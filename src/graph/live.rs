@@ -11,7 +11,7 @@ pub fn most_values(graph: &Graph) -> usize {
         last[id.0] = last[id.0].max(id.0);
         node.inputs.iter().for_each(|input| last[input.0] = last[input.0].max(id.0));
     }
-    last[graph.output.0] = graph.nodes.len();
+    graph.outputs.iter().for_each(|output| last[output.0] = graph.nodes.len());
     let (mut now, mut most) = (0_usize, 0);
     for (id, node) in graph.iter() {
         let size = |at: usize| if is_constant(&graph.nodes[at].op) { 0 } else { values(&graph.nodes[at].shape) };
@@ -45,14 +45,14 @@ mod tests {
     fn what_is_read_no_more_is_not_alive() {
         let shape = vec![Dim::Batch, Dim::Known(10)];
         let input = Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape };
-        let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
+        let mut graph = Graph { nodes: vec![input], outputs: vec![NodeId(0)] };
         let a = graph.push("a".into(), Op::Unary(Unary::Relu), vec![NodeId(0)]).unwrap();
         let b = graph.push("b".into(), Op::Unary(Unary::Sigmoid), vec![a]).unwrap();
         let c = graph.push("c".into(), Op::Unary(Unary::Relu), vec![b]).unwrap();
-        graph.output = c;
+        graph.outputs = vec![c];
         assert_eq!(most_values(&graph), 20);
         // A shortcut keeps its tensor alive.
-        graph.output = graph.push("d".into(), Op::Binary(Binary::Add { relu: false }), vec![c, a]).unwrap();
+        graph.outputs = vec![graph.push("d".into(), Op::Binary(Binary::Add { relu: false }), vec![c, a]).unwrap()];
         assert_eq!(most_values(&graph), 30);
     }
 }

@@ -28,17 +28,30 @@ pub struct Node {
     pub shape: Shape,
 }
 
-/// A network with one image input and one output, in execution order: inputs come before users.
+/// A network with one image input, in execution order: inputs come before users.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
     pub nodes: Vec<Node>,
-    pub output: NodeId,
+    /// What it gives, in the order of its file; of a classifier one tensor, the classes' scores.
+    pub outputs: Vec<NodeId>,
 }
 
 impl Graph {
     #[must_use]
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
+    }
+
+    /// The first output.
+    #[must_use]
+    pub fn output(&self) -> NodeId {
+        self.outputs.first().copied().unwrap_or_default()
+    }
+
+    /// Whether a node's tensor is an output.
+    #[must_use]
+    pub fn gives(&self, id: NodeId) -> bool {
+        self.outputs.contains(&id)
     }
 
     pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + use<> {
@@ -78,10 +91,10 @@ impl Graph {
         shape.iter().skip(1).map(Dim::known).collect()
     }
 
-    /// How many classes the output has, where it is `[batch, classes]`.
+    /// How many classes the first output has, where it is `[batch, classes]`.
     #[must_use]
     pub fn classes(&self) -> Option<usize> {
-        match self.node(self.output).shape.as_slice() {
+        match self.node(self.output()).shape.as_slice() {
             [Dim::Batch, Dim::Known(classes)] => Some(*classes),
             _ => None,
         }
@@ -106,6 +119,7 @@ impl Graph {
                 }
             }
         }
-        if self.output.0 < self.nodes.len() { Ok(()) } else { Err("the output is not a node".into()) }
+        let are_nodes = self.outputs.iter().all(|output| output.0 < self.nodes.len());
+        if are_nodes && !self.outputs.is_empty() { Ok(()) } else { Err("an output is not a node".into()) }
     }
 }

@@ -131,7 +131,7 @@ mod tests {
     fn network(steps: &[(Op, Vec<usize>, Vec<f32>)]) -> Graph {
         let shape = vec![Dim::Batch, Dim::Known(3), Dim::Known(4), Dim::Known(4)];
         let input = Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape };
-        let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
+        let mut graph = Graph { nodes: vec![input], outputs: vec![NodeId(0)] };
         let mut at = NodeId(0);
         for (place, (op, shape, values)) in steps.iter().enumerate() {
             let constant = Op::Constant(Arc::new(Tensor::f32(shape.clone(), values.clone()).unwrap()));

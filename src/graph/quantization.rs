@@ -84,7 +84,7 @@ pub fn lone_activation(graph: &Graph, users: &[Vec<NodeId>], id: NodeId) -> Opti
     let &[user] = users[id.0].as_slice() else { return None };
     let is_activated = matches!(graph.node(id).op, Op::Layer(Layer::Conv { relu: true, .. }));
     let activates = matches!(graph.node(user).op, Op::Unary(Unary::HardSwish | Unary::Relu | Unary::Clip { .. }));
-    (id != graph.output && !is_activated && activates).then_some(user)
+    (!graph.gives(id) && !is_activated && activates).then_some(user)
 }
 
 /// Weights as 8-bit integers, symmetric, one scale per output channel or one for all.

@@ -51,8 +51,9 @@ impl Look<'_> {
             let what = path.map_or_else(|| "the dataset".to_owned(), |path| format!("`{}`", path.display()));
             self.holds("dataset.sha256", &what, settings.sha256, found);
         }
-        if let Some((key, problem)) =
-            model.and_then(|model| other_classes(model.classes, settings.format, &labels, source.classes()))
+        if let Some((key, problem)) = model
+            .and_then(|model| model.outputs.scores())
+            .and_then(|scores| other_classes(scores, settings.format, &labels, source.classes()))
         {
             self.problem(key, problem);
         }

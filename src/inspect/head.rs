@@ -7,7 +7,7 @@ use crate::task::classification::Head;
 /// How the network's last numbers become a class. Of a network with one number, the node after which nobody can tell
 /// where its two classes part is the error.
 pub(super) fn of(graph: &Graph) -> Result<Head, NodeId> {
-    if graph.classes() == Some(1) { of_one(graph, graph.output) } else { Ok(Head::Scores) }
+    if graph.classes() == Some(1) { of_one(graph, graph.output()) } else { Ok(Head::Scores) }
 }
 
 /// One number is a probability where a sigmoid gives it, and a logit where a layer does.
@@ -45,7 +45,7 @@ mod tests {
     fn after_a_layer(ops: &[Op]) -> Result<Head, NodeId> {
         let shape = vec![Dim::Batch, Dim::Known(4)];
         let input = Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape };
-        let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
+        let mut graph = Graph { nodes: vec![input], outputs: vec![NodeId(0)] };
         let weight = Arc::new(Tensor::f32(vec![1, 4], vec![0.5; 4]).unwrap());
         let layer = Op::Layer(Layer::Linear { weights: Weights { weight, bias: None }, relu: false });
         let one = Op::Constant(Arc::new(Tensor::f32(vec![1], vec![1.0]).unwrap()));
@@ -55,7 +55,7 @@ mod tests {
             let inputs = if matches!(op, Op::Binary(_)) { vec![one, last] } else { vec![last] };
             last = graph.push(format!("n{place}"), op.clone(), inputs).unwrap();
         }
-        graph.output = last;
+        graph.outputs = vec![last];
         of(&graph).map_err(|_| last)
     }
 

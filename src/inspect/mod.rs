@@ -16,7 +16,7 @@ mod pins;
 pub use concerns::concerns;
 pub use data::DataInputs;
 pub use deep::deep;
-pub use model::{ModelInputs, read as read_model};
+pub use model::{ModelInputs, read as read_model, wanted};
 pub(crate) use model::{digest_beside, rules};
 pub use pinner::Pinner;
 pub use pins::PinState;

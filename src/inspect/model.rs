@@ -11,15 +11,16 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Explain as _};
 use crate::base::files;
 use crate::base::text::nearest;
-use crate::codec::onnx;
+use crate::codec::onnx::{self, Wanted};
 use crate::graph::normalization::{self, Pixels};
 use crate::graph::op::Layer;
 use crate::graph::pass::{self, AppliedPatch};
 use crate::graph::shape::shown;
-use crate::graph::{Graph, Node, NodeId, Op, census};
-use crate::manifest::{LayerOverride, PixelScale};
+use crate::graph::{Dim, Graph, Node, NodeId, Op, census};
+use crate::manifest::{LayerOverride, PixelScale, Task};
 use crate::quantize::LayerRule;
 use crate::record::format::{ModelFacts, Reading};
+use crate::task::Outputs;
 use crate::task::classification::Head;
 
 /// A model that can be run.
@@ -29,12 +30,23 @@ pub struct ModelInputs {
     pub fp32_modules: BTreeMap<String, usize>,
     pub graph: Graph,
     pub patches: Vec<AppliedPatch>,
-    /// Numbers that the network gives for an image, and what they say of it.
-    pub classes: usize,
-    pub head: Head,
+    pub outputs: Outputs,
 }
 
 impl ModelInputs {
+    /// `10 classes`, or the outputs with their shapes.
+    #[must_use]
+    pub fn gives(&self) -> String {
+        match &self.outputs {
+            Outputs::Scores { count, .. } => format!("{count} classes"),
+            Outputs::Tensors(names) => {
+                let each = names.iter().zip(&self.graph.outputs);
+                let each = each.map(|(name, &id)| format!("`{name}` {}", shown(&self.graph.node(id).shape)));
+                each.collect::<Vec<_>>().join(", ")
+            }
+        }
+    }
+
     /// Channels of the model's input.
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -42,12 +54,21 @@ impl ModelInputs {
     }
 }
 
-/// Reads a model file and what lies beside it; `output` names the tensor with its scores. Its digest comes back even
-/// where the rest fails.
-pub fn read(path: &Path, output: Option<&str>) -> Result<(Digest, Result<ModelInputs, Diagnostic>), Diagnostic> {
+/// What to read of a model: by its task, all outputs or one.
+#[must_use]
+pub fn wanted(task: Task, output: Option<&str>) -> Wanted {
+    let output = output.map(str::to_owned);
+    match task {
+        Task::Classification => Wanted::Scores(output),
+        Task::Fidelity => Wanted::Tensors(output),
+    }
+}
+
+/// Reads a model file and what lies beside it. Its digest comes back even where the rest fails.
+pub fn read(path: &Path, wanted: &Wanted) -> Result<(Digest, Result<ModelInputs, Diagnostic>), Diagnostic> {
     let bytes = files::read(path)?;
     let sha256 = Digest::of(&bytes);
-    Ok((sha256, understand(path, &bytes, sha256, output)))
+    Ok((sha256, understand(path, &bytes, sha256, wanted)))
 }
 
 /// Operators of files in which other tools have put integers in the place of real numbers.
@@ -79,7 +100,7 @@ fn beside(model: &Path) -> impl Fn(&Path) -> Result<Vec<u8>, String> {
     }
 }
 
-fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -> Result<ModelInputs, Diagnostic> {
+fn understand(path: &Path, bytes: &[u8], sha256: Digest, wanted: &Wanted) -> Result<ModelInputs, Diagnostic> {
     let told = |error: onnx::ImportError| {
         let problem = Diagnostic::error(Cause::Input, format!("model `{}`: {error}", path.display()));
         Diagnostic { next_step: error.next_step(), ..problem }
@@ -89,27 +110,22 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
         return Err(quantized_already(path, operator));
     }
     let open = beside(path);
-    let model = onnx::read_model(bytes, &onnx::Reading { output, open: Some(&open) }).map_err(told)?;
-    let classes = model.graph.classes().ok_or_else(|| {
-        let shape = shown(&model.graph.node(model.graph.output).shape);
-        let message = format!("the model's output is {shape}, not one score per class, [batch, classes]");
-        let next = format!(
-            "name the tensor that holds the classes' scores {}, or add the pooling and flattening to the model before exporting",
-            onnx::NAME_OUTPUT
-        );
-        Diagnostic::error(Cause::Input, message).next(next)
-    })?;
+    let model = onnx::read_model(bytes, &onnx::Reading { wanted: wanted.clone(), open: Some(&open) }).map_err(told)?;
     if let Some(problem) = not_numbers(&model.graph, "") {
         return Err(problem);
     }
-    let head = head::of(&model.graph).map_err(|node| one_unclear_score(&model.graph, node))?;
+    let outputs = match wanted {
+        Wanted::Scores(_) => scores(&model.graph)?,
+        Wanted::Tensors(_) => tensors(&model)?,
+    };
     let facts = ModelFacts {
         sha256,
         bytes: bytes.len() as u64,
         producer: model.producer.clone(),
         opset: model.opset,
         input: model.graph.input_shape().unwrap_or_default(),
-        reading: reading(&model, output, head),
+        outputs: if let Outputs::Tensors(names) = &outputs { names.clone() } else { Vec::new() },
+        reading: reading(&model, wanted, &outputs),
     };
     let fp32_modules = census::modules(&model.graph);
     let (graph, patches) = pass::run_all(model.graph).map_err(|broken| {
@@ -119,7 +135,36 @@ fn understand(path: &Path, bytes: &[u8], sha256: Digest, output: Option<&str>) -
     if let Some(problem) = not_numbers(&graph, ", once its normalization is folded in,") {
         return Err(problem);
     }
-    Ok(ModelInputs { facts, fp32_modules, graph, patches, classes, head })
+    Ok(ModelInputs { facts, fp32_modules, graph, patches, outputs })
+}
+
+/// The output of a classifier.
+fn scores(graph: &Graph) -> Result<Outputs, Diagnostic> {
+    let count = graph.classes().ok_or_else(|| {
+        let shape = shown(&graph.node(graph.output()).shape);
+        let message = format!("the model's output is {shape}, not one score per class, [batch, classes]");
+        let next = format!(
+            "name the tensor that holds the classes' scores {}, or add the pooling and flattening to the model before \
+             exporting; a model that is no classifier is judged with `task = \"fidelity\"`",
+            onnx::NAME_OUTPUT
+        );
+        Diagnostic::error(Cause::Input, message).next(next)
+    })?;
+    let head = head::of(graph).map_err(|node| one_unclear_score(graph, node))?;
+    Ok(Outputs::Scores { count, head })
+}
+
+/// Outputs of any shape, each with something for every image.
+fn tensors(model: &onnx::Model) -> Result<Outputs, Diagnostic> {
+    for (name, &id) in model.outputs.iter().zip(&model.graph.outputs) {
+        let shape = &model.graph.node(id).shape;
+        if shape.first() != Some(&Dim::Batch) {
+            let message = format!("the model's output `{name}` is {}, and has nothing for each image", shown(shape));
+            let next = format!("name another tensor {}", onnx::NAME_OUTPUT);
+            return Err(Diagnostic::error(Cause::Input, message).next(next));
+        }
+    }
+    Ok(Outputs::Tensors(model.outputs.clone()))
 }
 
 /// Weights that make every answer undefined. An infinite constant may be meant, as in a mask; an infinite weight is not.
@@ -157,7 +202,7 @@ fn one_unclear_score(graph: &Graph, node: NodeId) -> Diagnostic {
 }
 
 /// What there is to know of how the file was read.
-fn reading(model: &onnx::Model, output: Option<&str>, head: Head) -> Vec<Reading> {
+fn reading(model: &onnx::Model, wanted: &Wanted, outputs: &Outputs) -> Vec<Reading> {
     let mut found: Vec<Reading> = model
         .beside
         .iter()
@@ -167,7 +212,8 @@ fn reading(model: &onnx::Model, output: Option<&str>, head: Head) -> Vec<Reading
             bytes: content.len() as u64,
         })
         .collect();
-    found.extend(output.map(|name| Reading::Output { name: name.to_owned() }));
+    let (Wanted::Scores(named) | Wanted::Tensors(named)) = wanted;
+    found.extend(named.clone().map(|name| Reading::Output { name }));
     found.extend(model.pixels.channels_last.then_some(Reading::ChannelsLast));
     found.extend(model.pixels.bytes.then_some(Reading::Bytes));
     found.extend(normalization::of(&model.graph).map(|own| Reading::Normalizes {
@@ -180,7 +226,8 @@ fn reading(model: &onnx::Model, output: Option<&str>, head: Head) -> Vec<Reading
     }));
     let types: Vec<String> = model.widened.iter().map(|&name| name.to_owned()).collect();
     found.extend((!types.is_empty()).then_some(Reading::Widened { types }));
-    found.extend((head != Head::Scores).then(|| Reading::OneScore { threshold: head.threshold() }));
+    let one = outputs.head().filter(|head| *head != Head::Scores);
+    found.extend(one.map(|head| Reading::OneScore { threshold: head.threshold() }));
     found
 }
 
@@ -209,7 +256,8 @@ impl Look<'_> {
         if self.awaits_fetching("model.path", &path, settings.source.as_ref()) {
             return None;
         }
-        let (digest, model) = self.keep("model.path", read(&path, settings.output.as_deref()))?;
+        let (digest, model) =
+            self.keep("model.path", read(&path, &wanted(self.resolved.manifest.task, settings.output.as_deref())))?;
         self.holds("model.sha256", &format!("`{}`", path.display()), settings.sha256, digest);
         let model = self.keep("model.path", model)?;
         match (digest_beside(&model.facts.reading), settings.data_sha256) {

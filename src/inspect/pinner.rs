@@ -89,7 +89,8 @@ impl<'a> Pinner<'a> {
         }
         let at = |problem: Diagnostic| problem.at(resolved.place("model.path"));
         let found = if mentions_files_beside(model) {
-            let (_, model) = super::read_model(model, key.1.as_deref()).map_err(at)?;
+            let (_, model) =
+                super::read_model(model, &super::wanted(resolved.manifest.task, key.1.as_deref())).map_err(at)?;
             super::model::digest_beside(&model.map_err(at)?.facts.reading)
         } else {
             None

@@ -32,6 +32,24 @@ macro_rules! choice {
 }
 
 choice!(
+    /// What is judged of a model's outputs.
+    #[derive(Default)]
+    Task {
+        /// Whether the class is right: one output of one score per class, and labels.
+        #[default]
+        Classification = "classification",
+        /// How far every output lies from the baseline's: any number of float outputs of any shape, and no labels.
+        Fidelity = "fidelity",
+    }
+);
+impl Task {
+    /// Whether it is what manifests mean that do not say.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::Classification
+    }
+}
+choice!(
     /// How samples are stored.
     DatasetFormat {
         /// `<split>/<class>/<image>` or `<class>/<image>` as PNG, JPEG, BMP, WebP, TIFF or PPM/PGM, in a folder, `.tar`, `.tar.gz` or `.zip`.
@@ -44,6 +62,9 @@ choice!(
         Idx = "idx",
         /// A header, then rows of a label and pixels; the label is the column `label`, or the first.
         Csv = "csv",
+        /// Images without labels, at any depth of a folder or archive, in the formats of `image-folder`; the top folders are the splits, or
+        /// `all` where images lie on top. For `task = "fidelity"`.
+        Images = "images",
         /// The UCI optical digits that requant carries, or a CSV file of the same form.
         Digits = "digits",
     }

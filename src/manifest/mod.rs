@@ -26,7 +26,7 @@ pub use crate::document::Layer;
 pub use benchmark::Benchmark;
 pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
-    LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, Step, Strategy,
+    LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, Step, Strategy, Task,
 };
 pub use combination::{Artefact, COMBINATIONS, Combination, engines_table};
 pub use compute::Compute;
@@ -63,6 +63,9 @@ pub struct Manifest {
     /// One sentence for the top of the report.
     #[serde(default)]
     pub description: String,
+    /// What is judged; `classification` unless said otherwise.
+    #[serde(default, skip_serializing_if = "Task::is_usual")]
+    pub task: Task,
     pub model: Model,
     pub dataset: Dataset,
     /// The samples that observers see, in order.

@@ -5,7 +5,7 @@ use figment::value::Dict;
 use serde::de::DeserializeOwned;
 
 use super::{
-    Benchmark, Compute, Dataset, Goals, Manifest, Model, Quantize, RecordOptions, ReportOptions, Subset, Variant,
+    Benchmark, Compute, Dataset, Goals, Manifest, Model, Quantize, RecordOptions, ReportOptions, Subset, Task, Variant,
 };
 
 /// Why a part could not be read.
@@ -20,6 +20,7 @@ pub(super) struct Parts {
     pub(super) schema: Option<u32>,
     pub(super) name: Option<String>,
     pub(super) description: Option<String>,
+    pub(super) task: Task,
     pub(super) model: Result<Model, Unread>,
     pub(super) dataset: Result<Dataset, Unread>,
     pub(super) calibration: Result<Subset, Unread>,
@@ -43,6 +44,7 @@ impl Parts {
             schema: part(merged, "schema").ok(),
             name: part(merged, "name").ok(),
             description: part(merged, "description").ok(),
+            task: part(merged, "task").unwrap_or_default(),
             model: part(merged, "model"),
             dataset: part(merged, "dataset"),
             calibration: part(merged, "calibration"),
@@ -63,6 +65,7 @@ impl Parts {
             schema: self.schema.ok_or_else(|| missing("schema"))?,
             name: self.name.ok_or_else(|| missing("name"))?,
             description: self.description.unwrap_or_default(),
+            task: self.task,
             model: self.model?,
             dataset: self.dataset?,
             calibration: self.calibration?,

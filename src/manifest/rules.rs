@@ -4,9 +4,9 @@
 //! one table does not hide another's.
 
 use super::parts::Parts;
-use super::{benchmark, dataset, model, quantize, report, subset, variant};
+use super::{DatasetFormat, Strategy, Task, benchmark, dataset, model, quantize, report, subset, variant};
 use crate::base::explain::{Cause, Diagnostic};
-use crate::document::{Layers, Problem, is_within};
+use crate::document::{Layers, Problem, is_within, problem};
 
 /// Every rule that is broken, but for those about keys that were found wrong already.
 pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<Diagnostic> {
@@ -16,6 +16,7 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
         problems.extend(dataset::labels(table));
         problems.extend(dataset::preprocessing(table));
     }
+    problems.extend(judged(parts));
     for (name, table) in [("calibration", &parts.calibration), ("evaluation", &parts.evaluation)] {
         problems.extend(table.iter().flat_map(|table| subset::samples(name, table)));
     }
@@ -38,4 +39,41 @@ pub(super) fn check(parts: &Parts, layers: &Layers, dropped: &[String]) -> Vec<D
         Diagnostic::error(Cause::Input, message).next(next).at(layers.place(&key))
     };
     problems.into_iter().filter(|problem| !is_within(dropped, &problem.key)).map(located).collect()
+}
+
+/// Keys that only one task has.
+fn judged(parts: &Parts) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let (task, fidelity) = (parts.task, parts.task == Task::Fidelity);
+    if let Ok(goals) = &parts.goals {
+        let of_fidelity = [("min_sqnr_db", goals.min_sqnr_db), ("min_cosine", goals.min_cosine)];
+        let of_classes = [("max_accuracy_drop", goals.max_accuracy_drop)];
+        let foreign = if fidelity { &of_classes[..] } else { &of_fidelity[..] };
+        for (key, _) in foreign.iter().filter(|(_, given)| given.is_some()) {
+            let (other, instead) = if fidelity {
+                (Task::Classification, "hold the outputs to `min_sqnr_db` or `min_cosine`")
+            } else {
+                (Task::Fidelity, "hold the classes to `max_accuracy_drop`")
+            };
+            let message = format!("is of `task = \"{other}\"`, and `task` is `{task}`");
+            found.push(problem(format!("goals.{key}"), message, format!("{instead}, or change `task`")));
+        }
+    }
+    if let Ok(dataset) = &parts.dataset {
+        if dataset.format == DatasetFormat::Images && !fidelity {
+            let next = "set `task = \"fidelity\"`, or lay the images out by class and use `image-folder`";
+            found.push(problem("dataset.format", format!("has no labels, and `task = \"{task}\"` needs them"), next));
+        }
+    }
+    let stratified = [("calibration", &parts.calibration), ("evaluation", &parts.evaluation)].into_iter();
+    let stratified = stratified.filter(|(_, table)| {
+        table.as_ref().is_ok_and(|table| table.strategy == Strategy::Stratified)
+            && parts.dataset.as_ref().is_ok_and(|dataset| dataset.format == DatasetFormat::Images)
+    });
+    found.extend(
+        stratified.map(|(name, _)| {
+            problem(format!("{name}.strategy"), "is by class, and `images` have none", "use `random`")
+        }),
+    );
+    found
 }

@@ -13,8 +13,9 @@ use crate::bench::{self, Expected, output_digest};
 use crate::manifest::{Artefact, Engine, FEW_IMAGES, Precision, Variant};
 use crate::measure::pool::Pool;
 use crate::record::format::Parting;
-use crate::record::tables::Predictions;
+use crate::task::Outputs;
 use crate::task::classification::{Answer, Head, is_undefined};
+use crate::task::fidelity::{Closeness, decibels};
 use crate::tensor::Tensor;
 use crate::workbench::{Prepared, Surroundings, each_batch};
 
@@ -43,16 +44,27 @@ pub(super) enum Answers {
     Missing,
     Failed(String),
     Given {
-        predictions: Predictions,
-        logits: Vec<f32>,
-        classes: usize,
-        /// Samples whose logits hold what is no number, or no finite one.
-        undefined: usize,
+        given: Given,
         /// The engine in use at the end of the last pass.
         engine: Option<Engine>,
         /// What the same session computes of the inputs that are timed.
         expected: Expected,
     },
+}
+
+/// A variant's answers to every sample, in the order of the subset.
+#[derive(Default)]
+pub(super) struct Given {
+    /// Of a classifier.
+    pub answers: Vec<Answer>,
+    /// The first output's numbers, where they are kept, and how many there are for a sample.
+    pub numbers: Vec<f32>,
+    pub width: usize,
+    /// Of other networks, by output: each sample beside the baseline's. Empty where the baseline gave none.
+    pub closeness: Vec<Vec<Closeness>>,
+    /// Samples that were answered, and those whose answers hold what is no number, or no finite one.
+    pub samples: usize,
+    pub undefined: usize,
 }
 
 impl Answers {
@@ -64,10 +76,16 @@ impl Answers {
         }
     }
 
-    /// To every sample.
-    pub(super) fn given(&self) -> Option<&[Answer]> {
+    pub(super) const fn engine(&self) -> Option<Engine> {
         match self {
-            Self::Given { predictions, .. } => Some(&predictions.answers),
+            Self::Given { engine, .. } => *engine,
+            Self::Missing | Self::Failed(_) => None,
+        }
+    }
+
+    pub(super) const fn given(&self) -> Option<&Given> {
+        match self {
+            Self::Given { given, .. } => Some(given),
             Self::Missing | Self::Failed(_) => None,
         }
     }
@@ -97,15 +115,15 @@ impl Network {
 }
 
 /// A variant while it is answering.
-struct Respondent {
+struct Respondent<'a> {
     session: Option<Box<dyn Session>>,
     answers: Answers,
     network: Network,
     /// How many images it is given at once, where that is not as many as there are.
     batch_size: Option<usize>,
-    head: Head,
-    /// To the last batch.
-    last: Option<Tensor>,
+    outputs: &'a Outputs,
+    /// All outputs for the last batch; none where it failed.
+    last: Vec<Tensor>,
 }
 
 pub(super) fn evaluate(
@@ -133,20 +151,23 @@ pub(super) fn evaluate(
     Ok(Evaluated { answers, apart, samples })
 }
 
-fn open(prepared: &Prepared, calibrated: &Calibrated, quantized: &Quantized) -> Result<Vec<Respondent>, Failure> {
+fn open<'a>(
+    prepared: &'a Prepared,
+    calibrated: &Calibrated,
+    quantized: &Quantized,
+) -> Result<Vec<Respondent<'a>>, Failure> {
     let open = |(variant, artefact): (&Variant, &Option<_>)| {
         let network = Network::of(variant, calibrated.attempt.few.is_some());
-        let (batch_size, head) = (variant.batch_size, prepared.inputs.model.head);
-        let respondent = |session, answers| Respondent { session, answers, network, batch_size, head, last: None };
+        let (batch_size, outputs) = (variant.batch_size, &prepared.inputs.model.outputs);
+        let respondent =
+            |session, answers| Respondent { session, answers, network, batch_size, outputs, last: Vec::new() };
         let Some(crate::record::format::ArtefactFacts { path, .. }) = artefact else {
             return Ok(respondent(None, Answers::Missing));
         };
         let bytes = files::read(&prepared.draft.path().join(path))?;
-        let predictions = Predictions { variant: variant.name.clone(), ..Predictions::default() };
-        let (logits, expected) = (Vec::new(), BTreeMap::new());
         Ok(match backend::open(Request::from(variant), &bytes) {
             Ok(session) => {
-                let given = Answers::Given { predictions, logits, classes: 0, undefined: 0, engine: None, expected };
+                let given = Answers::Given { given: Given::default(), engine: None, expected: Expected::new() };
                 respondent(Some(session), given)
             }
             Err(error) => respondent(None, Answers::Failed(error.to_string())),
@@ -157,7 +178,7 @@ fn open(prepared: &Prepared, calibrated: &Calibrated, quantized: &Quantized) -> 
 
 fn ask_all(
     prepared: &Prepared,
-    respondents: &mut [Respondent],
+    respondents: &mut [Respondent<'_>],
     apart: &mut BTreeMap<(usize, usize), Apart>,
     around: &Surroundings<'_>,
 ) -> Result<Tensor, Failure> {
@@ -165,7 +186,10 @@ fn ask_all(
     let mut kept = Kept::new(bench::samples(prepared), &prepared.inputs.model.facts.input);
     each_batch(prepared, &prepared.inputs.data.evaluation, manifest.evaluation.batch_size, around, |input| {
         respondents.iter_mut().for_each(|respondent| respondent.answer(input, manifest.record.logits));
-        compare(respondents, apart);
+        match &prepared.inputs.model.outputs {
+            Outputs::Scores { .. } => compare(respondents, apart),
+            Outputs::Tensors(_) => measure(respondents, manifest.baseline()),
+        }
         kept.take(input);
         Ok(())
     })?;
@@ -185,11 +209,11 @@ fn distance(a: f32, b: f32) -> f32 {
 }
 
 /// How far the answers to the last batch lie apart, for each pair of one precision on one network.
-fn compare(respondents: &[Respondent], apart: &mut BTreeMap<(usize, usize), Apart>) {
+fn compare(respondents: &[Respondent<'_>], apart: &mut BTreeMap<(usize, usize), Apart>) {
     for (first, a) in respondents.iter().enumerate() {
         let later = respondents.iter().enumerate().skip(first + 1);
         for (second, b) in later.filter(|(_, b)| b.network == a.network) {
-            let (Some(a), Some(b)) = (&a.last, &b.last) else { continue };
+            let (Some(a), Some(b)) = (a.last.first(), b.last.first()) else { continue };
             let (a, b) = (a.as_f32().unwrap_or(&[]), b.as_f32().unwrap_or(&[]));
             let known = apart.entry((first, second)).or_default();
             known.difference = a.iter().zip(b).map(|(a, b)| distance(*a, *b)).fold(known.difference, f32::max);
@@ -198,41 +222,73 @@ fn compare(respondents: &[Respondent], apart: &mut BTreeMap<(usize, usize), Apar
     }
 }
 
-impl Respondent {
-    fn answer(&mut self, input: &Tensor, keep_logits: bool) {
-        let (Some(session), Answers::Given { predictions, logits, classes, undefined, engine, expected }) =
-            (&mut self.session, &mut self.answers)
-        else {
+/// How close the answers to the last batch are to the baseline's, image by image and output by output.
+fn measure(respondents: &mut [Respondent<'_>], baseline: usize) {
+    let should = respondents[baseline].last.clone();
+    for respondent in respondents {
+        let Answers::Given { given, .. } = &mut respondent.answers else { continue };
+        given.closeness.resize(should.len(), Vec::new());
+        for ((closeness, should), is) in given.closeness.iter_mut().zip(&should).zip(&respondent.last) {
+            let pairs = should.f32_rows().zip(is.f32_rows());
+            closeness.extend(pairs.map(|(should, is)| Closeness::of(should, is)));
+        }
+    }
+}
+
+impl Respondent<'_> {
+    fn answer(&mut self, input: &Tensor, keep_numbers: bool) {
+        let (Some(session), Answers::Given { given, engine, expected }) = (&mut self.session, &mut self.answers) else {
             return;
         };
         match in_batches(&mut **session, input, self.batch_size) {
-            Ok(Some(output)) => {
+            Ok(outputs) if !outputs.is_empty() => {
                 // The first batches may be what is timed.
-                let (rows, first) = (input.shape().first().copied().unwrap_or(0), predictions.answers.len());
+                let (rows, first) = (input.shape().first().copied().unwrap_or(0), given.samples);
                 if self.batch_size.is_none() && first <= MOST_INPUTS * rows {
                     expected.extend(output_digest(&**session).ok().map(|digest| ((rows, first), digest)));
                 }
                 *engine = session.engine();
-                *classes = output.shape().last().copied().unwrap_or(0);
-                predictions.answers.extend(output.f32_rows().map(|row| self.head.answer(row)));
-                *undefined += output.f32_rows().filter(|row| is_undefined(row)).count();
-                if keep_logits {
-                    logits.extend_from_slice(output.as_f32().unwrap_or(&[]));
-                }
-                self.last = Some(output);
+                given.take(self.outputs, &outputs, rows, keep_numbers);
+                self.last = outputs;
             }
-            Ok(None) => self.fail("it gave no output".into()),
+            Ok(_) => self.fail("it gave no output".into()),
             Err(error) => self.fail(error.to_string()),
         }
     }
 }
 
-/// The first output for all rows of an input, exactly so many at a time: a last batch that lacks some is filled up
+impl Given {
+    /// Takes in what a network gave for a batch.
+    fn take(&mut self, outputs: &Outputs, given: &[Tensor], images: usize, keep_numbers: bool) {
+        self.samples += images;
+        let Some(first) = given.first() else { return };
+        match outputs {
+            Outputs::Scores { head, .. } => {
+                self.answers.extend(first.f32_rows().map(|row| head.answer(row)));
+                self.undefined += first.f32_rows().filter(|row| is_undefined(row)).count();
+            }
+            Outputs::Tensors(_) => {
+                let mut is_odd = vec![false; images];
+                for output in given {
+                    let odd = output.f32_rows().map(|row| !row.iter().all(|value| value.is_finite()));
+                    is_odd.iter_mut().zip(odd).for_each(|(known, odd)| *known |= odd);
+                }
+                self.undefined += is_odd.into_iter().filter(|odd| *odd).count();
+            }
+        }
+        self.width = first.data().len() / images.max(1);
+        if keep_numbers {
+            self.numbers.extend_from_slice(first.as_f32().unwrap_or(&[]));
+        }
+    }
+}
+
+/// All outputs for all rows of an input, exactly so many at a time: a last batch that lacks some is filled up
 /// with rows from the first on, whose answers are dropped.
-fn in_batches(session: &mut dyn Session, input: &Tensor, size: Option<usize>) -> Result<Option<Tensor>, BackendError> {
-    let Some(size) = size else { return Ok(session.run(input)?.into_iter().next()) };
+fn in_batches(session: &mut dyn Session, input: &Tensor, size: Option<usize>) -> Result<Vec<Tensor>, BackendError> {
+    let Some(size) = size else { return session.run(input) };
     let rows = input.shape().first().copied().unwrap_or(0);
-    let mut parts = Vec::new();
+    let mut parts: Vec<Vec<Tensor>> = Vec::new();
     for start in (0..rows).step_by(size) {
         let mut batch = vec![input.rows(start, size)];
         let mut lacking = (start + size).saturating_sub(rows);
@@ -241,11 +297,13 @@ fn in_batches(session: &mut dyn Session, input: &Tensor, size: Option<usize>) ->
             batch.push(input.rows(0, filling));
             lacking -= filling;
         }
-        let Ok(batch) = Tensor::stacked(batch) else { return Ok(None) };
-        let Some(output) = session.run(&batch)?.into_iter().next() else { return Ok(None) };
-        parts.push(output.rows(0, size.min(rows - start)));
+        let Ok(batch) = Tensor::stacked(batch) else { return Ok(Vec::new()) };
+        let given = session.run(&batch)?;
+        parts.resize(given.len(), Vec::new());
+        let wanted = size.min(rows - start);
+        parts.iter_mut().zip(given).for_each(|(parts, output)| parts.push(output.rows(0, wanted)));
     }
-    Ok(Tensor::stacked(parts).ok())
+    Ok(parts.into_iter().filter_map(|parts| Tensor::stacked(parts).ok()).collect())
 }
 
 /// A class may depend on the batch size only where the lead is within rounding, which grows with the logits where
@@ -262,44 +320,83 @@ const LEAD: f32 = 1e-3;
 /// As many inputs of one size as are timed at most, and one to warm up.
 const MOST_INPUTS: usize = 9;
 
-impl Respondent {
+impl Respondent<'_> {
     /// Runs the inputs that are timed, unless that is how they were judged, and holds the answers to those already
     /// given: so what is timed is what was judged.
     fn repeat(&mut self, samples: &Tensor, pool: &Pool) {
         let batch = pool.batch;
         for input in pool.inputs() {
-            let (Some(session), Answers::Given { predictions, expected, .. }) = (&mut self.session, &mut self.answers)
-            else {
+            let (Some(session), Answers::Given { given, expected, .. }) = (&mut self.session, &mut self.answers) else {
                 return;
             };
             if expected.contains_key(&(batch, input)) {
                 continue;
             }
-            let given = &predictions.answers;
-            let again = session.run(&samples.rows(input, batch)).and_then(|outputs| {
+            let rows = samples.rows(input, batch);
+            let again = session.run(&rows).and_then(|outputs| {
                 expected.insert((batch, input), output_digest(&**session)?);
-                Ok(outputs.into_iter().next())
+                Ok(outputs)
             });
-            let again = match again {
-                Ok(Some(again)) => again,
-                Ok(None) => return,
-                Err(error) => return self.fail(error.to_string()),
+            let trouble = match (again, self.outputs) {
+                (Ok(again), Outputs::Scores { head, .. }) => {
+                    changed_classes(self.network, *head, given, &again, input).map(Ok)
+                }
+                (Ok(again), Outputs::Tensors(_)) => {
+                    changed_outputs(self.network, session, &rows, &again, given).transpose()
+                }
+                (Err(error), _) => Some(Err(error)),
             };
-            let lead = rounding(self.network, again.as_f32().unwrap_or(&[]));
-            let again: Vec<Answer> = again.f32_rows().map(|row| self.head.answer(row)).collect();
-            // Few samples are repeated from the first.
-            let differs = |(a, b): (&Answer, &Answer)| a.class != b.class && a.margin.max(b.margin) > lead;
-            let changed = again.iter().zip(given.iter().cycle().skip(input)).filter(|pair| differs(*pair)).count();
-            if changed > 0 {
-                return self.fail(format!("at batch {batch} it classifies {changed} samples otherwise"));
+            match trouble {
+                None => {}
+                Some(Ok(trouble)) => return self.fail(format!("at batch {batch} {trouble}")),
+                Some(Err(error)) => return self.fail(error.to_string()),
             }
         }
     }
 
     fn fail(&mut self, reason: String) {
-        (self.session, self.last) = (None, None);
+        (self.session, self.last) = (None, Vec::new());
         self.answers = Answers::Failed(reason);
     }
+}
+
+/// Whether samples from the `first` on are put into other classes than before, by more than rounding.
+fn changed_classes(network: Network, head: Head, given: &Given, again: &[Tensor], first: usize) -> Option<String> {
+    let again = again.first()?;
+    let lead = rounding(network, again.as_f32().unwrap_or(&[]));
+    let again: Vec<Answer> = again.f32_rows().map(|row| head.answer(row)).collect();
+    // Few samples are repeated from the first.
+    let differs = |(a, b): (&Answer, &Answer)| a.class != b.class && a.margin.max(b.margin) > lead;
+    let changed = again.iter().zip(given.answers.iter().cycle().skip(first)).filter(|pair| differs(*pair)).count();
+    (changed > 0).then(|| format!("it classifies {changed} samples otherwise"))
+}
+
+/// Of a float network, outputs that differ between batch sizes keep at least so many dB.
+const SAME_DB: f64 = 40.0;
+
+/// Whether the outputs for these rows differ from those image by image: in float by more than rounding, in integers by
+/// more than quantization costs.
+fn changed_outputs(
+    network: Network,
+    session: &mut Box<dyn Session>,
+    rows: &Tensor,
+    again: &[Tensor],
+    given: &Given,
+) -> Result<Option<String>, BackendError> {
+    let one_by_one = in_batches(&mut **session, rows, Some(1))?;
+    for (place, (should, is)) in one_by_one.iter().zip(again).enumerate() {
+        let pairs = should.f32_rows().zip(is.f32_rows()).map(|(should, is)| Closeness::of(should, is));
+        let (signal, noise) = pairs.fold((0.0, 0.0), |(s, n), own| (s + own.signal, n + own.noise));
+        let quantized = given.closeness.get(place).and_then(|all| {
+            let sum = |pick: fn(&Closeness) -> f64| all.iter().filter(|own| own.is_defined()).map(pick).sum::<f64>();
+            decibels(sum(|own| own.signal), sum(|own| own.noise))
+        });
+        let least = if let Network::Float(_) = network { SAME_DB } else { quantized.unwrap_or(SAME_DB) };
+        if let Some(kept) = decibels(signal, noise).filter(|kept| *kept < least) {
+            return Ok(Some(format!("output {} lies {kept:.1} dB from that for single images", place + 1)));
+        }
+    }
+    Ok(None)
 }
 
 /// The first samples of a stream of batches.
@@ -357,7 +454,7 @@ mod tests {
         let input = Tensor::f32(vec![5, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
         for (size, batches) in [(Some(2), vec![2, 2, 2]), (Some(7), vec![7]), (Some(13), vec![13]), (None, vec![5])] {
             let mut echo = Echo(Vec::new(), None);
-            assert_eq!(in_batches(&mut echo, &input, size).unwrap().unwrap(), input);
+            assert_eq!(in_batches(&mut echo, &input, size).unwrap(), [input.clone()]);
             assert_eq!(echo.0, batches);
         }
     }

@@ -16,7 +16,8 @@ use crate::bench::{self, Ahead, Benchmarked};
 use crate::manifest::Resolved;
 use crate::record::Record;
 use crate::record::format::Attribution;
-use crate::search::attribute::{self, Case};
+use crate::search::attribute::{self, Case, Loss};
+use crate::task::Outputs;
 use crate::workbench::event::Stage;
 use crate::workbench::{Prepared, Surroundings, stage};
 
@@ -82,6 +83,10 @@ fn attribute(
     ) else {
         return Ok(None);
     };
-    let case = Case { attempt: &calibrated.attempt, artefact: artefact.sha256, judge, float, int8 };
+    let loss = match &prepared.inputs.model.outputs {
+        Outputs::Scores { .. } => Loss::Classes { float: &float.answers, int8: &int8.answers },
+        Outputs::Tensors(_) => Loss::Outputs { closeness: &int8.closeness },
+    };
+    let case = Case { attempt: &calibrated.attempt, artefact: artefact.sha256, judge, loss };
     attribute::attribute(prepared, &case, around)
 }

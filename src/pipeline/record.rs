@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::Outcomes;
-use super::evaluate::Answers;
+use super::evaluate::Given;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::base::files::FileError;
 use crate::record::Record;
 use crate::record::store::Draft;
 use crate::record::tables;
+use crate::task::Outputs;
 use crate::workbench::Prepared;
 
 /// Writes the run but for its report.
@@ -34,15 +35,27 @@ pub(super) fn record(prepared: &Prepared, mut record: Record, outcomes: Outcomes
         files.put(&format!("subsets/{name}.sha256"), chosen.sums().as_bytes())?;
     }
 
-    let samples: Vec<_> = prepared.inputs.data.evaluation.entries.iter().map(|e| (e.id.clone(), e.class)).collect();
-    let mut answered = Vec::new();
-    for (variant, answers) in prepared.manifest().variant.iter().zip(&evaluated.answers) {
-        if let Answers::Given { predictions, logits, classes, .. } = answers {
-            put_logits(&mut files, &variant.name, logits, *classes)?;
-            answered.push(predictions.clone());
+    let entries = &prepared.inputs.data.evaluation.entries;
+    let samples: Vec<_> = entries.iter().map(|entry| (entry.id.clone(), entry.class)).collect();
+    let given = prepared.manifest().variant.iter().zip(&evaluated.answers);
+    let given: Vec<(&str, &Given)> =
+        given.filter_map(|(variant, answers)| Some((variant.name.as_str(), answers.given()?))).collect();
+    for (name, given) in &given {
+        put_logits(&mut files, name, &given.numbers, given.width)?;
+    }
+    match &prepared.inputs.model.outputs {
+        Outputs::Scores { .. } => {
+            let answered: Vec<_> = given.iter().map(|(name, given)| (*name, given.answers.as_slice())).collect();
+            let classes = &record.inputs.dataset.classes;
+            files.put("predictions.csv", &tables::predictions(classes, &samples, &answered))?;
+        }
+        Outputs::Tensors(names) => {
+            let compared: Vec<_> = given.iter().map(|(name, given)| (*name, given.closeness.as_slice())).collect();
+            let ids: Vec<&str> = samples.iter().map(|(id, _)| id.as_str()).collect();
+            files.put("fidelity.csv", &tables::fidelity(&record))?;
+            files.put("outputs.csv", &tables::outputs(names, &ids, &compared))?;
         }
     }
-    files.put("predictions.csv", &tables::predictions(&record.inputs.dataset.classes, &samples, &answered))?;
 
     let names = prepared.manifest().variant.iter().map(|variant| variant.name.clone());
     let timings = benchmarked.measurements.into_iter().map(|m| m.unwrap_or_default().timings);

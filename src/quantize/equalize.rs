@@ -36,7 +36,7 @@ pub fn spaces(graph: &Graph) -> Vec<Space> {
     for (id, node) in graph.iter() {
         links.of_node(graph, id, &node.op);
     }
-    links.fix(graph.output);
+    graph.outputs.iter().for_each(|output| links.fix(*output));
     let mut found: BTreeMap<usize, Space> = BTreeMap::new();
     for (id, node) in graph.iter() {
         let space = found.entry(links.root(id.0)).or_insert_with(|| Space {
@@ -316,7 +316,7 @@ mod tests {
         let relu = graph.push("relu".into(), Op::Unary(Unary::Relu), vec![sum]).unwrap();
         let c = graph.push("c".into(), conv(vec![1.0 / 64.0, 1.0, 1.0 / 64.0, 1.0], 2), vec![relu]).unwrap();
         graph.push("out".into(), Op::Unary(Unary::HardSwish), vec![c]).unwrap();
-        graph.output = NodeId(6);
+        graph.outputs = vec![NodeId(6)];
         graph
     }
 

@@ -178,7 +178,7 @@ fn kernels(graph: &Graph, scheme: &Scheme, rules: &[LayerRule], placement: &[Pla
     let is_read_by_fused = |id: NodeId| {
         let dense =
             matches!(graph.node(id).op, Op::Layer(Layer::Conv { relu: false, .. })) && is_product(&graph.node(id).op);
-        dense && id != graph.output && !users[id.0].is_empty() && users[id.0].iter().all(|&user| fused(user))
+        dense && !graph.gives(id) && !users[id.0].is_empty() && users[id.0].iter().all(|&user| fused(user))
     };
     let kernel = |id| match () {
         () if fused(id) => Kernel::Fused,

@@ -1,7 +1,8 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.4`: of the runtime `reference`; another wording of the check `runtime`.
+//! - `2.4`: of the runtime `reference`; another wording of the check `runtime`; of the settings `task`, of a model `outputs`, and of a measured
+//!   variant `fidelity` in place of what is judged of classes.
 //! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of the
 //!   inputs `shared_pictures` and `look_alikes`; the change `overflow-in-float`; of a latency `turns`, `disturbed_turns`
 //!   and `unclaimed`; of conditions `nice`; `latency.csv` has `take`, `input`, `waited_nanoseconds` and `disturbed`.
@@ -25,6 +26,7 @@ pub use network::{
 pub use reading::Reading;
 
 pub use crate::task::classification::Comparison;
+pub use crate::task::fidelity::{Fidelity, OutputFidelity};
 
 use std::collections::BTreeMap;
 
@@ -148,6 +150,9 @@ pub struct ModelFacts {
     pub opset: i64,
     /// `[channels, height, width]`.
     pub input: Vec<usize>,
+    /// Of `task = "fidelity"`: the outputs' names, in the file's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<String>,
     /// What else there is to know of how the file was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reading: Vec<Reading>,
@@ -268,6 +273,28 @@ pub struct Measured {
     /// The INT8 engine that the library said was in use.
     #[serde(default)]
     pub engine: Option<Engine>,
+    #[serde(flatten)]
+    pub judged: Judged,
+    /// One per batch size of the manifest, in its order.
+    pub latency: Vec<Latency>,
+    #[serde(default)]
+    pub memory: Memory,
+    /// One per batch size.
+    #[serde(default)]
+    pub timing_checks: Vec<TimingCheck>,
+}
+
+/// What was judged of a variant's answers, by the task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Judged {
+    Classes(Classified),
+    Outputs { fidelity: Fidelity },
+}
+
+/// The answers of a classifier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Classified {
     pub correct: usize,
     /// Samples that would be right if each class were called by the label that it mostly stands for.
     #[serde(default)]
@@ -279,13 +306,6 @@ pub struct Measured {
     pub accuracy: Estimate,
     /// Against the baseline; absent for the baseline itself.
     pub against_baseline: Option<Comparison>,
-    /// One per batch size of the manifest, in its order.
-    pub latency: Vec<Latency>,
-    #[serde(default)]
-    pub memory: Memory,
-    /// One per batch size.
-    #[serde(default)]
-    pub timing_checks: Vec<TimingCheck>,
 }
 
 /// Largest resident sets of a variant's measuring processes in bytes, medians over the processes.
@@ -396,6 +416,39 @@ impl Record {
 }
 
 impl Measured {
+    /// Where classes are judged.
+    #[must_use]
+    pub const fn classified(&self) -> Option<&Classified> {
+        match &self.judged {
+            Judged::Classes(classified) => Some(classified),
+            Judged::Outputs { .. } => None,
+        }
+    }
+
+    /// Where outputs are.
+    #[must_use]
+    pub const fn fidelity(&self) -> Option<&Fidelity> {
+        match &self.judged {
+            Judged::Outputs { fidelity } => Some(fidelity),
+            Judged::Classes(_) => None,
+        }
+    }
+
+    /// A classifier's answers beside the baseline's.
+    #[must_use]
+    pub fn against_baseline(&self) -> Option<&Comparison> {
+        self.classified()?.against_baseline.as_ref()
+    }
+
+    /// Samples that were judged, and those among them whose answers are no numbers.
+    #[must_use]
+    pub const fn samples(&self) -> (usize, usize) {
+        match &self.judged {
+            Judged::Classes(Classified { accuracy, undefined, .. }) => (accuracy.n, *undefined),
+            Judged::Outputs { fidelity } => (fidelity.samples, fidelity.undefined),
+        }
+    }
+
     /// Bytes of the largest resident set in all, the median over processes.
     #[must_use]
     pub fn peak_memory_bytes(&self) -> Option<u64> {

@@ -4,6 +4,7 @@
 pub mod answers;
 pub mod format;
 pub mod host;
+pub mod outputs;
 pub mod provenance;
 pub mod store;
 pub mod tables;

@@ -5,14 +5,9 @@ use csv::Writer;
 use super::Record;
 use super::format::{Measured, Outcome, VariantResult};
 use crate::measure::summary::{Latency, Timing};
+use crate::stats::Estimate;
 use crate::task::classification::Answer;
-
-/// A variant's answers in subset order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Predictions {
-    pub variant: String,
-    pub answers: Vec<Answer>,
-}
+use crate::task::fidelity::Closeness;
 
 /// A csv file; every row is as long as the header.
 #[must_use]
@@ -74,9 +69,11 @@ fn metrics_row(variant: &VariantResult) -> Vec<String> {
 }
 
 fn measured_cells(measured: &Measured) -> Vec<String> {
-    let mut cells = vec![measured.accuracy.n.to_string(), measured.correct.to_string()];
-    let Measured { accuracy, .. } = measured;
-    cells.extend([accuracy.value, accuracy.low, accuracy.high].map(number));
+    let classified = measured.classified();
+    let correct = classified.map(|own| own.correct.to_string()).unwrap_or_default();
+    let mut cells = vec![measured.samples().0.to_string(), correct];
+    let accuracy = classified.map(|own| [own.accuracy.value, own.accuracy.low, own.accuracy.high].map(number));
+    cells.extend(accuracy.unwrap_or_default());
     let first = measured.latency.first();
     let latency = first.map(|l| [l.milliseconds.value, l.milliseconds.low, l.milliseconds.high, l.throughput()]);
     cells.extend(latency.map_or_else(|| vec![String::new(); 4], |values| values.map(number).to_vec()));
@@ -91,15 +88,66 @@ fn measured_cells(measured: &Measured) -> Vec<String> {
 
 /// `predictions.csv`: samples in subset order, for each the variants in manifest order.
 #[must_use]
-pub fn predictions(classes: &[String], samples: &[(String, usize)], variants: &[Predictions]) -> Vec<u8> {
+pub fn predictions(classes: &[String], samples: &[(String, usize)], variants: &[(&str, &[Answer])]) -> Vec<u8> {
     let rows = samples.iter().enumerate().flat_map(|(i, (id, label))| {
-        variants.iter().map(move |variant| {
-            let Answer { class, margin } = variant.answers[i];
+        variants.iter().map(move |(variant, answers)| {
+            let Answer { class, margin } = answers[i];
             let name = |class: usize| classes.get(class).cloned().unwrap_or_else(|| class.to_string());
-            [id.clone(), name(*label), variant.variant.clone(), name(class), format!("{margin}")]
+            [id.clone(), name(*label), (*variant).to_owned(), name(class), format!("{margin}")]
         })
     });
     table(&["sample", "label", "variant", "predicted", "margin"], rows)
+}
+
+/// `fidelity.csv`: a row per variant and output; empty cells where there is no value.
+#[must_use]
+pub fn fidelity(record: &Record) -> Vec<u8> {
+    const HEADER: [&str; 11] = [
+        "variant",
+        "output",
+        "samples",
+        "undefined",
+        "identical",
+        "sqnr_db",
+        "sqnr_db_low",
+        "sqnr_db_high",
+        "cosine",
+        "cosine_low",
+        "cosine_high",
+    ];
+    let all = record.variants.iter().filter_map(|variant| Some((variant, variant.measured()?.fidelity()?)));
+    let rows = all.flat_map(|(variant, fidelity)| {
+        fidelity.outputs.iter().map(move |output| {
+            let counts = [fidelity.samples, fidelity.undefined, output.identical].map(|count| count.to_string());
+            let cells = |estimate: Option<Estimate>| {
+                estimate.map(|own| [own.value, own.low, own.high].map(number)).unwrap_or_default()
+            };
+            let (names, ratio, cosine) = ([variant.name.clone(), output.name.clone()], output.sqnr_db, output.cosine);
+            names.into_iter().chain(counts).chain(cells(ratio)).chain(cells(cosine)).collect::<Vec<_>>()
+        })
+    });
+    table(&HEADER, rows)
+}
+
+/// The columns of `outputs.csv`.
+pub const OUTPUTS: [&str; 8] = ["sample", "variant", "output", "signal", "noise", "product", "energy", "sqnr_db"];
+
+/// `outputs.csv`: samples in subset order, for each the variants in manifest order with their outputs, beside the baseline's:
+/// the sums that every figure is made of, as exact decimals (empty where one is no number), and their ratio in dB.
+#[must_use]
+pub fn outputs(names: &[String], samples: &[&str], variants: &[(&str, &[Vec<Closeness>])]) -> Vec<u8> {
+    let rows = samples.iter().enumerate().flat_map(|(i, id)| {
+        variants.iter().flat_map(move |(variant, outputs)| {
+            names.iter().zip(*outputs).filter_map(move |(name, all)| {
+                let own = all.get(i)?;
+                let Closeness { signal, noise, product, energy } = *own;
+                let [signal, noise, product, energy] = [signal, noise, product, energy].map(number);
+                let ratio = own.sqnr_db().map(|db| format!("{db:.2}")).unwrap_or_default();
+                Some([(*id).to_owned(), (*variant).to_owned(), name.clone(), signal, noise, product, energy, ratio])
+            })
+        })
+    });
+    table(&OUTPUTS, rows)
 }
 
 /// The columns of `latency.csv`.

@@ -7,7 +7,7 @@ use crate::base::finding::Verdict;
 use crate::base::text::one_line;
 use crate::base::units;
 use crate::record::Record;
-use crate::record::format::Outcome;
+use crate::record::format::{Fidelity, Judged, Outcome, OutputFidelity};
 
 /// A table of the variants and the verdict, ready to print.
 #[must_use]
@@ -23,7 +23,12 @@ pub fn summary(record: &Record) -> String {
                     let speed = speed.map_or_else(String::new, |speed| format!(", {speed}"));
                     format!("  {} at batch {}{speed}", units::milliseconds(l.milliseconds.value), l.batch)
                 });
-                let correct = format!("{} ({} of {})", units::percent(m.accuracy.value), m.correct, m.accuracy.n);
+                let correct = match &m.judged {
+                    Judged::Classes(own) => {
+                        format!("{} ({} of {})", units::percent(own.accuracy.value), own.correct, own.accuracy.n)
+                    }
+                    Judged::Outputs { fidelity } => outputs(fidelity),
+                };
                 format!("{correct}{time}  {}", units::megabytes(m.artefact.bytes))
             }
             Outcome::Missing { reason, .. } => format!("missing: {reason}"),
@@ -40,6 +45,18 @@ pub fn summary(record: &Record) -> String {
     }
     let _ = writeln!(out, "verdict: {}", record.verdict.word());
     out
+}
+
+/// Every output with its ratio of signal to noise.
+fn outputs(fidelity: &Fidelity) -> String {
+    let told = |own: &OutputFidelity| match own.sqnr_db {
+        Some(ratio) => format!("{} {:.1} dB", own.name, ratio.value),
+        None => format!("{} the same", own.name),
+    };
+    if fidelity.outputs.is_empty() {
+        return format!("{} samples", fidelity.samples);
+    }
+    fidelity.outputs.iter().map(told).collect::<Vec<_>>().join(", ")
 }
 
 /// A run on one page: what it is, its figures, where and from what they come.

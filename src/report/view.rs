@@ -10,10 +10,10 @@ use serde::Serialize;
 use crate::base::finding::{self, Finding};
 use crate::base::units;
 use crate::dataset::endings;
-use crate::manifest::{MemoryFormat, Precision};
+use crate::manifest::{MemoryFormat, Precision, Task};
 use crate::measure::summary::Latency;
 use crate::record::Record;
-use crate::record::format::{Agreement, Measured, Outcome, Reading, VariantResult};
+use crate::record::format::{Agreement, Comparison, Judged, Measured, Outcome, OutputFidelity, Reading, VariantResult};
 use attribution::AttributionView;
 use layers::{LayerSummary, TrialRow};
 use matrix::Matrix;
@@ -45,6 +45,23 @@ pub(super) struct View<'a> {
     /// Absent where nothing was tried.
     attribution: Option<AttributionView>,
     conclusions: Vec<String>,
+    /// Whether outputs were judged, and not classes.
+    is_fidelity: bool,
+    /// Every output of every compared variant.
+    outputs: Vec<OutputRow<'a>>,
+}
+
+/// An output of a variant beside the baseline's.
+#[derive(Debug, Serialize)]
+struct OutputRow<'a> {
+    variant: &'a str,
+    output: &'a str,
+    sqnr: String,
+    sqnr_interval: String,
+    cosine: String,
+    cosine_interval: String,
+    identical: String,
+    worst: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -196,8 +213,35 @@ impl<'a> View<'a> {
             agreements: record.agreements.iter().map(AgreementRow::of).collect(),
             attribution: AttributionView::of(record),
             conclusions: text::conclusions(record),
+            is_fidelity: record.settings.task == Task::Fidelity,
+            outputs: record.variants.iter().flat_map(output_rows).collect(),
         }
     }
+}
+
+fn output_rows(variant: &VariantResult) -> Vec<OutputRow<'_>> {
+    let Some(fidelity) = variant.measured().and_then(Measured::fidelity) else { return Vec::new() };
+    let absent = || units::ABSENT.to_owned();
+    let row = |own: &'_ OutputFidelity| {
+        let worst = own.worst.iter().map(|worst| format!("{} ({:.1} dB)", worst.sample, worst.sqnr_db));
+        (
+            own.sqnr_db.map_or_else(|| "no difference".to_owned(), |own| format!("{:.2} dB", own.value)),
+            own.sqnr_db.map_or_else(absent, |own| interval(own, 2, " dB")),
+            own.cosine.map_or_else(absent, |own| format!("{:.5}", own.value)),
+            own.cosine.map_or_else(absent, |own| interval(own, 5, "")),
+            format!("{} of {}", own.identical, fidelity.samples),
+            worst.collect::<Vec<_>>().join(", "),
+        )
+    };
+    fidelity
+        .outputs
+        .iter()
+        .map(|own| {
+            let (sqnr, sqnr_interval, cosine, cosine_interval, identical, worst) = row(own);
+            let (variant, output) = (variant.name.as_str(), own.name.as_str());
+            OutputRow { variant, output, sqnr, sqnr_interval, cosine, cosine_interval, identical, worst }
+        })
+        .collect()
 }
 
 impl<'a> FindingRow<'a> {
@@ -232,9 +276,9 @@ impl<'a> VariantRow<'a> {
             role: if variant.baseline { "baseline" } else { "compared" },
             status,
             reason,
-            accuracy: or_dash(measured.map(|m| units::percent(m.accuracy.value))),
-            accuracy_interval: or_dash(measured.map(|m| interval(m.accuracy.map(|x| x * 100.0), 2, " %"))),
-            correct: or_dash(measured.map(|m| format!("{} of {}", m.correct, m.accuracy.n))),
+            accuracy: or_dash(measured.map(text::quality)),
+            accuracy_interval: or_dash(measured.and_then(quality_interval)),
+            correct: or_dash(measured.map(counted_samples)),
             latency: or_dash(first.map(|l| format!("{}{own}", units::milliseconds(l.milliseconds.value)))),
             latency_interval: or_dash(first.map(|l| interval(l.milliseconds, 3, " ms"))),
             spread: or_dash(first.map(|l| text::spread(l) + &own)),
@@ -248,6 +292,23 @@ impl<'a> VariantRow<'a> {
             size: or_dash(measured.map(|m| units::megabytes(m.artefact.bytes))),
             artefact: measured.map_or("", |m| m.artefact.path.as_str()),
             sha256: measured.map(|m| m.artefact.sha256.to_string()).unwrap_or_default(),
+        }
+    }
+}
+
+fn quality_interval(measured: &Measured) -> Option<String> {
+    match &measured.judged {
+        Judged::Classes(own) => Some(interval(own.accuracy.map(|x| x * 100.0), 2, " %")),
+        Judged::Outputs { fidelity } => Some(interval(fidelity.worst()?.sqnr_db?, 2, " dB")),
+    }
+}
+
+/// Right answers; of outputs, the one that keeps least.
+fn counted_samples(measured: &Measured) -> String {
+    match &measured.judged {
+        Judged::Classes(own) => format!("{} of {}", own.correct, own.accuracy.n),
+        Judged::Outputs { fidelity } => {
+            fidelity.worst().map_or_else(|| units::ABSENT.to_owned(), |worst| format!("`{}`", worst.name))
         }
     }
 }
@@ -281,28 +342,31 @@ impl<'a> ComparedRow<'a> {
     fn of(record: &Record, variant: &'a VariantResult) -> Option<Self> {
         let baseline = record.baseline()?.measured()?;
         let measured = variant.measured()?;
-        let comparison = measured.against_baseline.as_ref()?;
+        let comparison = measured.against_baseline();
+        let (own, theirs) = (measured.classified(), baseline.classified());
+        if variant.baseline || (comparison.is_none() && own.is_some()) {
+            return None;
+        }
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| units::ABSENT.to_owned());
         let speedup = measured.latency.first().and_then(|latency| latency.speedup);
-        let lost = -comparison.difference.value;
-        let n = comparison.counts.n().max(1);
+        let lost = comparison.map_or(0.0, |comparison| -comparison.difference.value);
+        let n = comparison.map_or(1, |comparison| comparison.counts.n().max(1));
+        let agreement = |comparison: &Comparison| {
+            let share = units::percent(comparison.agreeing as f64 / n as f64);
+            format!("{share} ({} of {n})", comparison.agreeing)
+        };
+        let smallest = comparison.and_then(|comparison| comparison.counts.smallest_resolved_drop());
         Some(Self {
             name: &variant.name,
-            accuracy: units::percent(measured.accuracy.value),
-            baseline_accuracy: units::percent(baseline.accuracy.value),
-            difference: units::points(comparison.difference.value),
-            difference_interval: text::signed_interval(comparison.difference),
-            lost: comparison.counts.only_first,
-            gained: comparison.counts.only_second,
-            p_value: text::p_value(comparison.p_value),
-            agreement: format!(
-                "{} ({} of {n})",
-                units::percent(comparison.agreeing as f64 / n as f64),
-                comparison.agreeing
-            ),
-            smallest_drop: comparison
-                .counts
-                .smallest_resolved_drop()
-                .map_or_else(|| units::ABSENT.to_owned(), |drop| format!("{:.2} points", drop * 100.0)),
+            accuracy: or_dash(own.map(|own| units::percent(own.accuracy.value))),
+            baseline_accuracy: or_dash(theirs.map(|own| units::percent(own.accuracy.value))),
+            difference: or_dash(comparison.map(|own| units::points(own.difference.value))),
+            difference_interval: or_dash(comparison.map(|own| text::signed_interval(own.difference))),
+            lost: comparison.map_or(0, |own| own.counts.only_first),
+            gained: comparison.map_or(0, |own| own.counts.only_second),
+            p_value: or_dash(comparison.map(|own| text::p_value(own.p_value))),
+            agreement: or_dash(comparison.map(agreement)),
+            smallest_drop: or_dash(smallest.map(|drop| format!("{:.2} points", drop * 100.0))),
             speedup: speedup
                 .map(|speedup| text::speedup(record, speedup))
                 .or_else(|| measured.latency.first().and_then(Latency::why_unclaimed))

@@ -11,7 +11,7 @@ use crate::base::progress::Unmetered;
 use crate::base::units::counted;
 use crate::dataset::{self, DatasetError, Entry, Labels, Source, guess};
 use crate::inspect::ModelInputs;
-use crate::manifest::{Dataset, DatasetFormat, Interpolation, PixelScale, Preprocess, Strategy, Subset};
+use crate::manifest::{Dataset, DatasetFormat, Interpolation, PixelScale, Preprocess, Strategy, Subset, Task};
 use crate::picture::Look;
 
 /// Calibration advice starts between 100 and 500 samples.
@@ -63,6 +63,7 @@ pub(super) struct Side {
 pub(super) enum Choice {
     All,
     Stratified(usize),
+    Random(usize),
     /// The file's name.
     List(String),
 }
@@ -73,7 +74,11 @@ pub(super) struct List {
 }
 
 pub(super) fn look(wish: &Wish<'_>, model: &ModelInputs) -> Result<Found, Failure> {
-    let format = guess::format(wish.data)?;
+    let format = match guess::format(wish.data)? {
+        // What is not classified needs no folders by class.
+        DatasetFormat::ImageFolder if wish.task == Task::Fidelity => DatasetFormat::Images,
+        format => format,
+    };
     let rows = if format == DatasetFormat::Csv { halves(guess::csv_rows(wish.data)?) } else { Vec::new() };
     let mut settings = settings(format, &rows);
     let (labels, _) = dataset::labels(&settings, wish.classes)?;
@@ -97,7 +102,9 @@ pub(super) fn look(wish: &Wish<'_>, model: &ModelInputs) -> Result<Found, Failur
     let (calibration, evaluation, lists, divided) = match sides(&names) {
         Some((from, to)) => {
             let available = splits.iter().find(|(name, _)| name == from).map_or(0, |(_, entries)| entries.len());
-            let choice = Choice::Stratified(CALIBRATION.min(available));
+            let count = CALIBRATION.min(available);
+            let has_classes = format != DatasetFormat::Images;
+            let choice = if has_classes { Choice::Stratified(count) } else { Choice::Random(count) };
             let calibration = Side { split: from.to_owned(), choice };
             (calibration, Side { split: to.to_owned(), choice: Choice::All }, Vec::new(), None)
         }
@@ -188,14 +195,14 @@ fn lacking(source: &dyn Source) -> Result<Option<String>, Failure> {
 /// A model with more scores than the data has classes needs names for them.
 fn unnamed_scores(wish: &Wish<'_>, model: &ModelInputs, source: &dyn Source) -> Result<(), Failure> {
     let found = source.classes().len();
-    if wish.classes.is_some() || model.classes <= found || model.classes == 1 {
+    let Some(scores) = model.outputs.scores().filter(|scores| *scores > found && *scores != 1) else { return Ok(()) };
+    if wish.classes.is_some() {
         return Ok(());
     }
-    let message = format!("the model gives {} scores, and the data has {}", model.classes, counted(found, "class"));
+    let message = format!("the model gives {scores} scores, and the data has {}", counted(found, "class"));
     let next = format!(
-        "give `--classes FILE`: {} names in the order of the scores, as a JSON array or a line for each, among them those of \
-         the folders",
-        model.classes
+        "give `--classes FILE`: {scores} names in the order of the scores, as a JSON array or a line for each, among them those of \
+         the folders"
     );
     Err(Diagnostic::error(Cause::Input, message).next(next).into())
 }
@@ -240,10 +247,11 @@ fn divided(
         let message =
             format!("`{}` has {}, too few to divide", wish.data.display(), counted(all.entries.len(), "image"));
         return Err(Diagnostic::error(Cause::Input, message)
-            .next("add images, or splits `<split>/<class>/<image>`")
+            .next("add images")
             .into());
     }
-    let part = dataset::choose(source, &subset(Strategy::Stratified, Some(samples)), None, &Unmetered)?;
+    let strategy = if source.classes().is_empty() { Strategy::Random } else { Strategy::Stratified };
+    let part = dataset::choose(source, &subset(strategy, Some(samples)), None, &Unmetered)?;
     let seen: BTreeSet<_> = part.digests.iter().collect();
     let rest =
         all.entries.iter().zip(&all.digests).filter(|(_, digest)| !seen.contains(digest)).map(|(entry, _)| entry);

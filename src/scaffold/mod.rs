@@ -14,7 +14,7 @@ use crate::base::units::counted;
 use crate::codec::onnx;
 use crate::dataset;
 use crate::inspect::{self, ModelInputs};
-use crate::manifest::{self, Backend, Overrides, Pin, Recipe};
+use crate::manifest::{self, Backend, Overrides, Pin, Recipe, Task};
 
 /// What a person asks for.
 #[derive(Debug, Clone)]
@@ -23,6 +23,7 @@ pub struct Wish<'a> {
     pub model: &'a Path,
     pub data: &'a Path,
     pub recipe: Recipe,
+    pub task: Task,
     /// What runs the variants; chosen by what is here where nothing is asked.
     pub backend: Option<Backend>,
     /// The tensor that holds the scores, where the model has several outputs.
@@ -47,14 +48,18 @@ pub struct Scaffold {
 
 /// There is no manifest yet to name the scores in: an option of `requant new` does.
 fn as_option(problem: Diagnostic) -> Diagnostic {
-    let next_step = problem.next_step.map(|next| next.replace(onnx::NAME_OUTPUT, "with `--scores TENSOR`"));
+    let next_step = problem.next_step.map(|next| {
+        next.replace(onnx::NAME_OUTPUT, "with `--scores TENSOR`")
+            .replace("set `task = \"fidelity\"`", "give `--task fidelity`")
+            .replace("judged with `task = \"fidelity\"`", "judged with `--task fidelity`")
+    });
     Diagnostic { next_step, ..problem }
 }
 
 /// Writes a pinned manifest. Nothing that exists is touched, and a failure leaves nothing.
 pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure> {
     refuse_existing(wish.output)?;
-    let (_, model) = inspect::read_model(wish.model, wish.scores)?;
+    let (_, model) = inspect::read_model(wish.model, &inspect::wanted(wish.task, wish.scores))?;
     let model = model.map_err(as_option)?;
     let found = data::look(wish, &model)?;
     for list in &found.lists {
@@ -69,7 +74,7 @@ pub fn scaffold(wish: &Wish<'_>, meter: &dyn Meter) -> Result<Scaffold, Failure>
     made.write(wish.output, &text)?;
     let mut written = made.keep();
     written.reverse();
-    let mut guesses = guesses(&model, &found);
+    let mut guesses = guesses(wish, &model, &found);
     if wish.backend.is_none() && backend != Backend::Torch {
         guesses.push("the variants: libtorch is not here, so ONNX Runtime calibrates and runs them".to_owned());
     }
@@ -105,7 +110,7 @@ fn pinned(path: &Path, text: String, meter: &dyn Meter) -> Result<String, Failur
     manifest::pinned_text(&resolved.text, &pins).map_err(Failure::bug)
 }
 
-fn guesses(model: &ModelInputs, found: &data::Found) -> Vec<String> {
+fn guesses(wish: &Wish<'_>, model: &ModelInputs, found: &data::Found) -> Vec<String> {
     let mut guesses: Vec<String> =
         model.facts.reading.iter().map(|reading| format!("the model: {}", reading.sentence())).collect();
     guesses.push(match text::own_normalization(model) {
@@ -114,11 +119,15 @@ fn guesses(model: &ModelInputs, found: &data::Found) -> Vec<String> {
         }
         None => "dataset.preprocess: `mean`, `std` and the resizing must be what the model was trained with".to_owned(),
     });
-    guesses.push(format!(
-        "label order: class 0 of the model's {} is taken to be `{}`; list `dataset.classes` if it is not",
-        found.classes.len(),
-        found.classes.first().map_or("", String::as_str)
-    ));
+    if wish.task == Task::Fidelity {
+        guesses.push("goals: how close the outputs must stay is for you to say".to_owned());
+    } else {
+        guesses.push(format!(
+            "label order: class 0 of the model's {} is taken to be `{}`; list `dataset.classes` if it is not",
+            found.classes.len(),
+            found.classes.first().map_or("", String::as_str)
+        ));
+    }
     if found.are_numbers() {
         guesses.push(format!(
             "label order: the class folders are numbers and are taken in byte order ({}); if the model's outputs are in numeric \

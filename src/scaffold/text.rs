@@ -7,7 +7,7 @@ use super::Wish;
 use super::data::{Choice, Found, Side};
 use crate::base::text::one_line;
 use crate::inspect::ModelInputs;
-use crate::manifest::{Backend, Choice as _, DatasetFormat, PixelScale, relative};
+use crate::manifest::{Backend, Choice as _, DatasetFormat, PixelScale, Task, relative};
 use crate::record::format::Reading;
 
 /// What most ImageNet-trained models expect, per channel.
@@ -15,12 +15,15 @@ const IMAGENET: ([f64; 3], [f64; 3]) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.
 
 pub(super) fn manifest(wish: &Wish<'_>, backend: Backend, model: &ModelInputs, found: &Found) -> String {
     let mut text = format!("schema = 1\nname = {}\ndescription = \"\"\n", quoted(wish.name));
+    if !wish.task.is_usual() {
+        let _ = writeln!(text, "task = \"{}\"", wish.task);
+    }
     let shape: Vec<String> = model.facts.input.iter().map(usize::to_string).collect();
     let _ = write!(
         text,
-        "\n[model]\n# {} inputs, {} classes, {}\npath = {}\n",
+        "\n[model]\n# {} inputs, {}, {}\npath = {}\n",
         shape.join(" × "),
-        model.classes,
+        one_line(&model.gives()),
         one_line(&made_by(model)),
         path(wish, wish.model),
     );
@@ -37,7 +40,11 @@ pub(super) fn manifest(wish: &Wish<'_>, backend: Backend, model: &ModelInputs, f
     let _ = write!(text, "\n[quantize]\nrecipe = \"{}\"\n", wish.recipe.word());
     variants(&mut text, backend);
     compute(&mut text, backend);
-    text.push_str(REST);
+    text.push_str(BENCHMARK);
+    text.push_str(match wish.task {
+        Task::Classification => GOALS,
+        Task::Fidelity => FIDELITY_GOALS,
+    });
     text
 }
 
@@ -73,10 +80,17 @@ fn compute(text: &mut String, backend: Backend) {
     }
 }
 
-const REST: &str = "
+const BENCHMARK: &str = "
 [benchmark]
 precision = 0.02                # rounds are repeated until every speedup is known to within 2 %
+";
 
+const FIDELITY_GOALS: &str = "
+[goals]
+min_sqnr_db = 20.0              # of every output against the baseline's; 20 dB is noise of a tenth of the signal
+";
+
+const GOALS: &str = "
 [goals]
 max_accuracy_drop = 1.0         # percentage points, against the baseline
 ";
@@ -118,6 +132,9 @@ fn dataset(text: &mut String, wish: &Wish<'_>, found: &Found) {
         let _ =
             writeln!(text, "# CHECK THIS: the folders are numbers, taken in byte order. In numeric order they are:");
         let _ = writeln!(text, "# classes = [{}]", list(&numeric));
+    }
+    if found.classes.is_empty() || wish.task == Task::Fidelity {
+        return;
     }
     let classes: Vec<String> = found.classes.iter().take(6).map(|class| one_line(class)).collect();
     let more = if found.classes.len() > classes.len() { ", …" } else { "" };
@@ -171,6 +188,7 @@ fn side(text: &mut String, table: &str, side: &Side) {
     let _ = write!(text, "\n[{table}]\nsplits = [{}]\n", quoted(&side.split));
     let _ = match &side.choice {
         Choice::All => writeln!(text, "strategy = \"all\""),
+        Choice::Random(samples) => writeln!(text, "strategy = \"random\"\nsamples = {samples}\nseed = 0"),
         Choice::Stratified(samples) => writeln!(text, "strategy = \"stratified\"\nsamples = {samples}\nseed = 0"),
         Choice::List(file) => writeln!(text, "strategy = \"list\"\nlist = {}", quoted(file)),
     };

@@ -1,8 +1,10 @@
 //! Where the lost accuracy is: the quantized network with one thing changed at a time, on the samples that tell
 //! it apart from the float one.
 
+mod classes;
 mod kinds;
 mod log;
+mod outputs;
 mod sample;
 
 use log::Log;
@@ -21,6 +23,7 @@ use crate::quantize::calibrate::with_integer_weights;
 use crate::quantize::observer::ObserverKind;
 use crate::record::format::{Attribution, Change, Intervention};
 use crate::task::classification::Answer;
+use crate::task::fidelity::Closeness;
 use crate::workbench::event::Event;
 use crate::workbench::levels::spread;
 use crate::workbench::{Attempt, Prepared, Surroundings, Workbench, open};
@@ -31,8 +34,20 @@ pub struct Case<'a> {
     pub(crate) attempt: &'a Attempt,
     pub artefact: Digest,
     pub judge: &'a Variant,
-    pub float: &'a [Answer],
-    pub int8: &'a [Answer],
+    pub loss: Loss<'a>,
+}
+
+/// What the network in integers answered to the evaluation samples, beside the one in float.
+#[derive(Clone, Copy)]
+pub enum Loss<'a> {
+    Classes {
+        float: &'a [Answer],
+        int8: &'a [Answer],
+    },
+    /// By output.
+    Outputs {
+        closeness: &'a [Vec<Closeness>],
+    },
 }
 
 /// Which change brings back how much; `None` where nothing was surely lost, or nothing was to be tried.
@@ -43,9 +58,9 @@ pub fn attribute(
 ) -> Result<Option<Attribution>, Failure> {
     let manifest = prepared.manifest();
     let budget = if manifest.record.evidence { manifest.record.interventions } else { 0 };
-    let Case { attempt, artefact, judge, float, int8 } = *case;
+    let Case { attempt, artefact, judge, loss } = *case;
     let Some(quantization) = attempt.quantization.as_ref().filter(|_| budget > 0) else { return Ok(None) };
-    let Some(samples) = Samples::choose(prepared, float, int8, around)? else { return Ok(None) };
+    let Some(samples) = Samples::choose(prepared, loss, around)? else { return Ok(None) };
     // All that an outcome depends on.
     let backend::Runtime { libtorch, cpu_capability, .. } = backend::runtime();
     let library = backend::library_of(prepared.reference.backend).unwrap_or_default();
@@ -171,7 +186,9 @@ impl Search<'_, '_> {
                 let evaluation = &search.bench.prepared().inputs.data.evaluation;
                 search.bench.calibrate_on(others.then(|| spread(evaluation)));
                 let attempt = search.bench.carry_out(&scheme)?;
-                let Some(quantization) = &attempt.quantization else { return Ok(Changes::default()) };
+                let Some(quantization) = &attempt.quantization else {
+                    return Err(Failure::bug("nothing was quantized, and nothing can be tried"));
+                };
                 search.int8(&attempt.graph, quantization)
             })?;
         }
@@ -222,7 +239,7 @@ impl Search<'_, '_> {
             self.log.keep(change, target, &changes)?;
             changes
         };
-        let (gained, agreement) = (self.samples.accuracy(&changes), self.samples.agreement(&changes));
+        let (gained, agreement) = self.samples.brought(&changes)?;
         self.tried.push(Intervention {
             change,
             target: target.map(str::to_owned),

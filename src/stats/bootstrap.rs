@@ -36,6 +36,23 @@ pub fn median_of_groups(groups: &[Vec<f64>], mut stream: Stream) -> Option<Estim
     Some(Estimate { value, low, high, n: all.len() })
 }
 
+/// The middle 95 % of a statistic of samples that are drawn with replacement from `count`, given as their places; `None` of no
+/// samples.
+pub fn interval_of(count: usize, mut stream: Stream, mut statistic: impl FnMut(&[usize]) -> f64) -> Option<(f64, f64)> {
+    if count == 0 {
+        return None;
+    }
+    let mut drawn = vec![0; count];
+    let mut found: Vec<f64> = (0..RESAMPLES)
+        .map(|_| {
+            drawn.iter_mut().for_each(|place| *place = stream.below(count));
+            statistic(&drawn)
+        })
+        .collect();
+    found.sort_unstable_by(f64::total_cmp);
+    Some((sample::quantile_sorted(&found, 0.025)?, sample::quantile_sorted(&found, 0.975)?))
+}
+
 /// The middle 95 % of the medians of what `draw` fills in.
 fn interval(mut draw: impl FnMut(&mut Vec<f64>)) -> Option<(f64, f64)> {
     let mut resampled = Vec::new();

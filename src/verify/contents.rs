@@ -7,26 +7,34 @@ use super::{Verified, first_difference};
 use crate::base::digest::Digest;
 use crate::base::files;
 use crate::diagnose::{self, goals};
-use crate::manifest;
+use crate::manifest::{self, Task};
 use crate::measure::summary::{self, Latency, Timing};
 use crate::record::answers::{self, Answers};
-use crate::record::format::{Comparison, FORMAT, Outcome, SubsetFacts, VariantResult};
-use crate::record::{Record, tables};
+use crate::record::format::{Comparison, FORMAT, Fidelity, Measured, Outcome, SubsetFacts, VariantResult};
+use crate::record::{Record, outputs, tables};
 use crate::report;
 use crate::task::classification;
+use crate::task::fidelity::Closeness;
 
 /// What every run leaves beside its record. (Older runs may lack what their format did not know.)
-const REQUIRED: [&str; 9] = [
+const REQUIRED: [&str; 8] = [
     "report.md",
     "manifest.toml",
     "resolved.toml",
     "metrics.csv",
     "layers.csv",
-    "predictions.csv",
     "latency.csv",
     "subsets/calibration.txt",
     "subsets/evaluation.txt",
 ];
+
+/// And what it leaves by its task.
+const fn of_task(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Classification => &["predictions.csv"],
+        Task::Fidelity => &["outputs.csv", "fidelity.csv"],
+    }
+}
 
 /// How the built-in report introduces the digest of its record.
 const STATED: &str = "`record.json` has SHA-256";
@@ -57,7 +65,17 @@ pub(super) fn check(folder: &Path, record: &Record, found: &mut Verified) {
     }
     found.group("the settings are those of the record", |found| run.settings(found));
     found.group("the subsets are those of the record", |found| run.subsets(found));
-    found.group("accuracy and comparisons follow from predictions.csv", |found| run.predictions(found));
+    match record.settings.task {
+        Task::Classification => {
+            found.group("accuracy and comparisons follow from predictions.csv", |found| run.predictions(found));
+        }
+        Task::Fidelity => {
+            found.group("the closeness of every output follows from outputs.csv", |found| run.outputs(found));
+            found.group("fidelity.csv follows from the record", |found| {
+                run.same("fidelity.csv", &tables::fidelity(record), found);
+            });
+        }
+    }
     if record.is_derived() {
         found.group("latency and speedups follow from latency.csv", |found| run.timings(found));
         found.group("metrics.csv and layers.csv follow from the record", |found| {
@@ -96,7 +114,8 @@ impl Run<'_> {
     }
 
     fn presence(&self, found: &mut Verified) {
-        for name in REQUIRED.iter().filter(|name| !self.folder.join(name).is_file()) {
+        let required = REQUIRED.iter().chain(of_task(self.record.settings.task));
+        for name in required.filter(|name| !self.folder.join(name).is_file()) {
             found.problem(name, "it is missing, and every run has it");
         }
     }
@@ -111,7 +130,7 @@ impl Run<'_> {
             match files::read(&self.folder.join(name)).map(|bytes| Digest::of(&bytes)) {
                 Ok(is) if is == *digest => {}
                 Ok(_) => found.problem(name, "it is not the file that the record has the digest of"),
-                Err(_) if REQUIRED.contains(&name.as_str()) => {}
+                Err(_) if REQUIRED.iter().chain(of_task(self.record.settings.task)).any(|own| own == name) => {}
                 Err(_) => found.problem(name, "it is missing, and the record has its digest"),
             }
         }
@@ -312,6 +331,36 @@ impl Run<'_> {
         }
     }
 
+    fn outputs(&self, found: &mut Verified) {
+        const FILE: &str = "outputs.csv";
+        let outputs = match outputs::read(self.folder) {
+            Ok(outputs) => outputs,
+            Err(error) => return found.problem(FILE, error.to_string()),
+        };
+        if let Some(ids) = self.text("subsets/evaluation.txt", found).filter(|_| !outputs.samples.is_empty()) {
+            let named: String = outputs.samples.iter().flat_map(|id| [id.as_str(), "\n"]).collect();
+            if let Some(different) = first_difference(&named, &ids) {
+                found.problem(FILE, format!("its samples are not those of the evaluation subset: {different}"));
+            }
+        }
+        let ids: Vec<&str> = outputs.samples.iter().map(String::as_str).collect();
+        for variant in &self.record.variants {
+            let Some(fidelity) = variant.measured().and_then(Measured::fidelity) else { continue };
+            if fidelity.outputs.is_empty() {
+                continue;
+            }
+            let name = &variant.name;
+            let Some(own) = outputs.of(name) else {
+                found.problem(FILE, format!("`{name}` answers nothing there"));
+                continue;
+            };
+            let (names, closeness): (Vec<String>, Vec<Vec<Closeness>>) = own.iter().cloned().unzip();
+            if Fidelity::of(&names, &ids, &closeness, name) != *fidelity {
+                found.problem(FILE, format!("the closeness of `{name}` in the record does not follow from it"));
+            }
+        }
+    }
+
     fn timings(&self, found: &mut Verified) {
         const FILE: &str = "latency.csv";
         let timings = match read_timings(&self.folder.join(FILE)) {
@@ -360,6 +409,9 @@ impl Run<'_> {
 fn accuracy(variant: &VariantResult, answers: &Answers, baseline: Option<&str>, found: &mut Verified) {
     let Some(measured) = variant.measured() else { return };
     let name = &variant.name;
+    let Some(measured) = measured.classified() else {
+        return found.problem("record.json", format!("`{name}` was judged by another task than the run's"));
+    };
     let Some(right) = answers.right(name) else {
         return found.problem("predictions.csv", format!("`{name}` answers nothing there"));
     };

@@ -60,8 +60,8 @@ pub(crate) struct Workbench<'a> {
     kept: Option<Vec<Tensor>>,
     /// The first batches, as many as evidence needs: looked at several times and few.
     first: Option<Vec<Tensor>>,
-    /// Logits of the float network, once known.
-    float_logits: Option<Vec<Tensor>>,
+    /// All outputs of the float network by batch, once known.
+    float_answers: Option<Vec<Vec<Tensor>>>,
     /// What was observed already: of the evened-out graph or of the model's, by which observers.
     observed: Vec<(bool, Vec<ObserverSlot>, Calibration)>,
     /// The last rounding that was learned.
@@ -80,7 +80,7 @@ impl<'a> Workbench<'a> {
             keeps,
             kept: None,
             first: None,
-            float_logits: None,
+            float_answers: None,
             observed: Vec::new(),
             learned: None,
             reach: None,
@@ -109,7 +109,7 @@ impl<'a> Workbench<'a> {
     /// From here on, attempts are calibrated on these samples, or on the manifest's again.
     pub(crate) fn calibrate_on(&mut self, others: Option<Chosen>) {
         if self.others.is_some() || others.is_some() {
-            (self.kept, self.first, self.float_logits, self.reach) = (None, None, None, None);
+            (self.kept, self.first, self.float_answers, self.reach) = (None, None, None, None);
             self.observed.clear();
             self.learned = None;
             self.others = others;

@@ -45,7 +45,7 @@ fn does_the_whole_job(backend: Backend) {
     let record = run(&bench);
     assert!(record.runtime.reference.as_ref().is_some_and(|name| name.contains(char::is_numeric)), "{record:?}");
     let accuracies: Vec<f64> =
-        record.variants.iter().filter_map(|variant| Some(variant.measured()?.accuracy.value)).collect();
+        record.variants.iter().filter_map(|variant| Some(variant.measured()?.classified()?.accuracy.value)).collect();
     let &[float, int8] = accuracies.as_slice() else { panic!("{accuracies:?}") };
     assert!(float > 0.95 && int8 > float - 0.02, "{accuracies:?}");
     // Evidence of every integer layer: its own loss, which is less than all that came before it together, mostly.
@@ -95,7 +95,7 @@ fn onnxruntime_alone_runs_where_nothing_is_left_in_integers() {
     let ended = bench.run(&["run", "digits.toml"]);
     assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
     let record = store::read(&bench.only_run("digits")).unwrap();
-    let correct: Vec<usize> = record.variants.iter().filter_map(|own| Some(own.measured()?.correct)).collect();
+    let correct: Vec<usize> = record.variants.iter().filter_map(|own| Some(own.measured()?.classified()?.correct)).collect();
     assert!(correct.len() == 2 && correct[0] == correct[1], "{correct:?}");
 }
 

@@ -102,7 +102,7 @@ fn what_new_writes_answers_as_onnx_runtime_does() {
         let ended = new(&bench, name, &model, more);
         assert!(ended.code == Some(0) && ended.stdout.contains(said), "{name}: {ended:?}");
         let record = run(&bench, name, if normalizes { &half } else { &[] });
-        let (answer, float) = (&answers[&model], record.variants[0].measured().unwrap());
+        let (answer, float) = (&answers[&model], record.variants[0].measured().unwrap().classified().unwrap());
         assert_eq!((float.correct, classes(&bench, name, &record)), (answer.right, answer.classes.clone()), "{name}");
     }
 }
@@ -124,7 +124,7 @@ fn one_score_is_held_to_its_threshold() {
     assert!(ended.code == Some(0) && ended.stdout.contains("above 0.5 it is the second"), "{ended:?}");
     let half = ["--set", "dataset.preprocess.mean=[0.5,0.5,0.5]", "--set", "dataset.preprocess.std=[0.5,0.5,0.5]"];
     let record = run(&bench, "sides", &half);
-    assert_eq!(record.variants[0].measured().unwrap().correct, answers["one_score.onnx"].right);
+    assert_eq!(record.variants[0].measured().unwrap().classified().unwrap().correct, answers["one_score.onnx"].right);
     assert!(
         files::read_text(&bench.only_run("sides").join("report.md")).unwrap().contains("one score for two classes")
     );
@@ -143,7 +143,7 @@ fn more_scores_than_classes_need_their_names() {
     let half = ["--set", "dataset.preprocess.mean=[0.5,0.5,0.5]", "--set", "dataset.preprocess.std=[0.5,0.5,0.5]"];
     let record = run(&bench, "many", &half);
     let answer = &answers["many.onnx"];
-    assert_eq!(record.variants[0].measured().unwrap().correct, answer.right);
+    assert_eq!(record.variants[0].measured().unwrap().classified().unwrap().correct, answer.right);
     assert_eq!(classes(&bench, "many", &record), answer.classes);
     // The same said folder by folder.
     let manifest = files::read_text(&bench.path("many.toml")).unwrap();
@@ -155,7 +155,7 @@ fn more_scores_than_classes_need_their_names() {
         .replace(pin, "")
         .replace("name = \"many\"", "name = \"index\"");
     bench.put("index.toml", by_index.as_bytes());
-    assert_eq!(run(&bench, "index", &half).variants[0].measured().unwrap().correct, answer.right);
+    assert_eq!(run(&bench, "index", &half).variants[0].measured().unwrap().classified().unwrap().correct, answer.right);
 }
 
 #[test]

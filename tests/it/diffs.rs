@@ -9,7 +9,7 @@ use requant::diff::levels::{self, Level, Likeness, Reproduction};
 use requant::diff::{self, Diff, Layout, Side, Standing};
 use requant::manifest::Recipe;
 use requant::record::answers;
-use requant::record::format::Outcome;
+use requant::record::format::{Judged, Outcome};
 use requant::record::store;
 
 use crate::lab::{self, Bench};
@@ -24,6 +24,7 @@ fn demo(name: &str) -> Side {
         name: name.to_owned(),
         record: store::read(&fixture("2.1")).unwrap(),
         answers: Some(answers::read(&lab::root().join("tests/fixtures/records/2.1")).unwrap()),
+        outputs: None,
     }
 }
 
@@ -44,8 +45,9 @@ fn flip(side: &mut Side, sample: usize) {
     answer.class = if label == "7" { "1".to_owned() } else { "7".to_owned() };
     answer.margin = 0.125;
     let Outcome::Measured(measured) = &mut side.record.variants[1].outcome else { panic!("it was measured") };
-    measured.correct -= 1;
-    measured.accuracy = requant::stats::proportion::wilson(measured.correct, 797).unwrap();
+    let Judged::Classes(own) = &mut measured.judged else { panic!("it classifies") };
+    own.correct -= 1;
+    own.accuracy = requant::stats::proportion::wilson(own.correct, 797).unwrap();
 }
 
 fn another_recipe(side: &mut Side) {
@@ -90,7 +92,7 @@ fn pairs() -> Vec<(&'static str, Side)> {
                 side.answers.as_mut().unwrap().variants.truncate(1);
             }),
         ),
-        ("older", Side { name: "b".to_owned(), record: store::read(&fixture("1.0")).unwrap(), answers: None }),
+        ("older", Side { name: "b".to_owned(), record: store::read(&fixture("1.0")).unwrap(), answers: None, outputs: None }),
     ]
 }
 

@@ -123,12 +123,12 @@ fn every_form_computes_the_same_on_every_backend() {
                 let worst = should.iter().zip(&is).map(|(a, b)| sqnr(a, b)).fold(f32::MAX, f32::min);
                 assert!(should.len() == is.len() && worst > 80.0, "{name}: {worst} dB");
             }
-            // A value on the edge between two levels may fall to either side, which costs less than the rounding itself.
+            // A value on the edge between two levels may fall to either side, and in a deep network more follow. At the most
+            // the two roundings are independent, and lie 3 dB farther apart than each from the float network.
             let [should, is] = both(Form::Rounded(&quantization));
             let float = given(Backend::Torch, &graph, Form::Float, &input);
             let (apart, rounded) = (sqnr(&should[0], &is[0]), sqnr(&float[0], &should[0]));
-            eprintln!("{name}: {apart:.1} dB apart, {rounded:.1} dB from float");
-            assert!(apart > rounded + 3.0, "{name}: {apart} dB apart, {rounded} dB from float");
+            assert!(apart > rounded - 4.0, "{name}: {apart} dB apart, {rounded} dB from float");
             for inputs in [Inputs::Clean, Inputs::Running] {
                 let [should, is] = both(beside(inputs));
                 let mut apart: Vec<f32> = should
@@ -281,7 +281,7 @@ fn pooling_and_reshaping_are_written_so_that_engines_agree() {
         let shape = [Dim::Batch, Dim::Known(2), Dim::Known(6), Dim::Known(6)].to_vec();
         graph.nodes.push(Node { name: "input".into(), op: Op::Input, inputs: Vec::new(), shape });
         for (at, op) in chain.iter().enumerate() {
-            graph.output = graph.push(format!("n{at}"), op.clone(), vec![graph.output]).unwrap();
+            graph.outputs = vec![graph.push(format!("n{at}"), op.clone(), vec![graph.output()]).unwrap()];
         }
         let input = samples(&graph, 3);
         let should = answers(&graph, Form::Float, &input);

@@ -362,7 +362,7 @@ fn attention(bench: &Bench, factor: f32) {
 fn shifted_scores(bench: &Bench) {
     let mut model = files::read(&root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap();
     let graph = onnx::read(&model).unwrap().graph;
-    let last = graph.node(graph.output).op.weights().unwrap().bias.clone().unwrap();
+    let last = graph.node(graph.output()).op.weights().unwrap().bias.clone().unwrap();
     overwrite(&mut model, &last, |_, value| value + 1000.0);
     bench.digits_with_model(&model);
 }
@@ -438,7 +438,7 @@ fn follow(bench: &Bench, before: &Record) -> Option<Kept> {
     let changed = &before.attribution.as_ref()?.variant;
     let accuracy = |record: &Record| {
         let variant = record.variants.iter().find(|variant| variant.name == *changed).unwrap();
-        variant.measured().unwrap().accuracy.value
+        variant.measured().unwrap().classified().unwrap().accuracy.value
     };
     let regained = accuracy(&after) - accuracy(before);
     Some(Kept { told: remedy.told(), promised: remedy.gained, regained })

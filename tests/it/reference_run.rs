@@ -55,9 +55,10 @@ fn records_of_every_format_are_read_and_rendered() {
         let verdicts = |goals: &[GoalOutcome]| goals.iter().map(|goal| goal.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(&goals::judge(&record)), verdicts(&record.goals), "{format}");
         assert_eq!(goals::verdict(&record), record.verdict, "{format}");
-        let int8 = record.variants[1].measured().unwrap();
+        let measured = record.variants[1].measured().unwrap();
+        let int8 = measured.classified().unwrap();
         assert_eq!((int8.correct, int8.accuracy.n), (788, 797), "{format}");
-        assert_eq!(int8.memory.inference.map(|estimate| estimate.n), memory, "{format}");
+        assert_eq!(measured.memory.inference.map(|estimate| estimate.n), memory, "{format}");
         let report = report::render(&record, report::BUILT_IN).unwrap();
         assert!(report.starts_with("# digits: PASS") && report.contains("788 of 797"), "{format}: {report}");
     }

@@ -40,7 +40,7 @@ fn skewed(edits: &[(&str, &str)]) -> (Bench, Record) {
 }
 
 fn right(record: &Record, variant: usize) -> usize {
-    record.variants[variant].measured().unwrap().correct
+    record.variants[variant].measured().unwrap().classified().unwrap().correct
 }
 
 /// The fault bench follows every remedy that there is; here is what else can come of asking for one.
@@ -279,7 +279,7 @@ fn of_rows() -> Vec<u8> {
         ("head", Op::Layer(Layer::Linear { weights: weights(&[10, 480], Some(10)), relu: false })),
     ];
     for (name, op) in layers {
-        graph.output = graph.push(name.into(), op, vec![graph.output]).unwrap();
+        graph.outputs = vec![graph.push(name.into(), op, vec![graph.output()]).unwrap()];
     }
     onnx::write(&graph, Form::Float)
 }

@@ -44,7 +44,7 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
 
     let run = bench.only_run("digits");
     let record = store::read(&run).unwrap();
-    let correct: Vec<_> = record.variants.iter().map(|v| v.measured().map(|m| (m.correct, m.accuracy.n))).collect();
+    let correct: Vec<_> = record.variants.iter().map(|v| v.measured().and_then(|m| m.classified()).map(|m| (m.correct, m.accuracy.n))).collect();
     assert_eq!(correct, [Some((789, 797)), Some((788, 797)), None]);
     assert_eq!(record.network.fp32_modules["Conv2d"], 52);
     assert_eq!(record.network.fp32_modules["BatchNorm2d"], 34);
@@ -87,7 +87,8 @@ fn sixteen_bits_are_rows_with_archives_of_half_the_size() {
     let [float, bf16, fp16] = record.variants.as_slice() else { panic!("{:?}", record.variants) };
     for (short, name) in [(bf16, "BF16"), (fp16, "FP16")] {
         let (measured, float) = (short.measured().unwrap(), float.measured().unwrap());
-        assert!(measured.correct.abs_diff(float.correct) <= 2, "{short:?}");
+        let [own, theirs] = [measured, float].map(|measured| measured.classified().unwrap().correct);
+        assert!(own.abs_diff(theirs) <= 2, "{short:?}");
         assert!(measured.artefact.bytes * 100 < float.artefact.bytes * 55, "{short:?}");
         assert!(measured.timing_checks.iter().all(|check| check.passes == check.identical), "{short:?}");
         assert!(measured.peak_device_bytes().is_none());
@@ -198,8 +199,8 @@ fn the_collapse_is_called_a_failure() {
     let ended = bench.run(&["run", "digits.toml"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let record = store::read(&bench.only_run("digits")).unwrap();
-    assert_eq!(record.variants[0].measured().unwrap().correct, 789);
-    assert_eq!(record.variants[1].measured().unwrap().correct, 424);
+    assert_eq!(record.variants[0].measured().unwrap().classified().unwrap().correct, 789);
+    assert_eq!(record.variants[1].measured().unwrap().classified().unwrap().correct, 424);
     assert!(ended.stdout.contains("FAIL: int8_fbgemm_cpu max_accuracy_drop (−45.80 points"), "{ended:?}");
     assert!(text(&bench.only_run("digits"), "report.md").contains("| quality warning | accuracy fell by 45.80 points"));
 }
@@ -240,7 +241,7 @@ fn every_engine_and_recipe_runs_and_exceptions_stay_in_float() {
         assert_eq!(ended.code, Some(0), "{ended:?}");
         let run = bench.only_run("digits");
         let record = store::read(&run).unwrap();
-        let measured = record.variants.iter().filter_map(|v| v.measured()).map(|m| m.accuracy.value);
+        let measured = record.variants.iter().filter_map(|v| v.measured()?.classified()).map(|m| m.accuracy.value);
         assert!(measured.clone().all(|accuracy| accuracy > 0.95), "{:?}", measured.collect::<Vec<_>>());
         assert_eq!(record.variants.iter().filter(|v| v.measured().is_some()).count(), 5);
         assert!(record.quantization.overridden.iter().any(|layer| layer == "features.1.block.0.0"));
@@ -371,7 +372,7 @@ fn cifar_runs_straight_from_the_tar() {
     assert_eq!(record.inputs.calibration.per_class, [52, 52, 51, 51, 51, 51, 51, 51, 51, 51]);
     assert_eq!(record.inputs.evaluation.per_class, [200; 10]);
     assert_eq!(record.inputs.shared_samples, 0);
-    let accuracy = |index: usize| record.variants[index].measured().unwrap().accuracy.value;
+    let accuracy = |index: usize| record.variants[index].measured().unwrap().classified().unwrap().accuracy.value;
     assert!((0.855..0.885).contains(&accuracy(0)), "{}", accuracy(0));
     assert!((0.83..0.875).contains(&accuracy(1)), "{}", accuracy(1));
 }

@@ -87,7 +87,7 @@ impl Explain for ImportError {
             Self::Functions => "inline them with `onnx.inliner.inline_local_functions`".into(),
             Self::Inputs { .. } => "wrap the model so that `forward` takes one image batch alone".into(),
             Self::Outputs { .. } | Self::NoOutput { .. } => {
-                format!("name the one that holds the classes' scores {NAME_OUTPUT}")
+                format!("name the one that holds the classes' scores {NAME_OUTPUT}, or set `task = \"fidelity\"` to judge every output")
             }
             Self::Fixed { .. } => "check that the exported function uses its argument".into(),
             Self::Input { trouble, .. } => match trouble {

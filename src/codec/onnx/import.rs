@@ -23,12 +23,29 @@ pub(super) struct Read {
     pub(super) activations: BTreeMap<NodeId, QParams>,
     pub(super) pixels: Pixels,
     pub(super) widened: Vec<&'static str>,
+    /// The names of the outputs, in order.
+    pub(super) outputs: Vec<String>,
+}
+
+/// What is wanted of a network's outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// The classes' scores: the only output, or the tensor that is named.
+    Scores(Option<String>),
+    /// Every output, or the tensor that is named.
+    Tensors(Option<String>),
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self::Scores(None)
+    }
 }
 
 /// What a file may ask for and give.
 pub(super) enum Interface {
-    /// One batch of images in, one tensor out: the only one, or the one that is named.
-    Images { output: Option<String> },
+    /// One batch of images in.
+    Images(Wanted),
     /// One tensor of any fixed shape beside what is given; one of the outputs.
     Function { given: BTreeMap<String, Stored>, output: usize },
 }
@@ -51,38 +68,43 @@ pub(super) fn graph(
         }
     }
     import.read_input(proto, interface)?;
-    let output = output_name(proto, interface)?;
-    let mut needed = needed(proto, output)?;
-    // Of a file with one output everything is read: what it does not need is no more to be trusted than the rest.
-    if !matches!(interface, Interface::Images { output: Some(_) }) {
+    let outputs = output_names(proto, interface)?;
+    let mut needed = needed(proto, &outputs)?;
+    // Unless an output is named everything is read: what no output needs is no more to be trusted than the rest.
+    if !matches!(interface, Interface::Images(Wanted::Scores(Some(_)) | Wanted::Tensors(Some(_)))) {
         needed.fill(true);
     }
     for node in proto.node.iter().zip(needed).filter_map(|(node, needed)| needed.then_some(node)) {
         import.read_node(node)?;
     }
-    import.finish(output, interface)
+    import.finish(&outputs, interface)
 }
 
-/// The tensor that is asked for.
-fn output_name<'a>(proto: &'a GraphProto, interface: &'a Interface) -> Result<&'a str, ImportError> {
+/// The tensors that are asked for.
+fn output_names<'a>(proto: &'a GraphProto, interface: &'a Interface) -> Result<Vec<&'a str>, ImportError> {
     let names = || proto.output.iter().map(|output| output.name.clone()).collect();
     match (interface, proto.output.as_slice()) {
-        (Interface::Images { output: Some(name) }, _) => {
+        (Interface::Images(Wanted::Scores(Some(name)) | Wanted::Tensors(Some(name))), _) => {
             let made = proto.node.iter().any(|node| node.output.contains(name));
-            if made { Ok(name) } else { Err(ImportError::NoOutput { name: name.clone(), names: names() }) }
+            if made { Ok(vec![name]) } else { Err(ImportError::NoOutput { name: name.clone(), names: names() }) }
         }
-        (Interface::Images { output: None }, [output]) => Ok(&output.name),
-        (Interface::Images { output: None }, _) => Err(ImportError::Outputs { names: names() }),
+        (Interface::Images(Wanted::Scores(None)), [output]) => Ok(vec![&output.name]),
+        (Interface::Images(Wanted::Scores(None)), _) | (Interface::Images(Wanted::Tensors(None)), []) => {
+            Err(ImportError::Outputs { names: names() })
+        }
+        (Interface::Images(Wanted::Tensors(None)), outputs) => {
+            Ok(outputs.iter().map(|output| output.name.as_str()).collect())
+        }
         (Interface::Function { output, .. }, outputs) => outputs
             .get(*output)
-            .map(|output| output.name.as_str())
+            .map(|output| vec![output.name.as_str()])
             .ok_or_else(|| ImportError::Outputs { names: names() }),
     }
 }
 
-/// For each node, whether the output needs it. Where an output is named, what it does not need is not looked at.
-fn needed(proto: &GraphProto, output: &str) -> Result<Vec<bool>, ImportError> {
-    let mut wanted: BTreeSet<&str> = BTreeSet::from([output]);
+/// For each node, whether an output needs it. Where an output is named, what it does not need is not looked at.
+fn needed(proto: &GraphProto, outputs: &[&str]) -> Result<Vec<bool>, ImportError> {
+    let mut wanted: BTreeSet<&str> = outputs.iter().copied().collect();
     let mut needed = vec![false; proto.node.len()];
     for (node, needed) in proto.node.iter().zip(&mut needed).rev() {
         let given: BTreeSet<&str> = node.output.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
@@ -113,7 +135,7 @@ impl Import {
             return Err(ImportError::Inputs { names: inputs.iter().map(|input| input.name.clone()).collect() });
         };
         match interface {
-            Interface::Images { .. } => self.read_images(input),
+            Interface::Images(_) => self.read_images(input),
             Interface::Function { .. } => {
                 let shape = fixed_shape(input)?;
                 let name = self.names.unique(input.name.clone());
@@ -205,14 +227,17 @@ impl Import {
         node.input.iter().map(|name| if name.is_empty() { Ok(None) } else { find(name).map(Some) }).collect()
     }
 
-    fn finish(mut self, output: &str, interface: &Interface) -> Result<Read, ImportError> {
-        self.graph.output = match self.values.get(output) {
-            Some(Operand::Node(id)) => *id,
-            Some(_) => return Err(ImportError::Fixed { name: output.to_owned() }),
-            None => return Err(ImportError::Dangling { node: "graph output".into(), value: output.to_owned() }),
-        };
-        if matches!(interface, Interface::Images { .. }) {
-            self.flatten_scores(output)?;
+    fn finish(mut self, outputs: &[&str], interface: &Interface) -> Result<Read, ImportError> {
+        for &output in outputs {
+            self.graph.outputs.push(match self.values.get(output) {
+                Some(Operand::Node(id)) => *id,
+                Some(_) => return Err(ImportError::Fixed { name: output.to_owned() }),
+                None => return Err(ImportError::Dangling { node: "graph output".into(), value: output.to_owned() }),
+            });
+        }
+        match (interface, outputs) {
+            (Interface::Images(Wanted::Scores(_)), [output]) => self.flatten_scores(output)?,
+            (Interface::Images(_) | Interface::Function { .. }, _) => {}
         }
         let names: BTreeMap<String, QParams> =
             self.activations.iter().map(|(id, parameters)| (self.graph.node(*id).name.clone(), *parameters)).collect();
@@ -220,26 +245,27 @@ impl Import {
         let still = |(id, node): (NodeId, &Node)| Some((id, *names.get(&node.name)?));
         let activations = self.graph.iter().filter_map(still).collect();
         let widened = self.widened.into_iter().collect();
-        Ok(Read { graph: self.graph, activations, pixels: self.pixels, widened })
+        let outputs = outputs.iter().map(|&name| name.to_owned()).collect();
+        Ok(Read { graph: self.graph, activations, pixels: self.pixels, widened, outputs })
     }
 
     /// `[batch, classes, 1, 1]` is one score per class, as a network without its last flattening gives them; `[batch]` is
     /// one score of two classes, squeezed.
     fn flatten_scores(&mut self, output: &str) -> Result<(), ImportError> {
-        let shape = &self.graph.node(self.graph.output).shape;
+        let shape = &self.graph.node(self.graph.output()).shape;
         if *shape == [Dim::Batch] {
             let name = self.names.unique(format!("{output}.column"));
             let column = Op::Layout(Layout::Reshape(vec![ReshapeDim::Batch, ReshapeDim::Known(1)]));
-            let pushed = self.graph.push(name, column, vec![self.graph.output]);
-            self.graph.output = pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?;
+            let pushed = self.graph.push(name, column, vec![self.graph.output()]);
+            self.graph.outputs = vec![pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?];
             return Ok(());
         }
         let long = |dim: &&Dim| **dim != Dim::Known(1);
         let scores = matches!(shape.split_first(), Some((Dim::Batch, rest)) if rest.iter().filter(long).count() <= 1);
         if scores && shape.len() > 2 && shape.iter().skip(1).all(|dim| dim.known().is_some()) {
             let name = self.names.unique(format!("{output}.flatten"));
-            let pushed = self.graph.push(name, Op::Layout(Layout::Flatten { axis: 1 }), vec![self.graph.output]);
-            self.graph.output = pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?;
+            let pushed = self.graph.push(name, Op::Layout(Layout::Flatten { axis: 1 }), vec![self.graph.output()]);
+            self.graph.outputs = vec![pushed.map_err(|source| ImportError::Shape { node: output.to_owned(), source })?];
         }
         Ok(())
     }
@@ -310,15 +336,15 @@ pub(super) mod tests {
         let nodes = vec![node("ReduceMean", "x", "m", vec![axes, keep]), node("Sigmoid", "m", "y", Vec::new())];
         let proto =
             GraphProto { node: nodes, input: vec![value("x")], output: vec![value("y")], ..GraphProto::default() };
-        graph(&proto, 17, &Interface::Images { output: None }, &External::new(None)).unwrap().graph
+        graph(&proto, 17, &Interface::Images(Wanted::Scores(None)), &External::new(None)).unwrap().graph
     }
 
     #[test]
     fn one_score_for_each_image_is_a_column() {
         for keep in [0, 1] {
             let graph = squeezed(keep);
-            assert_eq!(graph.node(graph.output).shape, [Dim::Batch, Dim::Known(1)], "{keep}");
-            assert_eq!(graph.node(graph.output).op, Op::Unary(crate::graph::op::Unary::Sigmoid));
+            assert_eq!(graph.node(graph.output()).shape, [Dim::Batch, Dim::Known(1)], "{keep}");
+            assert!(graph.nodes.iter().any(|node| node.op == Op::Unary(crate::graph::op::Unary::Sigmoid)));
         }
     }
 

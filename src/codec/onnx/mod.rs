@@ -35,6 +35,7 @@ use crate::tensor::Tensor;
 use constant::Kind;
 use external::External;
 use import::Interface;
+pub use import::Wanted;
 
 /// Larger files are refused before they are decoded: protobuf itself cannot carry more.
 const MAX_BYTES: usize = 2 << 30;
@@ -56,6 +57,8 @@ pub struct Model {
     pub pixels: Pixels,
     /// Types of real numbers other than 32-bit floats that the file computes in; 32 bits take their place.
     pub widened: Vec<&'static str>,
+    /// The names of its outputs, in the order of the graph's.
+    pub outputs: Vec<String>,
     /// Of the nodes whose outcome the file quantizes.
     pub activations: BTreeMap<NodeId, QParams>,
     /// Files beside the model that hold weights, by name.
@@ -74,8 +77,7 @@ pub struct Pixels {
 /// How to read a file.
 #[derive(Default)]
 pub struct Reading<'a> {
-    /// The tensor that holds the scores; the file's only output where it is not named.
-    pub output: Option<&'a str>,
+    pub wanted: Wanted,
     /// Opens files of the model's folder.
     pub open: Option<&'a Open<'a>>,
 }
@@ -87,7 +89,7 @@ pub fn read(bytes: &[u8]) -> Result<Model, ImportError> {
 
 /// Reads an ONNX model with one image input.
 pub fn read_model(bytes: &[u8], reading: &Reading<'_>) -> Result<Model, ImportError> {
-    read_as(bytes, &Interface::Images { output: reading.output.map(str::to_owned) }, reading.open)
+    read_as(bytes, &Interface::Images(reading.wanted.clone()), reading.open)
 }
 
 /// Reads any function of fixed shapes: all inputs but one are given, and become constants, and one of its outputs
@@ -155,9 +157,9 @@ fn read_as(bytes: &[u8], interface: &Interface, open: Option<&Open<'_>>) -> Resu
     let producer = format!("{} {}", model.producer_name, model.producer_version).trim().to_owned();
     let external = External::new(open);
     let read = import::graph(&graph, opset, interface, &external)?;
-    let (pixels, widened) = (read.pixels, read.widened);
+    let (pixels, widened, outputs) = (read.pixels, read.widened, read.outputs);
     let (graph, activations, beside) = (read.graph, read.activations, external.files());
-    Ok(Model { graph, opset, producer, pixels, widened, activations, beside })
+    Ok(Model { graph, opset, producer, pixels, widened, outputs, activations, beside })
 }
 
 /// Reads a stored `TensorProto`.

@@ -36,11 +36,11 @@ pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
         writer.proto
     };
     let proto = match form {
-        Form::Float => whole(Rounding::Not, &[graph.output]),
+        Form::Float => whole(Rounding::Not, &graph.outputs),
         Form::Taps(nodes) => whole(Rounding::Not, nodes),
-        Form::Int8(quantization) => whole(Rounding::Qdq(quantization), &[graph.output]),
+        Form::Int8(quantization) => whole(Rounding::Qdq(quantization), &graph.outputs),
         Form::Int8Taps(quantization, nodes) => whole(Rounding::Qdq(quantization), nodes),
-        Form::Rounded(quantization) => whole(Rounding::InFloat(quantization), &[graph.output]),
+        Form::Rounded(quantization) => whole(Rounding::InFloat(quantization), &graph.outputs),
         Form::Beside { quantization, reference, nodes, inputs } => {
             let writer = writer(graph, Rounding::Qdq(quantization), opset);
             beside::written(writer, reference, nodes, inputs)
@@ -55,8 +55,8 @@ pub fn write(graph: &Graph, form: Form<'_>) -> Vec<u8> {
 pub fn write_symmetric(graph: &Graph, quantization: &Quantization, levels: &[usize]) -> Vec<u8> {
     let opset = operator::newest(graph).max(WRITTEN_OPSET);
     let mut writer = writer(graph, Rounding::Symmetric(quantization, levels), opset);
-    nodes(&mut writer, graph.output);
-    interface(&mut writer, &[graph.output]);
+    nodes(&mut writer, Form::Float.last(graph));
+    interface(&mut writer, &graph.outputs);
     file(writer.proto, opset)
 }
 
@@ -103,11 +103,12 @@ fn nodes(writer: &mut Writer<'_>, last: NodeId) {
 
 fn interface(writer: &mut Writer<'_>, outputs: &[NodeId]) {
     input(writer);
-    for &id in outputs {
+    for (place, &id) in outputs.iter().enumerate() {
         let (given, node) = (writer.given(id), writer.graph.node(id));
-        let is_computed = !matches!(node.op, Op::Input | Op::Constant(_)) || given != node.name;
-        // What no node computes is no output of a file.
-        let name = if is_computed { given } else { format!("{given}::handed_on") };
+        let is_new = writer.proto.output.iter().all(|other| other.name != given);
+        let is_computed = (!matches!(node.op, Op::Input | Op::Constant(_)) || given != node.name) && is_new;
+        // What no node computes is no output of a file, nor is a tensor twice.
+        let name = if is_computed { given } else { format!("{given}::handed_on::{place}") };
         if !is_computed {
             writer.push("Identity", vec![node.name.clone()], name.clone(), Vec::new());
         }

@@ -42,14 +42,16 @@ pub(super) fn emit(graph: &Graph, variant: Variant<'_>) -> Module {
 
 /// One network for batches of fewer images than `below`, and one for all others.
 pub(super) fn emit_by_batch(few: Program<'_>, many: Program<'_>, below: usize) -> Module {
+    let program_outputs = many.graph.outputs.len();
     let method = |program: Program<'_>, state: State, name: &str| {
         let variant = Form::Int8(program.quantization).into();
         Emitter::new(program.graph, variant, state, &format!("{name}_")).method(name)
     };
     let (state, few) = method(few, State::new(), "few");
     let (state, many) = method(many, state, "many");
+    let given = if program_outputs > 1 { "List[Tensor]" } else { "Tensor" };
     let forward = format!(
-        "  def forward(self: __torch__.{CLASS},\n    x: Tensor) -> Tensor:\n    is_few = torch.lt(torch.size(x, 0), {below})\n    \
+        "  def forward(self: __torch__.{CLASS},\n    x: Tensor) -> {given}:\n    is_few = torch.lt(torch.size(x, 0), {below})\n    \
          if is_few:\n      y = (self).few(x, )\n    else:\n      y = (self).many(x, )\n    return y\n"
     );
     state.module(&(few + &many + &forward))
@@ -118,7 +120,7 @@ impl<'a> Emitter<'a> {
     fn last(&self) -> NodeId {
         match self.variant {
             Variant::Form(form) => form.last(self.graph),
-            Variant::FusedFloat | Variant::Short(_) => self.graph.output,
+            Variant::FusedFloat | Variant::Short(_) => Form::Float.last(self.graph),
         }
     }
 
@@ -328,6 +330,12 @@ impl<'a> Emitter<'a> {
         }
     }
 
+    /// An output, in single precision whatever the network computes in.
+    fn answer(&mut self, output: NodeId) -> String {
+        let value = self.float(output);
+        if self.short().is_some() { short::to(&value, operator::FLOAT32) } else { value }
+    }
+
     /// The network as a method of this name.
     fn method(mut self, name: &str) -> (State, String) {
         self.body();
@@ -345,10 +353,14 @@ impl<'a> Emitter<'a> {
                 let values: Vec<String> = nodes.iter().map(|&id| self.comparison(id)).collect();
                 (format!("[{}]", values.join(", ")), "List[Tensor]")
             }
-            Variant::Form(Form::Float | Form::Rounded(_) | Form::Int8(_)) | Variant::FusedFloat => {
-                (self.float(self.graph.output), "Tensor")
+            Variant::Form(Form::Float | Form::Rounded(_) | Form::Int8(_)) | Variant::FusedFloat | Variant::Short(_) => {
+                let outputs = self.graph.outputs.clone();
+                let values: Vec<String> = outputs.into_iter().map(|output| self.answer(output)).collect();
+                match values.as_slice() {
+                    [only] => (only.clone(), "Tensor"),
+                    several => (format!("[{}]", several.join(", ")), "List[Tensor]"),
+                }
             }
-            Variant::Short(_) => (short::to(&self.float(self.graph.output), operator::FLOAT32), "Tensor"),
         };
         let forward = self.forward;
         let method =

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::base::units::{self, counted};
-use crate::comparison::analysis::{self, Compared, Dimension};
+use crate::comparison::analysis::{self, Compared, Dimension, Measure};
 use crate::grid::SweepRecord;
 use crate::stats::sample;
 
@@ -36,6 +36,7 @@ pub(super) fn sensitivity(
     sweep: &SweepRecord,
     compared: &[Compared<'_>],
     dimensions: &[Dimension],
+    measure: Measure,
 ) -> Vec<Sensitivity> {
     let mut found = Vec::new();
     for dimension in dimensions {
@@ -44,8 +45,8 @@ pub(super) fn sensitivity(
             let row = |(at, effect): (usize, &analysis::Effect)| SensitivityRow {
                 value: effect.value.clone(),
                 points: effect.differences.len(),
-                difference: mean_and_range(&effect.differences),
-                paired: if at == 0 { "(the first)".to_owned() } else { paired(&effect.against_first) },
+                difference: mean_and_range(&effect.differences, measure),
+                paired: if at == 0 { "(the first)".to_owned() } else { paired(&effect.against_first, measure) },
                 speedup: sample::mean(&effect.speedups).map_or_else(String::new, units::times),
             };
             let rows = effects.iter().enumerate().map(row).collect();
@@ -55,24 +56,31 @@ pub(super) fn sensitivity(
     found
 }
 
-fn mean_and_range(differences: &[f64]) -> String {
+fn mean_and_range(differences: &[f64], measure: Measure) -> String {
     let Some(mean) = sample::mean(differences) else { return "—".to_owned() };
     let low = differences.iter().copied().fold(f64::INFINITY, f64::min);
     let high = differences.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let [mean, low, high] = [mean, low, high].map(|x| units::signed(x * 100.0, 2));
+    let [mean, low, high] = [mean, low, high].map(|x| units::signed(measure.shown(x), 2));
     if differences.len() == 1 { mean } else { format!("{mean} ({low} to {high})") }
 }
 
-fn paired(against_first: &[f64]) -> String {
+fn paired(against_first: &[f64], measure: Measure) -> String {
     let Some(mean) = sample::mean(against_first) else { return "no pair".to_owned() };
-    let mean = units::signed(mean * 100.0, 2);
+    let mean = units::signed(measure.shown(mean), 2);
     match sample::std_dev(against_first) {
-        Some(deviation) => format!("{mean} ± {:.2}, {}", deviation * 100.0, counted(against_first.len(), "pair")),
+        Some(deviation) => {
+            format!("{mean} ± {:.2}, {}", measure.shown(deviation), counted(against_first.len(), "pair"))
+        }
         None => format!("{mean}, one pair"),
     }
 }
 
-pub(super) fn seeds(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: &[Dimension]) -> Vec<SeedLine> {
+pub(super) fn seeds(
+    sweep: &SweepRecord,
+    compared: &[Compared<'_>],
+    dimensions: &[Dimension],
+    measure: Measure,
+) -> Vec<SeedLine> {
     let mut found = Vec::new();
     for dimension in dimensions.iter().filter(|dimension| dimension.is_of_seeds()) {
         for variant in analysis::variants(compared) {
@@ -80,8 +88,8 @@ pub(super) fn seeds(sweep: &SweepRecord, compared: &[Compared<'_>], dimensions: 
             found.push(SeedLine {
                 axis: dimension.label.clone(),
                 variant: variant.to_owned(),
-                deviation: format!("{:.3}", spread.deviation * 100.0),
-                widest: format!("{:.3}", spread.widest * 100.0),
+                deviation: format!("{:.3}", measure.shown(spread.deviation)),
+                widest: format!("{:.3}", measure.shown(spread.widest)),
                 groups: format!("{} of {}", counted(spread.groups, "group"), counted(spread.points, "point")),
             });
         }

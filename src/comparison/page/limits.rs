@@ -2,14 +2,16 @@
 
 use serde::Serialize;
 
-use super::{points, values};
+use super::{shown, values};
 use crate::base::units;
-use crate::comparison::analysis::Compared;
+use crate::comparison::analysis::{Compared, Measure};
 use crate::grid::SweepRecord;
 use crate::stats::Estimate;
 
 /// Losses of accuracy, in points, that a reader may allow.
 const DROPS: [f64; 5] = [0.25, 0.5, 1.0, 2.0, 5.0];
+/// Ratios of signal to noise, in dB, that a reader may need.
+const RATIOS: [f64; 5] = [40.0, 35.0, 30.0, 25.0, 20.0];
 /// Speedups that a reader may need.
 const SPEEDUPS: [f64; 4] = [1.5, 2.0, 3.0, 4.0];
 
@@ -21,7 +23,12 @@ pub(super) struct Constraint {
 }
 
 /// The best that surely holds each limit: the whole interval is on its right side.
-pub(super) fn constraints(sweep: &SweepRecord, compared: &[Compared<'_>], machines: usize) -> Vec<Constraint> {
+pub(super) fn constraints(
+    sweep: &SweepRecord,
+    compared: &[Compared<'_>],
+    machines: usize,
+    measure: Measure,
+) -> Vec<Constraint> {
     if machines > 1 {
         return vec![Constraint {
             asked: "any limit".to_owned(),
@@ -31,24 +38,30 @@ pub(super) fn constraints(sweep: &SweepRecord, compared: &[Compared<'_>], machin
     let timed: Vec<(&Compared<'_>, Estimate)> = compared.iter().filter_map(|c| Some((c, c.speedup?))).collect();
     let named = |found: Option<&(&Compared<'_>, Estimate)>| match found {
         Some((c, speedup)) => format!(
-            "point {}, `{}` ({}): {} points, {}",
+            "point {}, `{}` ({}): {} {}, {}",
             c.row.point,
             c.row.variant,
             values(sweep, c.row.point),
-            points(c.difference),
+            shown(c.difference, measure),
+            measure.unit(),
             units::times(speedup.value)
         ),
         None => "none surely".to_owned(),
     };
     let mut found = Vec::new();
-    for drop in DROPS {
-        let holds = timed.iter().filter(|(c, _)| c.difference.low * 100.0 >= -drop);
+    let limits: Vec<(f64, String)> = match measure {
+        Measure::Accuracy => DROPS.map(|drop| (-drop, format!("fastest that loses at most {drop} points"))).into(),
+        Measure::Sqnr => RATIOS.map(|least| (least, format!("fastest that keeps at least {least} dB"))).into(),
+    };
+    for (least, asked) in limits {
+        let holds = timed.iter().filter(|(c, _)| measure.shown(c.difference.low) >= least);
         let better = |a: &(&Compared<'_>, Estimate), b: &(&Compared<'_>, Estimate)| {
             a.1.value.total_cmp(&b.1.value).then(a.0.difference.value.total_cmp(&b.0.difference.value))
         };
         let best = holds.max_by(|a, b| better(a, b));
-        found.push(Constraint { asked: format!("fastest that loses at most {drop} points"), best: named(best) });
+        found.push(Constraint { asked, best: named(best) });
     }
+    let most = if measure == Measure::Accuracy { "most accurate" } else { "closest" };
     for wanted in SPEEDUPS {
         let holds = timed.iter().filter(|(_, speedup)| speedup.low >= wanted);
         let better = |a: &(&Compared<'_>, Estimate), b: &(&Compared<'_>, Estimate)| {
@@ -56,7 +69,7 @@ pub(super) fn constraints(sweep: &SweepRecord, compared: &[Compared<'_>], machin
         };
         let best = holds.max_by(|a, b| better(a, b));
         found.push(Constraint {
-            asked: format!("most accurate that is at least {} as fast", units::times(wanted)),
+            asked: format!("{} that is at least {} as fast", most, units::times(wanted)),
             best: named(best),
         });
     }

@@ -17,7 +17,7 @@ pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
         };
         let producer = graph.node(source);
         let Op::Layer(Layer::Conv { weights, geometry, relu: false }) = &producer.op else { return None };
-        if users[source.0].len() != 1 || graph.output == source {
+        if users[source.0].len() != 1 || graph.gives(source) {
             return None;
         }
         let folded = Op::Layer(Layer::Conv { weights: fold(weights, norm)?, geometry: *geometry, relu: false });

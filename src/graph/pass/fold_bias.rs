@@ -17,7 +17,7 @@ pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
                 return None;
             };
             // Another reader of the sum's input must go on seeing it without the bias.
-            let alone = users[source.0].len() == 1 && graph.output != source;
+            let alone = users[source.0].len() == 1 && !graph.gives(source);
             (alone && weights.bias.is_none() && bias.shape() == &weights.weight.shape()[..1]).then(|| {
                 let weights = Weights { weight: weights.weight.clone(), bias: Some(bias.clone()) };
                 let inputs = graph.node(source).inputs.clone();
@@ -45,15 +45,16 @@ mod tests {
     fn graph(shared: bool) -> Graph {
         let input =
             Node { name: "x".into(), op: Op::Input, inputs: Vec::new(), shape: vec![Dim::Batch, Dim::Known(2)] };
-        let mut graph = Graph { nodes: vec![input], output: NodeId(0) };
+        let mut graph = Graph { nodes: vec![input], outputs: vec![NodeId(0)] };
         let weight = Arc::new(Tensor::f32(vec![3, 2], vec![1.0; 6]).unwrap());
         let linear = Op::Layer(Layer::Linear { weights: Weights { weight, bias: None }, relu: false });
         let y = graph.push("y".into(), linear, vec![NodeId(0)]).unwrap();
         let b = graph.push("b".into(), Op::Constant(Arc::new(Tensor::vector(vec![0.5; 3]))), Vec::new()).unwrap();
-        graph.output = graph.push("z".into(), Op::Binary(Binary::Add { relu: false }), vec![b, y]).unwrap();
+        graph.outputs = vec![graph.push("z".into(), Op::Binary(Binary::Add { relu: false }), vec![b, y]).unwrap()];
         if shared {
-            let z = graph.output;
-            graph.output = graph.push("product".into(), Op::Binary(Binary::Mul { relu: false }), vec![y, z]).unwrap();
+            let z = graph.output();
+            graph.outputs =
+                vec![graph.push("product".into(), Op::Binary(Binary::Mul { relu: false }), vec![y, z]).unwrap()];
         }
         graph
     }

@@ -9,7 +9,7 @@ pub(super) fn find(graph: &Graph, users: &[Vec<NodeId>]) -> Option<Patch> {
     graph.iter().find_map(|(id, node)| {
         let (Op::Unary(Unary::Relu), &[source]) = (&node.op, node.inputs.as_slice()) else { return None };
         let producer = graph.node(source);
-        if users[source.0].len() != 1 || graph.output == source {
+        if users[source.0].len() != 1 || graph.gives(source) {
             return None;
         }
         let fused = rectified(&producer.op)?;

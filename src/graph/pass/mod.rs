@@ -79,17 +79,15 @@ fn apply(graph: &mut Graph, patch: Patch) {
         for input in graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).filter(|input| **input == from) {
             *input = to;
         }
-        if graph.output == from {
-            graph.output = to;
-        }
+        graph.outputs.iter_mut().filter(|output| **output == from).for_each(|output| *output = to);
     }
     drop_unreachable(graph);
 }
 
-/// Removes nodes that the output does not depend on; the input stays, used or not.
+/// Removes nodes that no output depends on; the input stays, used or not.
 pub fn drop_unreachable(graph: &mut Graph) {
     let mut needed = vec![false; graph.nodes.len()];
-    needed[graph.output.0] = true;
+    graph.outputs.iter().for_each(|output| needed[output.0] = true);
     for id in graph.ids().rev() {
         if needed[id.0] {
             graph.node(id).inputs.clone().iter().for_each(|input| needed[input.0] = true);
@@ -108,5 +106,5 @@ pub fn drop_unreachable(graph: &mut Graph) {
     let mut keep = needed.iter();
     graph.nodes.retain(|_| *keep.next().unwrap_or(&true));
     graph.nodes.iter_mut().flat_map(|node| &mut node.inputs).for_each(|input| *input = renumbered[input.0]);
-    graph.output = renumbered[graph.output.0];
+    graph.outputs.iter_mut().for_each(|output| *output = renumbered[output.0]);
 }

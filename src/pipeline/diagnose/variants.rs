@@ -4,11 +4,13 @@ use crate::backend::{self, Availability};
 use crate::base::rng::Stream;
 use crate::bench::{Benchmarked, Footprint, Measurement};
 use crate::measure::summary;
-use crate::pipeline::evaluate::{Answers, Apart, Evaluated};
+use crate::pipeline::evaluate::{Answers, Apart, Evaluated, Given};
 use crate::pipeline::quantize::Quantized;
-use crate::record::format::{Agreement, Comparison, Measured, Memory, Outcome, TimingCheck, VariantResult};
+use crate::record::format::{
+    Agreement, Classified, Comparison, Fidelity, Judged, Measured, Memory, Outcome, TimingCheck, VariantResult,
+};
 use crate::stats::bootstrap;
-use crate::task::classification;
+use crate::task::{Outputs, classification};
 use crate::workbench::Prepared;
 
 /// The variants of a run, with all that was done to them.
@@ -54,11 +56,10 @@ impl Variants<'_> {
         if let Some(reason) = &measurement.failed {
             return failed(reason);
         }
-        let (Some(artefact), Some(right)) = (&self.quantized.artefacts[index], self.right(index)) else {
+        let (Some(artefact), Some(given)) = (&self.quantized.artefacts[index], self.evaluated.answers[index].given())
+        else {
             return failed("it gave no answers");
         };
-        let correct = right.iter().filter(|right| **right).count();
-        let Some(accuracy) = classification::accuracy(&right) else { return failed("there were no samples") };
         let baseline = manifest.baseline();
         // What failed half way is nothing to compare with.
         let whole = self.benchmarked.measurements[baseline].as_ref().filter(|measurement| measurement.failed.is_none());
@@ -67,34 +68,56 @@ impl Variants<'_> {
         let name = &manifest.variant[index].name;
         let timed = manifest.variant[index].timed_at(&manifest.benchmark);
         let latency = |&batch: &usize| summary::latency(&measurement.timings, theirs, batch, name);
-        let (engine, undefined) = match &self.evaluated.answers[index] {
-            Answers::Given { engine, undefined, .. } => (*engine, *undefined),
-            Answers::Missing | Answers::Failed(_) => (None, 0),
+        let Some(judged) = self.judged(index, given, compared.is_some()) else {
+            return failed("there were no samples");
         };
         Outcome::Measured(Box::new(Measured {
             artefact: artefact.clone(),
             library: backend::library_of(manifest.variant[index].backend),
-            engine,
-            correct,
-            correct_if_relabelled: self.relabelled(index),
-            undefined,
-            accuracy,
-            against_baseline: compared.and_then(|_| self.compare(baseline, index)),
+            engine: self.evaluated.answers[index].engine(),
+            judged,
             latency: timed.iter().filter_map(latency).collect(),
             memory: memory(&measurement.memory, name),
             timing_checks: timed.iter().map(|&batch| timing_check(measurement, batch)).collect(),
         }))
     }
 
+    /// By the task; against the baseline where that was measured and is another.
+    fn judged(&self, index: usize, given: &Given, is_compared: bool) -> Option<Judged> {
+        Some(match &self.prepared.inputs.model.outputs {
+            Outputs::Scores { .. } => {
+                let right: Vec<bool> = self.labelled(index)?.map(|(label, class)| label == class).collect();
+                Judged::Classes(Classified {
+                    correct: right.iter().filter(|right| **right).count(),
+                    correct_if_relabelled: self.relabelled(index),
+                    undefined: given.undefined,
+                    accuracy: classification::accuracy(&right)?,
+                    against_baseline: if is_compared {
+                        self.compare(self.prepared.manifest().baseline(), index)
+                    } else {
+                        None
+                    },
+                })
+            }
+            Outputs::Tensors(names) => {
+                let entries = &self.prepared.inputs.data.evaluation.entries;
+                let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+                let name = &self.prepared.manifest().variant[index].name;
+                Judged::Outputs {
+                    fidelity: if is_compared && given.closeness.iter().all(|all| all.len() == ids.len()) {
+                        Fidelity::of(names, &ids, &given.closeness, name)
+                    } else {
+                        Fidelity::of_baseline(given.samples, given.undefined)
+                    },
+                }
+            }
+        })
+    }
+
     /// The class of each sample, and the class that a variant puts it into.
     fn labelled(&self, index: usize) -> Option<impl Iterator<Item = (usize, usize)>> {
         let labels = self.prepared.inputs.data.evaluation.entries.iter().map(|entry| entry.class);
-        Some(labels.zip(self.evaluated.answers[index].given()?.iter().map(|answer| answer.class)))
-    }
-
-    /// Whether each answer of a variant is the sample's label.
-    fn right(&self, index: usize) -> Option<Vec<bool>> {
-        Some(self.labelled(index)?.map(|(label, class)| label == class).collect())
+        Some(labels.zip(self.evaluated.answers[index].given()?.answers.iter().map(|answer| answer.class)))
     }
 
     fn relabelled(&self, index: usize) -> usize {

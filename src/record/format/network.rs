@@ -138,11 +138,12 @@ pub struct Parts {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Followed {
     /// Mean Kullback-Leibler divergence of the class probabilities (softmax of the logits) from the float
-    /// network's, in nats.
+    /// network's, in nats. Of `task = "fidelity"` the noise relative to the signal, the mean over outputs.
     pub divergence: f64,
-    /// Signal to quantization noise of the logits, in dB; absent where they are the same.
+    /// Signal to quantization noise of the logits, in dB; absent where they are the same. Of `task = "fidelity"` that of
+    /// the divergence.
     pub sqnr_db: Option<f64>,
-    /// Samples put into the float network's class.
+    /// Samples put into the float network's class; 0 where nothing is classified.
     pub agreeing: usize,
     pub samples: usize,
 }
@@ -206,7 +207,8 @@ pub struct Evidence {
 pub struct Attribution {
     /// The variant that was changed.
     pub variant: String,
-    /// Evaluation samples looked at, and those among them on which this variant leaves the baseline.
+    /// Evaluation samples looked at, and those among them on which this variant leaves the baseline: puts it into another
+    /// class, or gives another value.
     pub samples: usize,
     pub disagreeing: usize,
     /// In the order in which they were tried.
@@ -224,9 +226,11 @@ pub struct Intervention {
     /// The nodes that were placed otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<String>,
-    /// Accuracy over all evaluation samples, a fraction, that the change brings.
+    /// Accuracy over all evaluation samples, a fraction, that the change brings. Of `task = "fidelity"` the share of the
+    /// error that it removes: of the noise relative to the signal, summed over outputs.
     pub gained: Estimate,
-    /// The same of agreement with the float network, which tells more where little was lost.
+    /// The same of agreement with the float network, which tells more where little was lost. Of `task = "fidelity"` as
+    /// `gained`.
     pub agreement: Estimate,
 }
 

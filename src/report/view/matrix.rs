@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use super::text::quality;
 use super::{best_throughput, own_batch, precision};
 use crate::base::units;
-use crate::manifest::Choice as _;
+use crate::manifest::{Choice as _, Task};
 use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Measured, Outcome, VariantResult};
@@ -22,19 +23,27 @@ struct MatrixRow {
     cells: Vec<String>,
 }
 
+/// The title of what the task is about, where classes are judged.
+const QUALITY: &str = "Accuracy";
+
 /// Accuracy, time, memory and throughput by precision and device.
 pub(super) fn matrices(record: &Record) -> Vec<Matrix> {
     type Cell = fn(&Measured) -> Option<String>;
     let quantities: [(&'static str, Cell); 5] = [
-        ("Accuracy", |m| Some(units::percent(m.accuracy.value))),
+        (QUALITY, |m| Some(quality(m))),
         ("Time per batch", |m| m.latency.first().map(time_cell)),
         ("Peak memory of the process", |m| m.peak_memory_bytes().map(units::megabytes)),
         ("Peak memory of tensors on the GPU", |m| m.peak_device_bytes().map(units::megabytes)),
         ("Throughput", |m| best_throughput(Some(m))),
     ];
     let on_gpu = record.variants.iter().filter_map(VariantResult::measured).any(|m| m.peak_device_bytes().is_some());
+    let is_fidelity = record.settings.task == Task::Fidelity;
     let asked = |(title, _): &(&str, Cell)| on_gpu || !title.ends_with("GPU");
-    quantities.into_iter().filter(asked).map(|(title, cell)| matrix(record, title, cell)).collect()
+    let found = quantities.into_iter().filter(asked).map(|(title, cell)| {
+        let title = if title == QUALITY && is_fidelity { "SQNR of the output that keeps least" } else { title };
+        matrix(record, title, cell)
+    });
+    found.collect()
 }
 
 fn time_cell(latency: &Latency) -> String {

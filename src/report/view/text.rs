@@ -6,7 +6,7 @@ use crate::base::finding::Verdict;
 use crate::base::units::{self, counted};
 use crate::measure::summary::{Effect, FEWEST_ROUNDS, Latency, effect};
 use crate::record::Record;
-use crate::record::format::{Outcome, VariantResult};
+use crate::record::format::{Judged, Measured, Outcome, VariantResult};
 use crate::stats::Estimate;
 
 /// `12.1 to 13.4 ms`
@@ -67,18 +67,22 @@ pub(super) fn headline(record: &Record) -> String {
     };
     let compared: Vec<String> =
         record.variants.iter().filter(|v| !v.baseline).filter_map(|v| comparison(record, v)).collect();
-    let first = format!(
-        "The baseline `{}` has {} accuracy on {} samples.",
-        record.baseline().map_or("", |v| &v.name),
-        units::percent(baseline.accuracy.value),
-        baseline.accuracy.n
-    );
+    let name = record.baseline().map_or("", |v| &v.name);
+    let first = match &baseline.judged {
+        Judged::Classes(own) => format!(
+            "The baseline `{name}` has {} accuracy on {} samples.",
+            units::percent(own.accuracy.value),
+            own.accuracy.n
+        ),
+        Judged::Outputs { fidelity } => {
+            format!("Every output is held to that of the baseline `{name}` on {} samples.", fidelity.samples)
+        }
+    };
     std::iter::once(first).chain(compared).collect::<Vec<_>>().join(" ")
 }
 
 fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
     let measured = variant.measured()?;
-    let difference = measured.against_baseline.as_ref()?.difference;
     let unclaimed = measured.latency.first().is_some_and(|latency| latency.unclaimed.is_some());
     let speed = measured.latency.first().and_then(|l| Some((l.batch, l.speedup?)));
     let absent = || {
@@ -93,13 +97,34 @@ fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
         Effect::Undecided => format!(", its speed undecided from {} (batch {batch})", counted(s.n, "round")),
         Effect::Faster | Effect::Slower => format!(", at {} its speed (batch {batch})", units::times(s.value)),
     });
-    Some(format!(
-        "`{}` has {}: {} ({}){speed}.",
-        variant.name,
-        units::percent(measured.accuracy.value),
-        units::points(difference.value),
-        signed_interval(difference)
-    ))
+    let what = match &measured.judged {
+        Judged::Classes(own) => {
+            let difference = own.against_baseline.as_ref()?.difference;
+            let (points, interval) = (units::points(difference.value), signed_interval(difference));
+            format!("has {}: {points} ({interval})", units::percent(own.accuracy.value))
+        }
+        Judged::Outputs { fidelity } if fidelity.outputs.is_empty() => return None,
+        Judged::Outputs { fidelity } => match fidelity.worst().and_then(|worst| Some((worst, worst.sqnr_db?))) {
+            Some((worst, own)) => {
+                let among = if fidelity.outputs.len() > 1 { ", which keeps least" } else { "" };
+                format!("keeps {:.2} dB ({:.2} to {:.2}) of `{}`{among}", own.value, own.low, own.high, worst.name)
+            }
+            None => "gives the same outputs".to_owned(),
+        },
+    };
+    Some(format!("`{}` {what}{speed}.", variant.name))
+}
+
+/// The accuracy; of outputs, the ratio of signal to noise of the one that keeps least.
+pub(in crate::report) fn quality(measured: &Measured) -> String {
+    match &measured.judged {
+        Judged::Classes(own) => units::percent(own.accuracy.value),
+        Judged::Outputs { fidelity } if fidelity.outputs.is_empty() => units::ABSENT.to_owned(),
+        Judged::Outputs { fidelity } => fidelity
+            .worst()
+            .and_then(|worst| worst.sqnr_db)
+            .map_or_else(|| "no difference".to_owned(), |own| format!("{:.2} dB", own.value)),
+    }
 }
 
 /// What follows from the numbers, one sentence each.
@@ -150,8 +175,8 @@ pub(super) fn conclusions(record: &Record) -> Vec<String> {
 }
 
 /// Whether the change of accuracy is more than chance.
-fn significance(variant: &VariantResult, measured: &crate::record::format::Measured) -> Option<String> {
-    let comparison = measured.against_baseline.as_ref()?;
+fn significance(variant: &VariantResult, measured: &Measured) -> Option<String> {
+    let comparison = measured.against_baseline()?;
     let p = p_value(comparison.p_value);
     Some(if comparison.p_value < 0.05 {
         format!("`{}` differs from the baseline by more than chance explains (exact McNemar, {p}).", variant.name)

@@ -31,11 +31,11 @@ impl Log {
 
     pub(super) fn known(&self, change: Change, target: Option<&str>) -> Option<Changes> {
         let line = self.known.iter().find(|line| line.change == change && line.target.as_deref() == target);
-        line.map(|line| line.changes)
+        line.map(|line| line.changes.clone())
     }
 
     pub(super) fn keep(&mut self, change: Change, target: Option<&str>, changes: &Changes) -> Result<(), FileError> {
-        self.ledger.keep(&Line { change, target: target.map(str::to_owned), changes: *changes })
+        self.ledger.keep(&Line { change, target: target.map(str::to_owned), changes: changes.clone() })
     }
 
     pub(super) fn done(self) {

@@ -58,9 +58,13 @@ impl HeldOut {
             batches.push(batch.clone());
             Ok(())
         })?;
+        let Some(head) = prepared.inputs.model.outputs.head() else {
+            let message = "tuning chooses by accuracy, and `task = \"fidelity\"` has none";
+            let next = "use `recipe = \"robust\"`, which chooses by how close the outputs stay";
+            return Err(Diagnostic::error(Cause::Input, message).next(next).into());
+        };
         let labels = chosen.entries.iter().map(|entry| entry.class).collect();
-        let mut held_out =
-            Self { batches, labels, float: Vec::new(), digest: chosen.digest(), head: prepared.inputs.model.head };
+        let mut held_out = Self { batches, labels, float: Vec::new(), digest: chosen.digest(), head };
         let graph = &prepared.inputs.model.graph;
         let mut session = open(prepared.reference, graph, Form::Float)?;
         held_out.float = held_out.logits(&mut *session)?;

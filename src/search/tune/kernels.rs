@@ -145,7 +145,7 @@ fn alone(graph: &Graph, id: NodeId, activation: Option<NodeId>) -> Graph {
     let input = Node { name: "input".into(), op: Op::Input, inputs: Vec::new(), shape };
     let mut nodes = vec![input, node(id, vec![NodeId(0)])];
     nodes.extend(activation.map(|id| node(id, vec![NodeId(1)])));
-    Graph { output: NodeId(nodes.len() - 1), nodes }
+    Graph { outputs: vec![NodeId(nodes.len() - 1)], nodes }
 }
 
 /// The layer in one form, calibrated on what it is given.

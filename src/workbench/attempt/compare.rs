@@ -10,7 +10,9 @@ use crate::graph::{Graph, NodeId};
 use crate::manifest::Variant;
 use crate::quantize::calibrate as parameters;
 use crate::record::format::{Evidence, Followed, Parts};
+use crate::task::Outputs;
 use crate::task::classification::Head;
+use crate::task::fidelity::{self, Closeness, decibels};
 use crate::tensor::Tensor;
 
 impl Workbench<'_> {
@@ -52,19 +54,19 @@ impl Workbench<'_> {
         Ok(compared)
     }
 
-    /// Runs both networks and compares their logits.
+    /// Runs both networks and compares their answers.
     pub(crate) fn followed(&mut self, attempt: &Attempt, judge: &Variant) -> Result<Followed, Failure> {
         let Some(quantization) = &attempt.quantization else {
             return Err(Failure::bug("nothing was quantized, and nothing can be followed"));
         };
-        let should = match self.float_logits.take() {
+        let should = match self.float_answers.take() {
             Some(known) => known,
-            None => self.logits(self.prepared.reference, self.graph(), Form::Float, usize::MAX)?,
+            None => self.answers(self.prepared.reference, self.graph(), Form::Float, usize::MAX)?,
         };
         let int8 = Form::Int8(quantization);
-        let is = self.logits(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
-        let followed = follow(self.prepared().inputs.model.head, &should, &is);
-        self.float_logits = Some(should);
+        let is = self.answers(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
+        let followed = follow(&self.prepared.inputs.model.outputs, &should, &is);
+        self.float_answers = Some(should);
         Ok(followed)
     }
 
@@ -73,11 +75,11 @@ impl Workbench<'_> {
         use Form::{Float, Int8, Rounded};
         let Some(quantization) = &attempt.quantization else { return Ok(None) };
         let rounded = parameters::with_integer_weights(&attempt.graph, quantization);
-        let head = self.prepared().inputs.model.head;
+        let outputs = &self.prepared.inputs.model.outputs;
         let reference = self.prepared.reference;
-        let should = self.logits(reference, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
+        let should = self.answers(reference, &attempt.reference, Float, EVIDENCE_SAMPLES)?;
         let mut follows = |request, graph: &Graph, form: Form<'_>| -> Result<Followed, Failure> {
-            Ok(follow(head, &should, &self.logits(request, graph, form, EVIDENCE_SAMPLES)?))
+            Ok(follow(outputs, &should, &self.answers(request, graph, form, EVIDENCE_SAMPLES)?))
         };
         Ok(Some(Parts {
             weights: follows(reference, &rounded, Float)?,
@@ -87,17 +89,18 @@ impl Workbench<'_> {
         }))
     }
 
-    fn logits(
+    /// All outputs, by batch.
+    fn answers(
         &mut self,
         request: Request,
         graph: &Graph,
         form: Form<'_>,
         samples: usize,
-    ) -> Result<Vec<Tensor>, Failure> {
+    ) -> Result<Vec<Vec<Tensor>>, Failure> {
         let mut session = open(request, graph, form)?;
         let mut all = Vec::new();
         self.first_batches(samples, |input| {
-            all.extend(session.run(input)?);
+            all.push(session.run(input)?);
             Ok(())
         })?;
         Ok(all)
@@ -134,24 +137,41 @@ impl Compared {
     }
 }
 
-/// `10·log₁₀(signal / noise)`; `None` where there is no signal or no noise.
-fn decibels(signal: f64, noise: f64) -> Option<f64> {
-    (signal > 0.0 && noise > 0.0).then(|| 10.0 * (signal / noise).log10())
+fn follow(outputs: &Outputs, should: &[Vec<Tensor>], is: &[Vec<Tensor>]) -> Followed {
+    match outputs {
+        Outputs::Scores { head, .. } => follow_classes(*head, should, is),
+        Outputs::Tensors(names) => follow_outputs(names.len(), should, is),
+    }
 }
 
-fn follow(head: Head, should: &[Tensor], is: &[Tensor]) -> Followed {
+fn follow_classes(head: Head, should: &[Vec<Tensor>], is: &[Vec<Tensor>]) -> Followed {
     let (mut signal, mut noise, mut divergence, mut agreeing, mut samples) = (0.0, 0.0, 0.0, 0, 0_u32);
-    for (should, is) in should.iter().zip(is) {
+    for (should, is) in should.iter().flatten().zip(is.iter().flatten()) {
         for (should, is) in should.f32_rows().zip(is.f32_rows()) {
             samples += 1;
             agreeing += usize::from(head.answer(should).class == head.answer(is).class);
             divergence += head.divergence(should, is);
-            for (&a, &b) in should.iter().zip(is) {
-                signal += f64::from(a).powi(2);
-                noise += (f64::from(a) - f64::from(b)).powi(2);
-            }
+            let own = Closeness::of(should, is);
+            (signal, noise) = (signal + own.signal, noise + own.noise);
         }
     }
     let divergence = divergence / f64::from(samples.max(1));
     Followed { divergence, sqnr_db: decibels(signal, noise), agreeing, samples: samples as usize }
+}
+
+/// The error relative to the signal, the mean over outputs, stands for the divergence.
+fn follow_outputs(count: usize, should: &[Vec<Tensor>], is: &[Vec<Tensor>]) -> Followed {
+    let mut closeness: Vec<Vec<Closeness>> = vec![Vec::new(); count];
+    for (should, is) in should.iter().zip(is) {
+        for ((all, should), is) in closeness.iter_mut().zip(should).zip(is) {
+            let pairs = should.f32_rows().zip(is.f32_rows());
+            all.extend(pairs.map(|(should, is)| Closeness::of(should, is)));
+        }
+    }
+    let samples = closeness.first().map_or(0, Vec::len);
+    let errors = fidelity::errors(&closeness, &fidelity::signals(&closeness));
+    let divergence = errors.iter().sum::<f64>() / (samples * count).max(1) as f64;
+    // An output that is no number follows nothing.
+    let divergence = if divergence.is_finite() { divergence } else { f64::MAX };
+    Followed { divergence, sqnr_db: decibels(1.0, divergence), agreeing: 0, samples }
 }

@@ -179,7 +179,7 @@ impl Attempt {
     }
 
     fn patch(&mut self, step: Step, reason: String) {
-        let node = self.graph.node(self.graph.output).name.clone();
+        let node = self.graph.node(self.graph.output()).name.clone();
         self.patches.push(AppliedPatch { pass: step.word().to_owned(), node, reason });
     }
 }

@@ -8,7 +8,7 @@ use crate::graph::{Dim, Graph, NodeId, Op};
 
 /// The file that compares `compared` of the writer's graph with the same of `reference`.
 pub(super) fn written(mut writer: Writer<'_>, reference: &Graph, compared: &[NodeId], inputs: Inputs) -> GraphProto {
-    let last = compared.iter().max().copied().unwrap_or(reference.output);
+    let last = compared.iter().max().copied().unwrap_or(reference.output());
     let reference = renamed(reference);
     let mut float = Writer {
         graph: &reference,
