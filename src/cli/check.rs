@@ -142,7 +142,7 @@ fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String 
             inputs.model.graph.nodes.len(),
             pinned("model.sha256")
         ),
-        format!("dataset      {}, {} classes, {}", manifest.dataset.format, classes.len(), pinned("dataset.sha256")),
+        format!("dataset      {}, {}, {}", manifest.dataset.format, labels(classes), pinned("dataset.sha256")),
     ];
     let reading = inputs.model.facts.reading.iter().map(|reading| format!("             {}", reading.sentence()));
     lines.splice(1..1, reading);
@@ -152,12 +152,8 @@ fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String 
     ];
     for (table, splits, chosen) in subsets {
         let pin = pinned(&format!("{table}.sha256"));
-        lines.push(format!(
-            "{table:11}  {} samples of {}, {}, {pin}",
-            chosen.entries.len(),
-            splits.join(" + "),
-            spread(chosen, classes)
-        ));
+        let (samples, splits) = (chosen.entries.len(), splits.join(" + "));
+        lines.push(format!("{table:11}  {samples} samples of {splits}{}, {pin}", spread(chosen, classes)));
     }
     for (variant, availability) in manifest.variant.iter().zip(&inputs.availability) {
         let state = match availability {
@@ -169,8 +165,16 @@ fn summarize(resolved: &Resolved, inputs: &Inputs, pins: &[PinState]) -> String 
     lines.iter().flat_map(|line| ["  ", line, "\n"]).collect()
 }
 
+fn labels(classes: &[String]) -> String {
+    if classes.is_empty() { "without labels".to_owned() } else { format!("{} classes", classes.len()) }
+}
+
+/// `, 5 per class`; nothing where there are no classes.
 fn spread(chosen: &Chosen, classes: &[String]) -> String {
+    if classes.is_empty() {
+        return String::new();
+    }
     let counts = chosen.per_class(classes.len());
     let (fewest, most) = (counts.iter().min().unwrap_or(&0), counts.iter().max().unwrap_or(&0));
-    if fewest == most { format!("{fewest} per class") } else { format!("{fewest} to {most} per class") }
+    if fewest == most { format!(", {fewest} per class") } else { format!(", {fewest} to {most} per class") }
 }

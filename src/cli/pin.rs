@@ -6,8 +6,9 @@ use crate::base::digest::Digest;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::inspect::{self, PinState};
-use crate::manifest::{self, Overrides, Pin, Resolved};
+use crate::manifest::{self, Overrides, Resolved};
 use crate::record::store;
+use crate::scaffold::{self, Pin};
 use crate::terminal::gauge::Gauge;
 use crate::terminal::{Exit, print};
 
@@ -45,7 +46,7 @@ fn verify(resolved: &Resolved, pins: &[PinState]) -> Result<Exit, Failure> {
 fn write(path: &Path, resolved: &Resolved, pins: &[PinState]) -> Result<Exit, Failure> {
     let changed: Vec<&PinState> = pins.iter().filter(|pin| !pin.holds()).collect();
     let wanted: Vec<Pin> = changed.iter().map(|pin| Pin { key: pin.key.clone(), digest: pin.found }).collect();
-    let text = manifest::pinned_text(&resolved.text, &wanted).map_err(|reason| {
+    let text = scaffold::pinned_text(&resolved.text, &wanted).map_err(|reason| {
         let message = format!("`{}` cannot be pinned: {reason}", path.display());
         Diagnostic::error(Cause::Input, message).next("write the tables into the manifest itself")
     })?;

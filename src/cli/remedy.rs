@@ -1,14 +1,15 @@
 //! `requant remedy`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::rerun::intact;
 use super::runs;
 use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::diagnose::{self, Remedy};
-use crate::manifest::{Choices, Recipe, Step, chosen_text};
+use crate::manifest::{Recipe, Step};
 use crate::record::{Record, store};
+use crate::scaffold::{Choices, chosen_text};
 use crate::terminal::{Exit, print};
 
 /// Writes the remedy of a run as a manifest beside the one that it had.
@@ -25,7 +26,7 @@ pub(super) fn remedy(run: &str, results: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::Failed);
     };
     let text = text(&folder, &record, &remedy)?;
-    let target = own_manifest(&folder, &record)?.with_extension(format!("{SUFFIX}.toml"));
+    let target = store::own_manifest(&folder, &record)?.with_extension(format!("{SUFFIX}.toml"));
     write(&target, &text)?;
     print(&format!("remedy: {}\n", remedy.told()));
     for set in record.run.overrides.iter().filter(|set| !set.key.starts_with("quantize.")) {
@@ -74,19 +75,6 @@ fn text(folder: &Path, record: &Record, remedy: &Remedy) -> Result<String, Failu
     chosen_text(&old, &choices).map_err(|reason| {
         let message = format!("the manifest of `{}` cannot be changed: {reason}", folder.display());
         Diagnostic::error(Cause::Input, message).next(format!("change it by hand: {}", remedy.told())).into()
-    })
-}
-
-/// The manifest that the run had, from where its relative paths are meant. One that is still as it was goes before
-/// others of its name.
-fn own_manifest(folder: &Path, record: &Record) -> Result<PathBuf, Failure> {
-    let named = Path::new(&record.run.manifest_path);
-    let there: Vec<PathBuf> = store::places(folder, named).into_iter().filter(|place| place.is_file()).collect();
-    let text = files::read(&folder.join("manifest.toml"))?;
-    let same = there.iter().find(|place| files::read(place).is_ok_and(|own| own == text));
-    same.or(there.first()).cloned().ok_or_else(|| {
-        let message = format!("the manifest of the run, `{}`, is neither here nor above the run", named.display());
-        Diagnostic::error(Cause::Input, message).next("start requant where that path exists").into()
     })
 }
 

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::Record;
 use crate::base::digest::Digest;
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files::{self, FileError};
 use crate::base::owner;
 
@@ -179,6 +180,19 @@ pub fn reads(format: &str) -> bool {
 #[must_use]
 pub fn manifest_place(folder: &Path, record: &Record) -> Option<PathBuf> {
     place_of(folder, Path::new(&record.run.manifest_path), &record.settings.model.path)
+}
+
+/// The manifest that the run had, from where its relative paths are meant. One that is still as it was goes before
+/// others of its name.
+pub fn own_manifest(folder: &Path, record: &Record) -> Result<PathBuf, Failure> {
+    let named = Path::new(&record.run.manifest_path);
+    let there: Vec<PathBuf> = places(folder, named).into_iter().filter(|place| place.is_file()).collect();
+    let text = files::read(&folder.join("manifest.toml"))?;
+    let same = there.iter().find(|place| files::read(place).is_ok_and(|own| own == text));
+    same.or(there.first()).cloned().ok_or_else(|| {
+        let message = format!("the manifest of the run, `{}`, is neither here nor above the run", named.display());
+        Diagnostic::error(Cause::Input, message).next("start requant where that path exists").into()
+    })
 }
 
 /// As [`manifest_place`], of a manifest's path and the model's within it; `folder` is where to look upwards from.

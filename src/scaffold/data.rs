@@ -246,9 +246,7 @@ fn divided(
     if samples == 0 {
         let message =
             format!("`{}` has {}, too few to divide", wish.data.display(), counted(all.entries.len(), "image"));
-        return Err(Diagnostic::error(Cause::Input, message)
-            .next("add images")
-            .into());
+        return Err(Diagnostic::error(Cause::Input, message).next("add images").into());
     }
     let strategy = if source.classes().is_empty() { Strategy::Random } else { Strategy::Stratified };
     let part = dataset::choose(source, &subset(strategy, Some(samples)), None, &Unmetered)?;

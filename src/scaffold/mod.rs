@@ -1,8 +1,13 @@
-//! A first manifest for a model and data that requant has never seen: what can be read from them is
-//! read, what cannot is a stated guess with a comment beside it.
+//! Manifests that requant writes: a first one for a model and data that it has never seen, where what can be read from them is
+//! read and what cannot is a stated guess with a comment beside it; and a person's own with other pins or choices.
 
 mod data;
+mod pinning;
+mod rewritten;
 mod text;
+
+pub use pinning::{Pin, pinned_text};
+pub use rewritten::{Choices, chosen_text};
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +19,7 @@ use crate::base::units::counted;
 use crate::codec::onnx;
 use crate::dataset;
 use crate::inspect::{self, ModelInputs};
-use crate::manifest::{self, Backend, Overrides, Pin, Recipe, Task};
+use crate::manifest::{self, Backend, Overrides, Recipe, Task};
 
 /// What a person asks for.
 #[derive(Debug, Clone)]
@@ -107,7 +112,7 @@ fn pinned(path: &Path, text: String, meter: &dyn Meter) -> Result<String, Failur
         return Err(loose.collect::<Vec<_>>().into());
     }
     let pins: Vec<Pin> = found.pins.into_iter().map(|pin| Pin { key: pin.key, digest: pin.found }).collect();
-    manifest::pinned_text(&resolved.text, &pins).map_err(Failure::bug)
+    pinned_text(&resolved.text, &pins).map_err(Failure::bug)
 }
 
 fn guesses(wish: &Wish<'_>, model: &ModelInputs, found: &data::Found) -> Vec<String> {

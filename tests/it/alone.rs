@@ -95,7 +95,8 @@ fn onnxruntime_alone_runs_where_nothing_is_left_in_integers() {
     let ended = bench.run(&["run", "digits.toml"]);
     assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
     let record = store::read(&bench.only_run("digits")).unwrap();
-    let correct: Vec<usize> = record.variants.iter().filter_map(|own| Some(own.measured()?.classified()?.correct)).collect();
+    let correct: Vec<usize> =
+        record.variants.iter().filter_map(|own| Some(own.measured()?.classified()?.correct)).collect();
     assert!(correct.len() == 2 && correct[0] == correct[1], "{correct:?}");
 }
 

@@ -92,7 +92,10 @@ fn pairs() -> Vec<(&'static str, Side)> {
                 side.answers.as_mut().unwrap().variants.truncate(1);
             }),
         ),
-        ("older", Side { name: "b".to_owned(), record: store::read(&fixture("1.0")).unwrap(), answers: None, outputs: None }),
+        (
+            "older",
+            Side { name: "b".to_owned(), record: store::read(&fixture("1.0")).unwrap(), answers: None, outputs: None },
+        ),
     ]
 }
 

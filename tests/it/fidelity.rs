@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use requant::backend::{self, Availability, Request};
-use requant::base::finding::Verdict;
 use requant::base::files;
+use requant::base::finding::Verdict;
 use requant::codec::{Form, onnx};
 use requant::graph::op::{Layer, Weights};
 use requant::graph::{Graph, NodeId, Op, pass};
@@ -36,9 +36,8 @@ struct Pair {
 /// The last such pair of a plain network.
 fn pair(graph: &Graph) -> Pair {
     let users = graph.users();
-    let is_conv = |id: NodeId, wanted: bool| {
-        matches!(graph.node(id).op, Op::Layer(Layer::Conv { relu, .. }) if relu || !wanted)
-    };
+    let is_conv =
+        |id: NodeId, wanted: bool| matches!(graph.node(id).op, Op::Layer(Layer::Conv { relu, .. }) if relu || !wanted);
     let read = |first: NodeId| match users[first.0].as_slice() {
         &[second] if is_conv(second, false) => Some(Pair { first, second }),
         _ => None,
@@ -58,9 +57,13 @@ fn model(is_damaged: bool) -> (Vec<u8>, String) {
     if is_damaged {
         scale(&mut graph, first, |place, row, _| if place / row == 1 { 1.0 / 4096.0 } else { 1.0 });
         let kernel = weights(&graph, second).weight.shape()[2..].iter().product::<usize>();
-        scale(&mut graph, second, |place, row, is_bias| {
-            if !is_bias && place % row / kernel == 1 { 4096.0 } else { 1.0 }
-        });
+        scale(
+            &mut graph,
+            second,
+            |place, row, is_bias| {
+                if !is_bias && place % row / kernel == 1 { 4096.0 } else { 1.0 }
+            },
+        );
     }
     (onnx::write(&graph, Form::Float), graph.node(second).name.clone())
 }

@@ -12,12 +12,12 @@ mod attacks;
 mod cases;
 /// `requant check`: what it says, and how it ends.
 mod checks;
-/// Networks that are judged by their outputs.
-mod fidelity;
 /// What is said of two runs, and laws of every pair.
 mod diffs;
 /// `requant fetch` from servers that cut, lie, stall and go in circles.
 mod fetches;
+/// Networks that are judged by their outputs.
+mod fidelity;
 /// The rooms import downwards only, and only one names tch.
 mod floors;
 /// Every data format, and that archives are the folders they were made of.

@@ -44,7 +44,11 @@ fn the_demo_reaches_its_figures_and_writes_every_file() {
 
     let run = bench.only_run("digits");
     let record = store::read(&run).unwrap();
-    let correct: Vec<_> = record.variants.iter().map(|v| v.measured().and_then(|m| m.classified()).map(|m| (m.correct, m.accuracy.n))).collect();
+    let correct: Vec<_> = record
+        .variants
+        .iter()
+        .map(|v| v.measured().and_then(|m| m.classified()).map(|m| (m.correct, m.accuracy.n)))
+        .collect();
     assert_eq!(correct, [Some((789, 797)), Some((788, 797)), None]);
     assert_eq!(record.network.fp32_modules["Conv2d"], 52);
     assert_eq!(record.network.fp32_modules["BatchNorm2d"], 34);

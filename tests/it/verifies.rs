@@ -109,7 +109,7 @@ const FORGERIES: [(&str, &str, &str, &str); 37] = [
     ),
     ("record.json", "\"only_first\": 2", "\"only_first\": 3", "predictions.csv: `int8_fbgemm_cpu` compares"),
     ("record.json", "\"dead_observers\": []", "\"dead_observers\": [\"x\"]", "record.json: "),
-    ("record.json", "\"cpu\": \"Intel", "\"cpu\": \"AMD", "report.md: line"),
+    ("record.json", "\"cpu\": \"", "\"cpu\": \"Other", "report.md: line"),
     ("record.json", "\"format\": \"2.4\"", "\"format\":  \"2.4\"", "record.json: line 2"),
     ("record.json", "\"format\": \"2.4\"", "\"format\": \"2.1\"", "record.json: format 2.1 has no `files`"),
     (

@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::{Candidate, Outcome, Raced, Trial, Tuned};
 use crate::base::explain::Failure;
 use crate::base::units;
-use crate::manifest::{Choice as _, Choices, Recipe, Resolved, chosen_text};
+use crate::manifest::{Choice as _, Recipe, Resolved};
 use crate::report;
 use crate::report::chart::{Axis, Tick, pixel};
+use crate::scaffold::{Choices, chosen_text};
 
 const PAGE: &str = include_str!("../../../templates/tuning.md.tera");
 const FIGURE: &str = include_str!("../../../templates/pareto.svg.tera");

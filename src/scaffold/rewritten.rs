@@ -2,8 +2,8 @@
 
 use toml_edit::{Array, ArrayOfTables, InlineTable, Item, Table, Value, value};
 
-use super::{AdaRound, Choice, Granularity, LayerOverride, Recipe, Step};
 use crate::document::edited;
+use crate::manifest::{AdaRound, Choice, Granularity, LayerOverride, Recipe, Step};
 
 /// What replaces `[quantize]`.
 #[derive(Debug, Clone, PartialEq)]
