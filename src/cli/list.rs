@@ -14,6 +14,7 @@ use crate::base::units::{self, ABSENT};
 use crate::history::{self, Listed, Summary};
 use crate::measure::summary::Latency;
 use crate::record::format::{Judged, Measured, VariantResult};
+use crate::task::fidelity::shown;
 use crate::terminal::{Exit, print, print_json};
 
 pub(super) fn list(results: &Path, filters: &Filters, format: Format) -> Result<Exit, Failure> {
@@ -99,10 +100,9 @@ fn figures(variant: &VariantResult) -> (String, String) {
     let speedup = measured.latency.first().and_then(|latency| latency.speedup);
     let quality = match &measured.judged {
         Judged::Classes(own) => units::percent(own.accuracy.value),
-        Judged::Outputs { fidelity } => fidelity
-            .worst()
-            .and_then(|worst| worst.sqnr_db)
-            .map_or_else(|| ABSENT.to_owned(), |own| format!("{:.1} dB", own.value)),
+        Judged::Outputs { fidelity } => {
+            fidelity.worst().and_then(|worst| worst.sqnr_db).map_or_else(|| ABSENT.to_owned(), |own| shown(own.value))
+        }
     };
     (quality, speedup.map_or(ABSENT.to_owned(), |s| units::times(s.value)))
 }

@@ -76,7 +76,9 @@ pub(crate) fn compared(rows: &[Row]) -> Vec<Compared<'_>> {
     let one = |row| {
         let row: &Row = row;
         let figures = row.measured.as_ref()?;
-        let difference = figures.against.map(|against| against.difference).or(figures.sqnr_db)?;
+        // Figures of the other samples alone would be figures of another subset.
+        let ratio = figures.sqnr_db.filter(|_| figures.undefined == 0);
+        let difference = figures.against.map(|against| against.difference).or(ratio)?;
         Some(Compared { row, difference, speedup: figures.speedup.filter(|_| !row.beside) })
     };
     rows.iter().filter(|row| !row.baseline).filter_map(one).collect()

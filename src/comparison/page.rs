@@ -21,6 +21,7 @@ use crate::grid::outcome::Outcome;
 use crate::measure::conditions::OTHER_LOAD;
 use crate::report;
 use crate::stats::Estimate;
+use crate::task::fidelity;
 
 const TEMPLATE: &str = include_str!("../../templates/sweep.md.tera");
 
@@ -270,10 +271,11 @@ fn line(sweep: &SweepRecord, row: &Row, measure: Measure) -> Line {
         variant: row.variant.clone(),
         accuracy: figures.map_or_else(absent, |f| match f.accuracy {
             Some(accuracy) => units::percent(accuracy.value),
-            None => f.sqnr_db.map_or_else(|| "—".to_owned(), |own| format!("{:.2} dB", own.value)),
+            None if f.undefined > 0 => format!("{} of {} samples undefined", f.undefined, f.samples),
+            None => f.sqnr_db.map_or_else(|| "—".to_owned(), |own| fidelity::shown(own.value)),
         }),
         difference: figures
-            .and_then(|f| f.against.map(|against| against.difference).or(f.sqnr_db))
+            .and_then(|f| f.against.map(|own| own.difference).or(f.sqnr_db.filter(|_| f.undefined == 0)))
             .map_or_else(String::new, |own| shown(own, measure)),
         speedup: match figures.and_then(|f| f.speedup) {
             Some(_) if row.beside => "not comparable".to_owned(),

@@ -4,8 +4,9 @@ use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
 use crate::measure::summary::Latency;
 use crate::record::Record;
-use crate::record::format::{Fidelity, Measured, Outcome, VariantResult};
+use crate::record::format::{Fidelity, Measured, Outcome, OutputFidelity, VariantResult};
 use crate::stats::Estimate;
+use crate::task::fidelity::MOST_DB;
 
 /// A variant of a point.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +53,8 @@ pub(crate) struct Figures {
     pub sqnr_db: Option<Estimate>,
     /// Whether outputs were judged, and not classes.
     pub is_fidelity: bool,
+    /// Samples whose answers are no numbers.
+    pub undefined: usize,
     pub library: String,
     pub artefact: Digest,
     pub model_bytes: u64,
@@ -110,6 +113,13 @@ pub(crate) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
     record.variants.iter().map(row).collect()
 }
 
+/// The ratio of the output that keeps least; as much as can be where none differs.
+fn least(fidelity: &Fidelity) -> Option<Estimate> {
+    let exact = |own: &OutputFidelity| Estimate { value: MOST_DB, low: MOST_DB, high: MOST_DB, n: own.identical };
+    let each = fidelity.outputs.iter().map(|own| own.sqnr_db.unwrap_or_else(|| exact(own)));
+    each.filter(|own| own.n > 0).min_by(|a, b| a.value.total_cmp(&b.value))
+}
+
 fn figures(measured: &Measured) -> Figures {
     let first = measured.latency.first();
     let against = measured.against_baseline().map(|comparison| Against {
@@ -122,7 +132,8 @@ fn figures(measured: &Measured) -> Figures {
         correct: measured.classified().map(|own| own.correct),
         accuracy: measured.classified().map(|own| own.accuracy),
         against,
-        sqnr_db: measured.fidelity().and_then(Fidelity::worst).and_then(|worst| worst.sqnr_db),
+        sqnr_db: measured.fidelity().and_then(least),
+        undefined: measured.samples().1,
         is_fidelity: measured.fidelity().is_some(),
         library: measured.library.clone().unwrap_or_default(),
         artefact: measured.artefact.sha256,

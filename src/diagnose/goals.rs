@@ -1,12 +1,14 @@
 //! Goals against measurements. An interval that lies on both sides of a goal decides nothing.
 
 use crate::base::finding::Verdict;
+use crate::base::text::one_line;
 use crate::base::units;
 use crate::manifest::Goals;
 use crate::measure::summary::{FEWEST_ROUNDS, Latency};
 use crate::record::Record;
 use crate::record::format::{GoalOutcome, Measured, Outcome, OutputFidelity, VariantResult};
 use crate::stats::Estimate;
+use crate::task::fidelity::{self, FEWEST_SAMPLES};
 
 /// A process keeps some of its speed for life; with fewer than this a speedup may be that of two processes.
 const FEWEST_PROCESSES: usize = 3;
@@ -50,7 +52,8 @@ fn of_variant(goals: &Goals, variant: &VariantResult) -> Vec<GoalOutcome> {
 
 /// Every output's ratio of signal to noise, the one that keeps least deciding.
 fn sqnr(measured: &Measured, limit: f64) -> (Verdict, String) {
-    let told = |own: &Estimate| format!("{:.2} dB, 95 % interval {:.2} to {:.2}", own.value, own.low, own.high);
+    let told =
+        |own: &Estimate| format!("{}, 95 % interval {:.2} to {:.2}", fidelity::shown(own.value), own.low, own.high);
     of_outputs(measured, limit, &format!("{limit:.2} dB"), |output| output.sqnr_db, told)
 }
 
@@ -74,11 +77,23 @@ fn of_outputs(
         return (Verdict::Fail, format!("{odd} of {of} samples have outputs that are no numbers"));
     }
     let known = fidelity.outputs.iter().filter_map(|output| Some((output, pick(output)?)));
-    let Some((output, own)) = known.min_by(|a, b| a.1.value.total_cmp(&b.1.value)) else {
+    let judged = known.map(|(output, own)| (output, own, within(-own.high, -own.low, -limit)));
+    // The output that decides: the one with the worst verdict, and of those the one that keeps least.
+    let severity = |verdict: Verdict| match verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Pass => 2,
+    };
+    let worst = judged.min_by(|a, b| severity(a.2).cmp(&severity(b.2)).then(a.1.value.total_cmp(&b.1.value)));
+    let Some((output, own, verdict)) = worst else {
         return (Verdict::Pass, "every output equals the baseline's".into());
     };
-    let verdict = Verdict::all(fidelity.outputs.iter().filter_map(pick).map(|own| within(-own.high, -own.low, -limit)));
-    (verdict, format!("`{}` keeps {}, wanted {wanted}", output.name, told(&own)))
+    let because = format!("`{}` keeps {}, wanted {wanted}", one_line(&output.name), told(&own));
+    if verdict == Verdict::Pass && own.n < FEWEST_SAMPLES {
+        let samples = units::counted(own.n, "sample");
+        return (Verdict::Inconclusive, format!("{because}; only {samples}, and an interval needs {FEWEST_SAMPLES}"));
+    }
+    (verdict, because)
 }
 
 /// `limit` in percentage points.

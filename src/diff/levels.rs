@@ -8,6 +8,7 @@ use super::causes::Rank;
 use super::results::{OtherOutputs, Standing};
 use super::{Diff, VariantDiff};
 use crate::base::units;
+use crate::task::fidelity;
 
 /// What is compared, in the order in which one thing follows from another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -92,6 +93,9 @@ pub struct Judged {
 /// Relative tolerance of scales and SQNR for an artefact that is equivalent without being the same:
 /// calibration runs the network in FP32, whose last bits depend on the kernels.
 pub const SCALE_TOLERANCE: f64 = 1e-4;
+
+/// Relative change of a sum over an output's values that rounding explains.
+pub const OUTPUT_TOLERANCE: f64 = 1e-3;
 
 /// Largest ratio of memory that counts as equivalent: pages and allocators are not deterministic.
 pub const MEMORY_TOLERANCE: f64 = 0.1;
@@ -216,13 +220,13 @@ fn artefact(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) 
 }
 
 fn predictions(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
-    if let Some(OtherOutputs { samples, differing }) = variant.outputs {
+    if let Some(OtherOutputs { samples, differing, farthest }) = variant.outputs {
+        let told = format!("other outputs for {differing} of {samples} samples, by {farthest:.1e} at most");
         return match (differing, &context.other_runtime) {
-            (0, _) => (Likeness::Identical, format!("the same outputs for {samples} samples, to the bit")),
-            (_, Some(other)) => {
-                (Likeness::NotComparable, format!("other outputs for {differing} of {samples} samples, {other}"))
-            }
-            (_, None) => (Likeness::Equivalent, format!("other outputs for {differing} of {samples} samples")),
+            (0, _) => (Likeness::Identical, format!("the same sums over the outputs of {samples} samples, to the bit")),
+            (_, Some(other)) => (Likeness::NotComparable, format!("{told}, {other}")),
+            (_, None) if farthest > OUTPUT_TOLERANCE => (Likeness::Different, told),
+            (_, None) => (Likeness::Equivalent, told),
         };
     }
     let Some(pairs) = &variant.pairs else {
@@ -254,16 +258,22 @@ fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
 fn ratios(variant: &VariantDiff) -> (Likeness, String) {
     let of_outputs = variant.quantities.iter().filter(|quantity| quantity.name.starts_with("SQNR"));
     let Some(worst) = of_outputs.max_by_key(|quantity| quantity.standing) else {
-        let is_baseline = variant.outputs.is_some();
-        return if is_baseline {
-            (Likeness::Identical, "what the others are held to".to_owned())
-        } else {
-            (Likeness::NotComparable, "no accuracy".to_owned())
+        // The baseline is held to nothing: its outputs are judged by themselves.
+        return match variant.outputs {
+            Some(outputs) if outputs.differing == 0 => {
+                (Likeness::Identical, "the outputs that the others are held to".to_owned())
+            }
+            Some(outputs) if outputs.farthest <= OUTPUT_TOLERANCE => {
+                (Likeness::Equivalent, "the outputs that the others are held to".to_owned())
+            }
+            Some(_) => (Likeness::Different, "other outputs, to which the others are held".to_owned()),
+            None => (Likeness::NotComparable, "no accuracy".to_owned()),
         };
     };
-    let figures = format!("{}: {:.2} and {:.2} dB", worst.name, worst.a.value, worst.b.value);
+    let [a, b] = [worst.a.value, worst.b.value].map(fidelity::shown);
+    let figures = format!("{}: {a} and {b}", worst.name);
     match worst.standing {
-        Standing::Same => (Likeness::Identical, format!("{:.2} dB both times", worst.a.value)),
+        Standing::Same => (Likeness::Identical, format!("{a} both times")),
         Standing::NoDifference | Standing::NotComparable => {
             (Likeness::Equivalent, format!("{figures}, which chance explains"))
         }

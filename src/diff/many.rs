@@ -8,6 +8,7 @@ use super::results::Standing;
 use super::{Diff, Side, VariantDiff};
 use crate::base::units::{self, ABSENT};
 use crate::manifest::Task;
+use crate::task::fidelity;
 
 /// Every run against the first; figures that are no different from the first's carry a `~`.
 #[must_use]
@@ -57,7 +58,7 @@ fn cell(variant: &VariantDiff, name: &str) -> String {
     let value = quantity.b.value;
     let figure = match name {
         "accuracy" => units::percent(value),
-        "SQNR" => format!("{value:.2} dB"),
+        "SQNR" => fidelity::shown(value),
         "latency" => units::milliseconds(value),
         _ => format!("{:.2} MB", value / 1e6),
     };

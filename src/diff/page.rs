@@ -8,6 +8,7 @@ use super::{Diff, VariantDiff};
 use crate::base::text::inline_markdown;
 use crate::base::units::{self, ABSENT, counted};
 use crate::stats::Estimate;
+use crate::task::fidelity;
 
 /// How a page is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +205,7 @@ fn quantity_row(variant: &str, quantity: &Quantity) -> Vec<String> {
     let accuracy = quantity.name == "accuracy";
     let value = |estimate: Estimate| match quantity.name.split(' ').next() {
         Some("accuracy") => units::percent(estimate.value),
-        Some("SQNR") => format!("{:.2} dB", estimate.value),
+        Some("SQNR") => fidelity::shown(estimate.value),
         Some("latency") => units::milliseconds(estimate.value),
         Some("speedup") => units::times(estimate.value),
         _ => format!("{:.2} MB", estimate.value / 1e6),

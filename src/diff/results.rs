@@ -11,7 +11,7 @@ use crate::record::format::{Classified, Judged, Measured, Outcome, OutputFidelit
 use crate::record::outputs::Outputs;
 use crate::stats::paired::PairedCounts;
 use crate::stats::{Estimate, proportion, ratio};
-use crate::task::fidelity::{self, Closeness};
+use crate::task::fidelity::{self, Closeness, MOST_DB};
 
 /// How a quantity of B stands to that of A.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,10 +85,12 @@ pub struct VariantDiff {
 }
 
 /// Outputs for the same samples. Each is known by its sums over values beside the baseline's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct OtherOutputs {
     pub samples: usize,
     pub differing: usize,
+    /// The most that a sum of a sample differs by, relative to the larger.
+    pub farthest: f64,
 }
 
 impl VariantDiff {
@@ -281,7 +283,9 @@ fn ratio_of_output(
     };
     let pair = outputs.and_then(|(x, y)| Some((of(x)?, of(y)?)));
     let change = pair.and_then(|(x, y)| fidelity::change(&x, &y, &format!("{variant} {}", a.name)));
-    let (x, y) = (a.sqnr_db?, b.sqnr_db?);
+    // What differs nowhere is as close as can be.
+    let exact = |own: &OutputFidelity| Estimate { value: MOST_DB, low: MOST_DB, high: MOST_DB, n: own.identical };
+    let (x, y) = (a.sqnr_db.unwrap_or_else(|| exact(a)), b.sqnr_db.unwrap_or_else(|| exact(b)));
     let standing = match change {
         _ if x == y => Standing::Same,
         Some(change) if (change.low > 0.0 || change.high < 0.0) && change.value.abs() > NO_CHANGE_DB => {
@@ -300,7 +304,12 @@ fn other_outputs(a: &Outputs, b: &Outputs, name: &str) -> Option<OtherOutputs> {
         left.len() == right.len() && left.iter().zip(right).all(|((_, x), (_, y))| bits(&x[at]) == bits(&y[at]))
     };
     let samples = a.samples.len();
-    Some(OtherOutputs { samples, differing: (0..samples).filter(|at| !same(*at)).count() })
+    let relative = |a: f64, b: f64| if a.to_bits() == b.to_bits() { 0.0 } else { (a - b).abs() / a.abs().max(b.abs()) };
+    let apart = |(x, y): (&Closeness, &Closeness)| relative(x.energy, y.energy).max(relative(x.signal, y.signal));
+    let all = left.iter().zip(right).flat_map(|((_, x), (_, y))| x.iter().zip(y).map(apart));
+    // What is a number in one run alone is as far as can be.
+    let farthest = all.map(|apart| if apart.is_finite() { apart } else { 1.0 }).fold(0.0, f64::max);
+    Some(OtherOutputs { samples, differing: (0..samples).filter(|at| !same(*at)).count(), farthest })
 }
 
 fn accuracy(a: &Classified, b: &Classified, pairs: Option<&Pairs>) -> Quantity {

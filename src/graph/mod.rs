@@ -48,6 +48,13 @@ impl Graph {
         self.outputs.first().copied().unwrap_or_default()
     }
 
+    /// How many values all outputs have for an image.
+    #[must_use]
+    pub fn values_given(&self) -> usize {
+        let values = |id: &NodeId| self.node(*id).shape.iter().filter_map(Dim::known).product::<usize>();
+        self.outputs.iter().map(values).sum()
+    }
+
     /// Whether a node's tensor is an output.
     #[must_use]
     pub fn gives(&self, id: NodeId) -> bool {

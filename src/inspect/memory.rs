@@ -23,7 +23,10 @@ impl Look<'_> {
             ("benchmark.batch_sizes", largest, None),
         ];
         let each = live::most_values(&model.graph).saturating_mul(size_of::<f32>()) as u64;
+        // Each variant's outputs for a batch are held until all have answered.
+        let given = (model.graph.values_given() * size_of::<f32>()).saturating_mul(manifest.variant.len() + 1) as u64;
         for (key, batch, images) in batches {
+            let each = if key.starts_with("evaluation") { each.saturating_add(given) } else { each };
             let (tensors, images) = (each.saturating_mul(batch as u64), images.unwrap_or(0));
             if tensors.saturating_add(images) > free {
                 let [tensors, images, free] = [tensors, images, free].map(|bytes| bytes as f64 / 1e9);

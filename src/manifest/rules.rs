@@ -59,6 +59,10 @@ fn judged(parts: &Parts) -> Vec<Problem> {
             found.push(problem(format!("goals.{key}"), message, format!("{instead}, or change `task`")));
         }
     }
+    if fidelity && parts.record.as_ref().is_ok_and(|record| record.logits) {
+        let message = "is of `task = \"classification\"`: outputs of any size are not kept";
+        found.push(problem("record.logits", message, "remove it; `outputs.csv` has what is known of every sample"));
+    }
     if let Ok(dataset) = &parts.dataset {
         if dataset.format == DatasetFormat::Images && !fidelity {
             let next = "set `task = \"fidelity\"`, or lay the images out by class and use `image-folder`";

@@ -224,11 +224,23 @@ fn compare(respondents: &[Respondent<'_>], apart: &mut BTreeMap<(usize, usize), 
 
 /// How close the answers to the last batch are to the baseline's, image by image and output by output.
 fn measure(respondents: &mut [Respondent<'_>], baseline: usize) {
-    let should = respondents[baseline].last.clone();
-    for respondent in respondents {
+    let should = std::mem::take(&mut respondents[baseline].last);
+    let shapes = |outputs: &[Tensor]| outputs.iter().map(|output| output.shape().to_vec()).collect::<Vec<_>>();
+    for (place, respondent) in respondents.iter_mut().enumerate() {
+        let is_baseline = place == baseline;
+        if !is_baseline
+            && respondent.is_answering()
+            && !should.is_empty()
+            && shapes(&respondent.last) != shapes(&should)
+        {
+            let given = format!("{:?}", shapes(&respondent.last));
+            respondent
+                .fail(format!("it gives outputs of the shapes {given}, and the baseline of {:?}", shapes(&should)));
+        }
         let Answers::Given { given, .. } = &mut respondent.answers else { continue };
         given.closeness.resize(should.len(), Vec::new());
-        for ((closeness, should), is) in given.closeness.iter_mut().zip(&should).zip(&respondent.last) {
+        let own = if is_baseline { &should } else { &respondent.last };
+        for ((closeness, should), is) in given.closeness.iter_mut().zip(&should).zip(own) {
             let pairs = should.f32_rows().zip(is.f32_rows());
             closeness.extend(pairs.map(|(should, is)| Closeness::of(should, is)));
         }
@@ -236,6 +248,10 @@ fn measure(respondents: &mut [Respondent<'_>], baseline: usize) {
 }
 
 impl Respondent<'_> {
+    const fn is_answering(&self) -> bool {
+        self.session.is_some()
+    }
+
     fn answer(&mut self, input: &Tensor, keep_numbers: bool) {
         let (Some(session), Answers::Given { given, engine, expected }) = (&mut self.session, &mut self.answers) else {
             return;
@@ -374,6 +390,21 @@ fn changed_classes(network: Network, head: Head, given: &Given, again: &[Tensor]
 /// Of a float network, outputs that differ between batch sizes keep at least so many dB.
 const SAME_DB: f64 = 40.0;
 
+/// Differences of this share of the largest output's typical value are rounding in single precision.
+const ROUNDING: f64 = 1e-5;
+
+/// What rounding of eight units in the last place leaves.
+fn rounding_db(precision: Precision) -> f64 {
+    let epsilon = precision.epsilon().map_or(f64::from(f32::EPSILON), f64::from);
+    -20.0 * (8.0 * epsilon).log10()
+}
+
+/// The root of the mean square of a tensor's values.
+fn typical(tensor: &Tensor) -> f64 {
+    let values = tensor.as_f32().unwrap_or(&[]);
+    (values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt()
+}
+
 /// Whether the outputs for these rows differ from those image by image: in float by more than rounding, in integers by
 /// more than quantization costs.
 fn changed_outputs(
@@ -384,6 +415,7 @@ fn changed_outputs(
     given: &Given,
 ) -> Result<Option<String>, BackendError> {
     let one_by_one = in_batches(&mut **session, rows, Some(1))?;
+    let largest = again.iter().map(typical).filter(|typical| typical.is_finite()).fold(1.0, f64::max);
     for (place, (should, is)) in one_by_one.iter().zip(again).enumerate() {
         let pairs = should.f32_rows().zip(is.f32_rows()).map(|(should, is)| Closeness::of(should, is));
         let (signal, noise) = pairs.fold((0.0, 0.0), |(s, n), own| (s + own.signal, n + own.noise));
@@ -391,8 +423,13 @@ fn changed_outputs(
             let sum = |pick: fn(&Closeness) -> f64| all.iter().filter(|own| own.is_defined()).map(pick).sum::<f64>();
             decibels(sum(|own| own.signal), sum(|own| own.noise))
         });
-        let least = if let Network::Float(_) = network { SAME_DB } else { quantized.unwrap_or(SAME_DB) };
-        if let Some(kept) = decibels(signal, noise).filter(|kept| *kept < least) {
+        let least = match network {
+            Network::Float(precision) => SAME_DB.min(rounding_db(precision)),
+            Network::Int8 | Network::Few | Network::Symmetric => quantized.unwrap_or(SAME_DB),
+        };
+        // What is nothing but rounding keeps no ratio, and none is asked of it.
+        let is_rounding = noise <= (ROUNDING * largest).powi(2) * is.data().len() as f64;
+        if let Some(kept) = decibels(signal, noise).filter(|kept| *kept < least && !is_rounding) {
             return Ok(Some(format!("output {} lies {kept:.1} dB from that for single images", place + 1)));
         }
     }

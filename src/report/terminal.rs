@@ -8,6 +8,7 @@ use crate::base::text::one_line;
 use crate::base::units;
 use crate::record::Record;
 use crate::record::format::{Fidelity, Judged, Outcome, OutputFidelity};
+use crate::task::fidelity::shown;
 
 /// A table of the variants and the verdict, ready to print.
 #[must_use]
@@ -50,9 +51,12 @@ pub fn summary(record: &Record) -> String {
 /// Every output with its ratio of signal to noise.
 fn outputs(fidelity: &Fidelity) -> String {
     let told = |own: &OutputFidelity| match own.sqnr_db {
-        Some(ratio) => format!("{} {:.1} dB", own.name, ratio.value),
-        None => format!("{} the same", own.name),
+        Some(ratio) => format!("{} {}", one_line(&own.name), shown(ratio.value)),
+        None => format!("{} the same", one_line(&own.name)),
     };
+    if fidelity.undefined > 0 {
+        return format!("{} of {} samples undefined", fidelity.undefined, fidelity.samples);
+    }
     if fidelity.outputs.is_empty() {
         return format!("{} samples", fidelity.samples);
     }

@@ -14,6 +14,7 @@ use crate::manifest::{MemoryFormat, Precision, Task};
 use crate::measure::summary::Latency;
 use crate::record::Record;
 use crate::record::format::{Agreement, Comparison, Judged, Measured, Outcome, OutputFidelity, Reading, VariantResult};
+use crate::task::fidelity::{self, MOST_DB};
 use attribution::AttributionView;
 use layers::{LayerSummary, TrialRow};
 use matrix::Matrix;
@@ -220,21 +221,23 @@ impl<'a> View<'a> {
 }
 
 fn output_rows(variant: &VariantResult) -> Vec<OutputRow<'_>> {
-    let Some(fidelity) = variant.measured().and_then(Measured::fidelity) else { return Vec::new() };
+    let Some(all) = variant.measured().and_then(Measured::fidelity) else { return Vec::new() };
     let absent = || units::ABSENT.to_owned();
     let row = |own: &'_ OutputFidelity| {
-        let worst = own.worst.iter().map(|worst| format!("{} ({:.1} dB)", worst.sample, worst.sqnr_db));
+        let worst = own.worst.iter().map(|worst| format!("{} ({})", worst.sample, fidelity::shown(worst.sqnr_db)));
         (
-            own.sqnr_db.map_or_else(|| "no difference".to_owned(), |own| format!("{:.2} dB", own.value)),
+            fidelity::shown(own.sqnr_db.map_or(MOST_DB, |own| own.value)),
             own.sqnr_db.map_or_else(absent, |own| interval(own, 2, " dB")),
             own.cosine.map_or_else(absent, |own| format!("{:.5}", own.value)),
             own.cosine.map_or_else(absent, |own| interval(own, 5, "")),
-            format!("{} of {}", own.identical, fidelity.samples),
+            match all.undefined {
+                0 => format!("{} of {}", own.identical, all.samples),
+                odd => format!("{} of {}; {odd} undefined", own.identical, all.samples),
+            },
             worst.collect::<Vec<_>>().join(", "),
         )
     };
-    fidelity
-        .outputs
+    all.outputs
         .iter()
         .map(|own| {
             let (sqnr, sqnr_interval, cosine, cosine_interval, identical, worst) = row(own);

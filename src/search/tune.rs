@@ -74,6 +74,11 @@ const AS_FAST: f64 = 0.05;
 pub fn tune(prepared: &Prepared, wish: &Wish, around: &Surroundings<'_>) -> Result<Tuned, Failure> {
     let folder = folder_of(&prepared.resolved.path);
     let add = "add a variant with `backend = \"torch\"` and `precision = \"int8\"`";
+    if prepared.inputs.model.outputs.head().is_none() {
+        let message = "tuning chooses by accuracy, and `task = \"fidelity\"` has none";
+        let next = "use `recipe = \"robust\"`, which chooses by how close the outputs stay";
+        return Err(Diagnostic::error(Cause::Input, message).next(next).into());
+    }
     if prepared.reference.backend != Backend::Torch {
         let message = "tuning chooses among libtorch's kernels, and no variant is of `torch`";
         return Err(Diagnostic::error(Cause::Input, message).next(add).into());

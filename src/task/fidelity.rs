@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::base::rng::Stream;
 use crate::stats::{Estimate, bootstrap};
 
-/// More decibels than single precision can show; what differs nowhere among drawn samples counts as this.
-const MOST_DB: f64 = 300.0;
+/// More decibels than single precision can show. Where nothing differs, a comparison counts as this; where the baseline's
+/// output is 0 throughout and the variant's is not, as its negative.
+pub const MOST_DB: f64 = 300.0;
+
+/// Fewer samples than this decide no goal: an interval that is drawn from a handful looks far too sure.
+pub const FEWEST_SAMPLES: usize = 20;
 
 /// An output below so many dB is far from the baseline's, where no goal says otherwise: noise of a tenth of the signal's
 /// amplitude.
@@ -49,10 +53,10 @@ impl Closeness {
         self.signal.is_finite() && self.energy.is_finite() && self.noise.is_finite()
     }
 
-    /// `10·log₁₀(signal / noise)`; `None` where there is no signal or no noise.
+    /// `10·log₁₀(signal / noise)`; `None` where there is no noise, −[`MOST_DB`] where there is noise and no signal.
     #[must_use]
     pub fn sqnr_db(&self) -> Option<f64> {
-        decibels(self.signal, self.noise)
+        ratio_db(self.signal, self.noise)
     }
 
     /// `Σ y·ŷ / √(Σ y² · Σ ŷ²)`; 1 where both are 0 throughout, 0 where one is.
@@ -71,6 +75,24 @@ impl Closeness {
 #[must_use]
 pub fn decibels(signal: f64, noise: f64) -> Option<f64> {
     (signal > 0.0 && noise > 0.0).then(|| 10.0 * (signal / noise).log10())
+}
+
+/// As [`decibels`], but noise without a signal is as bad as can be.
+fn ratio_db(signal: f64, noise: f64) -> Option<f64> {
+    let is_lost = noise > 0.0 && signal <= 0.0;
+    if is_lost { Some(-MOST_DB) } else { decibels(signal, noise).map(|db| db.clamp(-MOST_DB, MOST_DB)) }
+}
+
+/// A ratio as a person reads it.
+#[must_use]
+pub fn shown(sqnr_db: f64) -> String {
+    if sqnr_db >= MOST_DB {
+        "no difference".to_owned()
+    } else if sqnr_db <= -MOST_DB {
+        "noise without a signal".to_owned()
+    } else {
+        format!("{sqnr_db:.2} dB")
+    }
 }
 
 /// A network's outputs beside those of the baseline.
@@ -96,7 +118,7 @@ pub struct OutputFidelity {
     /// Its name in the model's file.
     pub name: String,
     /// Ratio of signal to noise in dB, over all samples together, with its 95 % interval (bootstrap over samples); absent
-    /// where no value differs, or all are 0.
+    /// where no value differs. −300 where the baseline gives 0 throughout and this network does not.
     pub sqnr_db: Option<Estimate>,
     /// Cosine, the mean over samples, with its 95 % interval.
     pub cosine: Option<Estimate>,
@@ -113,14 +135,14 @@ pub struct WorstSample {
 }
 
 impl Fidelity {
-    /// From the closeness of every sample, by output. `samples` are their ids; `stream` draws for the intervals.
+    /// From the closeness of every sample, by output. `samples` are their ids.
     #[must_use]
-    pub fn of(names: &[String], samples: &[&str], closeness: &[Vec<Closeness>], seed: &str) -> Self {
+    pub fn of(names: &[String], samples: &[&str], closeness: &[Vec<Closeness>]) -> Self {
         let defined: Vec<bool> =
             (0..samples.len()).map(|at| closeness.iter().all(|output| output[at].is_defined())).collect();
         let output = |(name, all): (&String, &Vec<Closeness>)| {
             let kept = all.iter().zip(samples).zip(&defined).filter_map(|(own, defined)| defined.then_some(own));
-            OutputFidelity::of(name, &kept.collect::<Vec<_>>(), seed)
+            OutputFidelity::of(name, &kept.collect::<Vec<_>>())
         };
         Self {
             samples: samples.len(),
@@ -155,7 +177,7 @@ impl Fidelity {
 }
 
 impl OutputFidelity {
-    fn of(name: &str, all: &[(&Closeness, &&str)], seed: &str) -> Self {
+    fn of(name: &str, all: &[(&Closeness, &&str)]) -> Self {
         let closeness: Vec<Closeness> = all.iter().map(|(own, _)| **own).collect();
         let differing = all.iter().filter_map(|(own, sample)| Some(((**sample).to_owned(), own.sqnr_db()?)));
         let mut worst: Vec<WorstSample> = differing.map(|(sample, sqnr_db)| WorstSample { sample, sqnr_db }).collect();
@@ -163,8 +185,8 @@ impl OutputFidelity {
         worst.truncate(WORST);
         Self {
             name: name.to_owned(),
-            sqnr_db: ratio(&closeness, &format!("{seed} {name}")),
-            cosine: mean_cosine(&closeness, &format!("{seed} {name}")),
+            sqnr_db: ratio(&closeness, name),
+            cosine: mean_cosine(&closeness, name),
             identical: closeness.iter().filter(|own| own.noise <= 0.0).count(),
             worst,
         }
@@ -173,9 +195,9 @@ impl OutputFidelity {
 
 /// The ratio of all samples together, with an interval from drawing samples.
 fn ratio(all: &[Closeness], seed: &str) -> Option<Estimate> {
-    let db = |signal: f64, noise: f64| decibels(signal, noise).map_or(MOST_DB, |db| db.min(MOST_DB));
+    let db = |signal: f64, noise: f64| ratio_db(signal, noise).unwrap_or(MOST_DB);
     let sum = |pick: fn(&Closeness) -> f64| all.iter().map(pick).sum::<f64>();
-    let value = decibels(sum(|own| own.signal), sum(|own| own.noise))?;
+    let value = ratio_db(sum(|own| own.signal), sum(|own| own.noise))?;
     let (low, high) = bootstrap::interval_of(all.len(), Stream::named(0, &format!("{seed} sqnr")), |drawn| {
         let (signal, noise) = drawn.iter().fold((0.0, 0.0), |(s, n), &at| (s + all[at].signal, n + all[at].noise));
         db(signal, noise)
@@ -195,34 +217,46 @@ fn mean_cosine(all: &[Closeness], seed: &str) -> Option<Estimate> {
 /// How many dB more the second network keeps than the first, on the same samples, with an interval from drawing samples.
 #[must_use]
 pub fn change(first: &[Closeness], second: &[Closeness], seed: &str) -> Option<Estimate> {
+    if first.len() != second.len() {
+        return None;
+    }
+    let both = first.iter().zip(second).filter(|(a, b)| a.is_defined() && b.is_defined());
+    let (first, second): (Vec<Closeness>, Vec<Closeness>) = both.unzip();
     let db = |all: &[Closeness], drawn: &mut dyn Iterator<Item = usize>| {
         let (signal, noise) = drawn.fold((0.0, 0.0), |(s, n), at| (s + all[at].signal, n + all[at].noise));
-        decibels(signal, noise).unwrap_or(MOST_DB)
+        ratio_db(signal, noise).unwrap_or(MOST_DB)
     };
     let n = first.len();
-    let value = db(second, &mut (0..n)) - db(first, &mut (0..n));
+    let value = db(&second, &mut (0..n)) - db(&first, &mut (0..n));
     let (low, high) = bootstrap::interval_of(n, Stream::named(0, &format!("{seed} change")), |drawn| {
-        db(second, &mut drawn.iter().copied()) - db(first, &mut drawn.iter().copied())
+        db(&second, &mut drawn.iter().copied()) - db(&first, &mut drawn.iter().copied())
     })?;
-    (n == second.len() && value.is_finite()).then_some(Estimate { value, low, high, n })
+    Some(Estimate { value, low, high, n })
 }
 
-/// The error of each sample relative to the mean signal of each output, summed over outputs: `Σₒ noiseₒ / signalₒ`. An
-/// output without a signal has none.
+/// The error of each sample relative to the mean signal of each output, summed over outputs: `Σₒ noiseₒ / signalₒ`. Of an
+/// output without a signal, any noise counts as much as a signal would. No number where the sample is undefined.
 #[must_use]
 pub fn errors(closeness: &[Vec<Closeness>], signals: &[f64]) -> Vec<f64> {
     let samples = closeness.first().map_or(0, Vec::len);
     let of = |at: usize| {
-        let each = closeness.iter().zip(signals).filter(|(_, signal)| **signal > 0.0);
-        each.map(|(output, signal)| output[at].noise / signal).sum()
+        let each = closeness.iter().zip(signals).map(|(output, signal)| match output[at] {
+            own if !own.is_defined() => f64::NAN,
+            own if *signal > 0.0 => own.noise / signal,
+            own => f64::from(u8::from(own.noise > 0.0)),
+        });
+        each.sum()
     };
     (0..samples).map(of).collect()
 }
 
-/// The mean signal of each output.
+/// The mean signal of each output over the samples that are defined.
 #[must_use]
 pub fn signals(closeness: &[Vec<Closeness>]) -> Vec<f64> {
-    let mean = |output: &Vec<Closeness>| output.iter().map(|own| own.signal).sum::<f64>() / output.len().max(1) as f64;
+    let mean = |output: &Vec<Closeness>| {
+        let known: Vec<f64> = output.iter().filter(|own| own.is_defined()).map(|own| own.signal).collect();
+        known.iter().sum::<f64>() / known.len().max(1) as f64
+    };
     closeness.iter().map(mean).collect()
 }
 
@@ -232,7 +266,7 @@ pub fn signals(closeness: &[Vec<Closeness>]) -> Vec<f64> {
 pub fn removed(before: &[f64], after: &[f64], seed: &str) -> Option<Estimate> {
     let share = |before: f64, after: f64| if before > 0.0 { 1.0 - after / before } else { 0.0 };
     let (all_before, all_after) = (before.iter().sum::<f64>(), after.iter().sum::<f64>());
-    if all_before <= 0.0 || !all_after.is_finite() {
+    if !(all_before > 0.0 && all_before.is_finite() && all_after.is_finite()) {
         return None;
     }
     let (low, high) = bootstrap::interval_of(before.len(), Stream::named(0, seed), |drawn| {
@@ -252,6 +286,7 @@ mod tests {
         assert!((own.sqnr_db().unwrap() - 20.0).abs() < 1e-9);
         assert!((own.cosine() - 200.0 / (200.0_f64 * 202.0).sqrt()).abs() < 1e-12);
         assert_eq!(Closeness::of(&[1.0], &[1.0]).sqnr_db(), None);
+        assert_eq!(Closeness::of(&[0.0], &[1e-9]).sqnr_db(), Some(-MOST_DB));
         assert_eq!(Closeness::of(&[0.0], &[0.0]).cosine().to_bits(), 1.0_f64.to_bits());
         assert_eq!(Closeness::of(&[0.0], &[1.0]).cosine().to_bits(), 0.0_f64.to_bits());
         assert!(!Closeness::of(&[0.0], &[f32::NAN]).is_defined());
@@ -261,7 +296,7 @@ mod tests {
     fn the_worst_samples_are_named_and_undefined_ones_are_left_out() {
         let of = |noise: f64| Closeness { signal: 100.0, noise, product: 100.0, energy: 100.0 };
         let outputs = vec![vec![of(1.0), of(0.0), of(10.0), of(f64::NAN)]];
-        let fidelity = Fidelity::of(&["y".to_owned()], &["a", "b", "c", "d"], &outputs, "t");
+        let fidelity = Fidelity::of(&["y".to_owned()], &["a", "b", "c", "d"], &outputs);
         assert_eq!((fidelity.samples, fidelity.undefined), (4, 1));
         let output = &fidelity.outputs[0];
         assert_eq!(output.identical, 1);
@@ -300,5 +335,24 @@ mod tests {
             vec![Closeness { signal: 100.0, noise: 1.0, ..Closeness::default() }],
         ];
         assert!((errors(&two, &signals(&two))[0] - (0.25 + 0.01)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn noise_where_the_baseline_gives_nothing_is_the_worst_and_never_the_best() {
+        let dead = |noise: f64| Closeness { signal: 0.0, noise, product: 0.0, energy: noise };
+        let fidelity = Fidelity::of(&["y".to_owned()], &["a", "b"], &[vec![dead(0.0), dead(1e-6)]]);
+        let output = &fidelity.outputs[0];
+        assert!(output.sqnr_db.is_some_and(|own| own.value <= -MOST_DB), "{output:?}");
+        assert_eq!((output.identical, output.worst.len()), (1, 1));
+        assert!(!fidelity.is_close(None, None) && shown(-MOST_DB) != shown(MOST_DB));
+        assert!(errors(&[vec![dead(1e-6)]], &[0.0])[0] > 0.5);
+    }
+
+    #[test]
+    fn samples_that_are_undefined_in_either_run_are_no_gain() {
+        let of = |noise: f64| Closeness { signal: 1.0, noise, product: 1.0, energy: 1.0 };
+        let (first, second) = ([of(0.01), of(f64::NAN), of(0.01)], [of(0.1), of(0.1), of(0.1)]);
+        let change = change(&first, &second, "t").unwrap();
+        assert!((change.value + 10.0).abs() < 1e-9 && change.n == 2, "{change:?}");
     }
 }

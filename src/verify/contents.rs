@@ -355,7 +355,7 @@ impl Run<'_> {
                 continue;
             };
             let (names, closeness): (Vec<String>, Vec<Vec<Closeness>>) = own.iter().cloned().unzip();
-            if Fidelity::of(&names, &ids, &closeness, name) != *fidelity {
+            if Fidelity::of(&names, &ids, &closeness) != *fidelity {
                 found.problem(FILE, format!("the closeness of `{name}` in the record does not follow from it"));
             }
         }

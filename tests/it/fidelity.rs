@@ -218,3 +218,78 @@ fn keys_of_another_task_are_refused() {
     let refused = bench.run(&["check", "digits.toml"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("is of `task = \"classification\"`"), "{refused:?}");
 }
+
+#[test]
+fn the_layer_and_the_output_that_lose_most_are_named_on_openvino() {
+    names_the_damage(Backend::Openvino);
+}
+
+#[test]
+fn robust_takes_what_keeps_the_outputs_closest() {
+    if !is_here(Backend::Onnxruntime) {
+        return;
+    }
+    let bench = Bench::new();
+    manifest(&bench, Backend::Onnxruntime, true, &[("recipe = \"fx-default\"", "recipe = \"robust\"")]);
+    let record = run(&bench);
+    let trials = &record.quantization.trials;
+    let best = trials.iter().find(|trial| trial.chosen).unwrap();
+    assert!(trials.iter().all(|trial| trial.followed.divergence >= best.followed.divergence), "{trials:?}");
+    // Equal channels cure the damage.
+    assert!(trials[0].followed.divergence > 4.0 * best.followed.divergence, "{trials:?}");
+    assert!(ratios(&record, 1).iter().all(|(_, db)| *db > 15.0), "{:?}", ratios(&record, 1));
+}
+
+#[test]
+fn a_sweep_is_compared_by_the_output_that_keeps_least() {
+    if !is_here(Backend::Onnxruntime) {
+        return;
+    }
+    let bench = Bench::new();
+    manifest(&bench, Backend::Onnxruntime, false, &[]);
+    let grid = "schema = 1\nname = \"grid\"\n\n[sweep]\nbase = \"digits.toml\"\n\n[sweep.cross]\nquantize.recipe = [\"fx-default\", \"mse\"]\n";
+    bench.put("grid.toml", grid.as_bytes());
+    let ended = bench.run(&["sweep", "grid.toml"]);
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    let home = bench.path("results/grid");
+    let sweep = files::list(&home).unwrap().into_iter().find(|name| name.starts_with("sweep-")).unwrap();
+    let table = files::read_text(&home.join(&sweep).join("sweep.csv")).unwrap();
+    assert!(table.lines().next().unwrap().ends_with(",sqnr_db,sqnr_db_low,sqnr_db_high"), "{table}");
+    let ratio = |line: &str| line.rsplit(',').nth(2)?.parse().ok();
+    let ratios: Vec<f64> = table.lines().skip(1).filter_map(ratio).collect();
+    assert!(ratios.len() == 2 && ratios.iter().all(|db| *db > 10.0), "{table}");
+    let page = files::read_text(&home.join(&sweep).join("sweep.md")).unwrap();
+    assert!(page.contains("## SQNR against speed") && page.contains("fastest that keeps at least 20 dB"), "{page}");
+    lab::has_even_tables(&page);
+    let verified = bench.run(&["verify", home.join(&sweep).to_str().unwrap()]);
+    assert_eq!(verified.code, Some(0), "{verified:?}");
+}
+
+#[test]
+fn a_folder_of_images_without_labels_becomes_a_run() {
+    if !is_here(Backend::Onnxruntime) {
+        return;
+    }
+    let bench = Bench::new();
+    bench.put("model.onnx", &model(false).0);
+    for number in 0..40 {
+        bench.put(&format!("photos/{}/{number}.png", number % 3), &lab::square_picture(number, 32));
+    }
+    bench.put("photos/0/notes.txt", b"no image");
+    let asked = ["new", "boxes", "--task", "fidelity", "--model", "model.onnx", "--data", "photos", "--backend"];
+    let made = bench.run(&[&asked[..], &["onnxruntime"]].concat());
+    assert!(made.code == Some(0) && made.stdout.contains("1 .txt file"), "{made:?}");
+    let checked = bench.run(&["check", "boxes.toml"]);
+    assert!(checked.stdout.contains("images, without labels"), "{checked:?}");
+    let short = ["--set", "benchmark.rounds=2", "--set", "benchmark.max_rounds=2", "--set", "benchmark.processes=1"];
+    let ended = bench.run(&[&["run", "boxes.toml"][..], &short[..]].concat());
+    assert!(matches!(ended.code, Some(0 | 1 | 3)), "{ended:?}");
+    let folder = bench.only_run("boxes");
+    let record = store::read(&folder).unwrap();
+    assert_eq!(record.inputs.model.outputs.len(), 2);
+    lab::has_even_tables(&files::read_text(&folder.join("report.md")).unwrap());
+    let labelled = files::read_text(&bench.path("boxes.toml")).unwrap().replace("task = \"fidelity\"\n", "");
+    bench.put("labelled.toml", labelled.as_bytes());
+    let refused = bench.run(&["check", "labelled.toml"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("has no labels"), "{refused:?}");
+}

@@ -1,6 +1,7 @@
 //! The chores of this repository, each one command on a machine with Rust, a C++ compiler and
 //! Python 3 with pip.
 
+mod deny;
 mod libtorch;
 mod python;
 mod runtimes;
@@ -21,6 +22,7 @@ usage: cargo xtask <command>
   slurm     fetch Slurm, for the tests that run sweeps on it
   demo      setup, build, and run experiments/digits.toml
   test      setup, and run every test
+  deny      hold the licences of all dependencies to deny.toml
   ci        everything that must hold before a change lands
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["slurm"] => slurm::fetch(),
         ["demo"] => demo(),
         ["test"] => test(),
+        ["deny"] => deny::check(),
         ["ci"] => ci(),
         _ => Err(USAGE.to_owned()),
     };

@@ -93,7 +93,10 @@ fn output_names<'a>(proto: &'a GraphProto, interface: &'a Interface) -> Result<V
             Err(ImportError::Outputs { names: names() })
         }
         (Interface::Images(Wanted::Tensors(None)), outputs) => {
-            Ok(outputs.iter().map(|output| output.name.as_str()).collect())
+            let names: Vec<&str> = outputs.iter().map(|output| output.name.as_str()).collect();
+            let twice = names.iter().enumerate().find(|(place, name)| names[..*place].contains(name));
+            twice.map_or(Ok(()), |(_, name)| Err(ImportError::Twice { value: (*name).to_owned() }))?;
+            Ok(names)
         }
         (Interface::Function { output, .. }, outputs) => outputs
             .get(*output)

@@ -108,9 +108,9 @@ fn interface(writer: &mut Writer<'_>, outputs: &[NodeId]) {
         let is_new = writer.proto.output.iter().all(|other| other.name != given);
         let is_computed = (!matches!(node.op, Op::Input | Op::Constant(_)) || given != node.name) && is_new;
         // What no node computes is no output of a file, nor is a tensor twice.
-        let name = if is_computed { given } else { format!("{given}::handed_on::{place}") };
+        let name = if is_computed { given.clone() } else { format!("{given}::handed_on::{place}") };
         if !is_computed {
-            writer.push("Identity", vec![node.name.clone()], name.clone(), Vec::new());
+            writer.push("Identity", vec![given], name.clone(), Vec::new());
         }
         writer.proto.output.push(described(name, &node.shape));
     }

@@ -102,10 +102,9 @@ impl Variants<'_> {
             Outputs::Tensors(names) => {
                 let entries = &self.prepared.inputs.data.evaluation.entries;
                 let ids: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
-                let name = &self.prepared.manifest().variant[index].name;
                 Judged::Outputs {
                     fidelity: if is_compared && given.closeness.iter().all(|all| all.len() == ids.len()) {
-                        Fidelity::of(names, &ids, &given.closeness, name)
+                        Fidelity::of(names, &ids, &given.closeness)
                     } else {
                         Fidelity::of_baseline(given.samples, given.undefined)
                     },

@@ -8,6 +8,7 @@ use crate::measure::summary::{Effect, FEWEST_ROUNDS, Latency, effect};
 use crate::record::Record;
 use crate::record::format::{Judged, Measured, Outcome, VariantResult};
 use crate::stats::Estimate;
+use crate::task::fidelity::{self, MOST_DB};
 
 /// `12.1 to 13.4 ms`
 pub(super) fn interval(estimate: Estimate, decimals: usize, unit: &str) -> String {
@@ -105,9 +106,13 @@ fn comparison(record: &Record, variant: &VariantResult) -> Option<String> {
         }
         Judged::Outputs { fidelity } if fidelity.outputs.is_empty() => return None,
         Judged::Outputs { fidelity } => match fidelity.worst().and_then(|worst| Some((worst, worst.sqnr_db?))) {
+            _ if fidelity.undefined > 0 => {
+                format!("has outputs that are no numbers for {} of {} samples", fidelity.undefined, fidelity.samples)
+            }
             Some((worst, own)) => {
                 let among = if fidelity.outputs.len() > 1 { ", which keeps least" } else { "" };
-                format!("keeps {:.2} dB ({:.2} to {:.2}) of `{}`{among}", own.value, own.low, own.high, worst.name)
+                let db = fidelity::shown(own.value);
+                format!("keeps {db} ({:.2} to {:.2}) of `{}`{among}", own.low, own.high, worst.name)
             }
             None => "gives the same outputs".to_owned(),
         },
@@ -123,7 +128,7 @@ pub(in crate::report) fn quality(measured: &Measured) -> String {
         Judged::Outputs { fidelity } => fidelity
             .worst()
             .and_then(|worst| worst.sqnr_db)
-            .map_or_else(|| "no difference".to_owned(), |own| format!("{:.2} dB", own.value)),
+            .map_or_else(|| fidelity::shown(MOST_DB), |own| fidelity::shown(own.value)),
     }
 }
 

@@ -6,7 +6,6 @@ use crate::backend::Session;
 use crate::base::digest::Digest;
 use crate::base::explain::Failure;
 use crate::codec::Form;
-use crate::graph::{Dim, NodeId};
 use crate::stats::Estimate;
 use crate::task::fidelity::{Closeness, Fidelity, errors, removed, signals};
 use crate::tensor::Tensor;
@@ -20,6 +19,9 @@ const BYTES: usize = 256 << 20;
 
 /// Samples per forward pass.
 const BATCH: usize = 16;
+
+/// The error that stands for an output that is no number.
+const NO_NUMBER: f64 = 1e12;
 
 pub(super) struct Samples {
     batches: Vec<Tensor>,
@@ -52,18 +54,18 @@ impl Samples {
         let signals = signals(closeness);
         let errors = errors(closeness, &signals);
         // What is no number is no matter of a layer more or less in float.
-        if !is_whole || errors.iter().any(|error| !error.is_finite()) || errors.iter().sum::<f64>() <= 0.0 {
+        let defined: Vec<usize> = (0..errors.len()).filter(|&at| errors[at].is_finite()).collect();
+        if !is_whole || defined.iter().map(|&at| errors[at]).sum::<f64>() <= 0.0 {
             return Ok(None);
         }
         let goals = &prepared.manifest().goals;
-        if Fidelity::of(names, &ids, closeness, "").is_close(goals.min_sqnr_db, goals.min_cosine) {
+        if Fidelity::of(names, &ids, closeness).is_close(goals.min_sqnr_db, goals.min_cosine) {
             return Ok(None);
         }
         let graph = &prepared.inputs.model.graph;
-        let values = |id: &NodeId| graph.node(*id).shape.iter().filter_map(Dim::known).product::<usize>();
-        let bytes = graph.outputs.iter().map(values).sum::<usize>() * size_of::<f32>();
-        let count = MOST.min(BYTES / bytes.max(1)).clamp(1, ids.len().max(1));
-        let places: Vec<usize> = (0..count).map(|at| at * ids.len() / count).collect();
+        let bytes = graph.values_given() * size_of::<f32>();
+        let count = MOST.min(BYTES / bytes.max(1)).clamp(1, defined.len());
+        let places: Vec<usize> = (0..count).map(|at| defined[at * defined.len() / count]).collect();
         let chosen = all.at(&places);
         let mut session = open(prepared.reference, graph, Form::Float)?;
         let (mut batches, mut float) = (Vec::new(), Vec::new());
@@ -104,8 +106,8 @@ impl Samples {
             let closeness: Vec<Vec<Closeness>> = float.iter().zip(&outputs).map(of).collect();
             after.extend(errors(&closeness, &self.signals));
         }
-        // JSON knows no infinity; what is no number removes nothing.
-        after.iter_mut().filter(|error| !error.is_finite()).for_each(|error| *error = f64::MAX);
+        // JSON knows no infinity.
+        after.iter_mut().filter(|error| !error.is_finite()).for_each(|error| *error = NO_NUMBER);
         Ok(Changes { errors: after })
     }
 

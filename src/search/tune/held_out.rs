@@ -58,11 +58,8 @@ impl HeldOut {
             batches.push(batch.clone());
             Ok(())
         })?;
-        let Some(head) = prepared.inputs.model.outputs.head() else {
-            let message = "tuning chooses by accuracy, and `task = \"fidelity\"` has none";
-            let next = "use `recipe = \"robust\"`, which chooses by how close the outputs stay";
-            return Err(Diagnostic::error(Cause::Input, message).next(next).into());
-        };
+        let head = prepared.inputs.model.outputs.head();
+        let head = head.ok_or_else(|| Failure::bug("tuning needs classes, and was begun without"))?;
         let labels = chosen.entries.iter().map(|entry| entry.class).collect();
         let mut held_out = Self { batches, labels, float: Vec::new(), digest: chosen.digest(), head };
         let graph = &prepared.inputs.model.graph;

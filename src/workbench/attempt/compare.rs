@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Attempt, EVIDENCE_SAMPLES, Workbench, open};
+use super::{Attempt, EVIDENCE_SAMPLES, KEPT_BYTES, Workbench, open};
 use crate::backend::Request;
 use crate::base::explain::Failure;
 use crate::codec::{Form, Inputs};
@@ -61,13 +61,22 @@ impl Workbench<'_> {
         };
         let should = match self.float_answers.take() {
             Some(known) => known,
-            None => self.answers(self.prepared.reference, self.graph(), Form::Float, usize::MAX)?,
+            None => self.answers(self.prepared.reference, self.graph(), Form::Float, self.followed_samples())?,
         };
         let int8 = Form::Int8(quantization);
-        let is = self.answers(Request::from(judge), &attempt.graph, int8, usize::MAX)?;
+        let is = self.answers(Request::from(judge), &attempt.graph, int8, self.followed_samples())?;
         let followed = follow(&self.prepared.inputs.model.outputs, &should, &is);
         self.float_answers = Some(should);
         Ok(followed)
+    }
+
+    /// How many samples networks are compared on: all, unless outputs are so large that those of both would take too much.
+    fn followed_samples(&self) -> usize {
+        let graph = self.graph();
+        match &self.prepared.inputs.model.outputs {
+            Outputs::Scores { .. } => usize::MAX,
+            Outputs::Tensors(_) => (KEPT_BYTES / (graph.values_given() * size_of::<f32>()).max(1)).max(1),
+        }
     }
 
     /// The network with only a part of what quantization does to it, in turn.
@@ -170,8 +179,10 @@ fn follow_outputs(count: usize, should: &[Vec<Tensor>], is: &[Vec<Tensor>]) -> F
     }
     let samples = closeness.first().map_or(0, Vec::len);
     let errors = fidelity::errors(&closeness, &fidelity::signals(&closeness));
-    let divergence = errors.iter().sum::<f64>() / (samples * count).max(1) as f64;
-    // An output that is no number follows nothing.
+    // Samples that are undefined in float say nothing of integers; integers that are no numbers follow nothing.
+    let in_float = |at: usize| closeness.iter().all(|output| output[at].signal.is_finite());
+    let known: Vec<f64> = (0..samples).filter(|&at| in_float(at)).map(|at| errors[at]).collect();
+    let divergence = known.iter().sum::<f64>() / (known.len() * count).max(1) as f64;
     let divergence = if divergence.is_finite() { divergence } else { f64::MAX };
     Followed { divergence, sqnr_db: decibels(1.0, divergence), agreeing: 0, samples }
 }
