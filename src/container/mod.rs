@@ -82,10 +82,12 @@ impl Container {
         Ok(Self { path: path.to_owned(), names, store })
     }
 
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }

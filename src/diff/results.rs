@@ -262,7 +262,7 @@ fn quality(
         (Judged::Classes(a), Judged::Classes(b)) => vec![accuracy(a, b, pairs)],
         (Judged::Outputs { fidelity: a }, Judged::Outputs { fidelity: b }) => {
             let both = a.outputs.iter().filter_map(|own| Some((own, b.outputs.iter().find(|b| b.name == own.name)?)));
-            both.filter_map(|(a, b)| ratio_of_output(a, b, outputs, name)).collect()
+            both.map(|(a, b)| ratio_of_output(a, b, outputs, name)).collect()
         }
         (Judged::Classes(_), Judged::Outputs { .. }) | (Judged::Outputs { .. }, Judged::Classes(_)) => Vec::new(),
     }
@@ -276,7 +276,7 @@ fn ratio_of_output(
     b: &OutputFidelity,
     outputs: Option<(&Outputs, &Outputs)>,
     variant: &str,
-) -> Option<Quantity> {
+) -> Quantity {
     let of = |all: &Outputs| {
         let own = all.of(variant)?.iter().find(|(known, _)| *known == a.name)?;
         Some(own.1.clone())
@@ -294,7 +294,7 @@ fn ratio_of_output(
         Some(_) => Standing::NoDifference,
         None => Standing::NotComparable,
     };
-    Some(Quantity { name: format!("SQNR of `{}`", a.name), a: x, b: y, change, standing })
+    Quantity { name: format!("SQNR of `{}`", a.name), a: x, b: y, change, standing }
 }
 
 fn other_outputs(a: &Outputs, b: &Outputs, name: &str) -> Option<OtherOutputs> {

@@ -202,7 +202,7 @@ const NOT_SCIENCE: [&str; 5] = ["schema", "name", "description", "record", "repo
 /// Every value that the outside layers changed, added or took away: the settings as they are against
 /// what the manifest and the defaults alone would give.
 fn overrides(table: &Table, layers: &Layers, origin: &dyn Fn(&str) -> String) -> Vec<Override> {
-    let inside = inside(&layers).unwrap_or_default();
+    let inside = inside(layers).unwrap_or_default();
     let (mut now, mut before) = (BTreeMap::new(), BTreeMap::new());
     flatten(table, "", &mut now);
     flatten(&inside, "", &mut before);

@@ -63,11 +63,9 @@ fn judged(parts: &Parts) -> Vec<Problem> {
         let message = "is of `task = \"classification\"`: outputs of any size are not kept";
         found.push(problem("record.logits", message, "remove it; `outputs.csv` has what is known of every sample"));
     }
-    if let Ok(dataset) = &parts.dataset {
-        if dataset.format == DatasetFormat::Images && !fidelity {
-            let next = "set `task = \"fidelity\"`, or lay the images out by class and use `image-folder`";
-            found.push(problem("dataset.format", format!("has no labels, and `task = \"{task}\"` needs them"), next));
-        }
+    if parts.dataset.as_ref().is_ok_and(|dataset| dataset.format == DatasetFormat::Images) && !fidelity {
+        let next = "set `task = \"fidelity\"`, or lay the images out by class and use `image-folder`";
+        found.push(problem("dataset.format", format!("has no labels, and `task = \"{task}\"` needs them"), next));
     }
     let stratified = [("calibration", &parts.calibration), ("evaluation", &parts.evaluation)].into_iter();
     let stratified = stratified.filter(|(_, table)| {

@@ -135,6 +135,7 @@ fn planes(interleaved: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a file name is one of an image.
+#[must_use]
 pub fn is_named_so(name: &str) -> bool {
     let ending = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     ["png", "jpg", "jpeg", "jpe", "jfif", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "pnm"].contains(&ending.as_str())

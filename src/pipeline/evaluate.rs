@@ -491,7 +491,7 @@ mod tests {
         let input = Tensor::f32(vec![5, 1], vec![1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
         for (size, batches) in [(Some(2), vec![2, 2, 2]), (Some(7), vec![7]), (Some(13), vec![13]), (None, vec![5])] {
             let mut echo = Echo(Vec::new(), None);
-            assert_eq!(in_batches(&mut echo, &input, size).unwrap(), [input.clone()]);
+            assert_eq!(in_batches(&mut echo, &input, size).unwrap(), std::slice::from_ref(&input));
             assert_eq!(echo.0, batches);
         }
     }

@@ -22,6 +22,7 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    #[must_use]
     pub fn new(what: &'static str) -> Self {
         Self { what, began: clock::tick(), expected: 0.into(), done: 0.into(), bar: OnceLock::new() }
     }

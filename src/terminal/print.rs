@@ -11,6 +11,7 @@ pub fn print(text: &str) {
 }
 
 /// What another requant reads, as it is; whether it was taken.
+#[must_use]
 pub fn print_raw(text: &str) -> bool {
     std::io::stdout().lock().write_all(text.as_bytes()).is_ok()
 }
@@ -38,6 +39,7 @@ pub fn eprint(line: &str) {
 }
 
 /// A text with active characters escaped.
+#[must_use]
 pub fn plain(text: &str) -> String {
     // Alone, a carriage return would overwrite what stands on the line.
     let kept = |at: usize, c: char| !is_active(c) || matches!(c, '\n' | '\t') || text[at..].starts_with("\r\n");

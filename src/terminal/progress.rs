@@ -25,7 +25,14 @@ struct Current {
     bar: Option<ProgressBar>,
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Progress {
+    #[must_use]
     pub fn new() -> Self {
         Self { on_terminal: std::io::stderr().is_terminal(), now: RefCell::new(None) }
     }

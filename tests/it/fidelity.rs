@@ -42,7 +42,7 @@ fn pair(graph: &Graph) -> Pair {
         &[second] if is_conv(second, false) => Some(Pair { first, second }),
         _ => None,
     };
-    graph.ids().filter(|id| is_conv(*id, true)).filter_map(read).last().expect("two convolutions in a row")
+    graph.ids().rev().filter(|id| is_conv(*id, true)).find_map(read).expect("two convolutions in a row")
 }
 
 /// A network with two outputs: the scores, and the feature map that the last pair of convolutions reads. Where it is
