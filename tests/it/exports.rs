@@ -21,10 +21,8 @@ fn imported(path: &Path) -> Graph {
 
 /// Every network at hand: those of the zoo and those that are committed.
 fn networks() -> Vec<std::path::PathBuf> {
-    let zoo = lab::shared("models/zoo");
-    let zoo = zoo.iter().flat_map(|zoo| files::list(zoo).unwrap().into_iter().map(|name| zoo.join(name)));
     let own = root().join("experiments/models/digits-mobilenet_v3_small.onnx");
-    zoo.filter(|path| path.extension().is_some_and(|ending| ending == "onnx")).chain([own]).collect()
+    lab::zoo().into_iter().chain([own]).collect()
 }
 
 fn samples(graph: &Graph, count: usize) -> Tensor {

@@ -182,6 +182,17 @@ const FAULTS: [Fault; 26] = [
     },
 ];
 
+/// The planted faults and the healthy experiments whose model or images are too large for the repository.
+const BESIDE: [&str; 7] = [
+    "one weight scale for all channels",
+    "8 bits without bounded weights, no VNNI",
+    "residual streams of the CIFAR-10 model rescaled",
+    "six of 64 depthwise channels without variance and with large constants",
+    "EfficientNet-B0 whose activations spread over many orders of magnitude",
+    "CIFAR-10, fx-default",
+    "CIFAR-10, robust",
+];
+
 /// Experiments without a fault, in which no finding may fail.
 const HEALTHY: [(&str, Plant); 8] = [
     ("CIFAR-10, fx-default", |bench| cifar(bench, &[])),
@@ -451,17 +462,26 @@ fn first(record: &Record) -> Option<&Finding> {
 
 #[test]
 fn the_first_finding_names_the_planted_cause() {
-    let (Some(_), Some(_)) = (lab::shared("models"), lab::shared("datasets/cifar10.tar")) else { return };
+    let is_whole = lab::shared("datasets/cifar10.tar").is_some();
+    let is_here = |name: &str| is_whole || !BESIDE.contains(&name);
+    let faults: Vec<&Fault> = FAULTS.iter().filter(|fault| is_here(fault.name)).collect();
+    let healthy: Vec<&(&str, Plant)> = HEALTHY.iter().filter(|(name, _)| is_here(name)).collect();
+    let is_known = |name: &&str| FAULTS.iter().any(|own| own.name == *name) || HEALTHY.iter().any(|own| own.0 == *name);
+    assert!(BESIDE.iter().all(is_known), "a name of `BESIDE` is no experiment's");
+    if !is_whole {
+        let left = FAULTS.len() + HEALTHY.len() - faults.len() - healthy.len();
+        lab::skip(&format!("{left} experiments of docs/diagnosis.md, and so the page itself: {}", BESIDE.join("; ")));
+    }
     let mut named = 0;
     let run = |fault: &Fault| {
         let (bench, record) = planted(fault.plant);
         let kept = follow(&bench, &record);
         (record, kept)
     };
-    let (records, kept): (Vec<Record>, Vec<Option<Kept>>) = FAULTS.par_iter().map(run).unzip();
+    let (records, kept): (Vec<Record>, Vec<Option<Kept>>) = faults.par_iter().map(|fault| run(fault)).unzip();
     let questions = &records[0].findings;
     let mut page = PAGE.replace("QUESTIONS", &questions.len().to_string());
-    for (Fault { name, cause, .. }, record) in FAULTS.iter().zip(&records) {
+    for (Fault { name, cause, .. }, record) in faults.iter().copied().zip(&records) {
         let found = first(record);
         let code = found.map_or("nothing", |finding| &finding.code);
         named += usize::from(code == *cause);
@@ -475,10 +495,10 @@ fn the_first_finding_names_the_planted_cause() {
         let explained = explained.map_or_else(|| "–".to_owned(), |points| format!("{points:.1}"));
         let _ = writeln!(page, "| {name} | `{cause}` | `{code}` | {verdict} | {explained} | {} |", dash(&others));
     }
-    let _ = writeln!(page, "\n{named} of {} planted causes are named first.\n", FAULTS.len());
+    let _ = writeln!(page, "\n{named} of {} planted causes are named first.\n", faults.len());
     page.push_str(REMEDIES_HEAD);
     let followed: Vec<(&Fault, &Kept)> =
-        FAULTS.iter().zip(&kept).filter_map(|(fault, kept)| Some((fault, kept.as_ref()?))).collect();
+        faults.iter().copied().zip(&kept).filter_map(|(fault, kept)| Some((fault, kept.as_ref()?))).collect();
     for (Fault { name, .. }, kept) in &followed {
         let held = if kept.is_kept() { "yes" } else { "no" };
         let _ = writeln!(page, "| {name} | {} | {:+.2} | {held} |", kept.told, kept.regained * 100.0);
@@ -487,8 +507,8 @@ fn the_first_finding_names_the_planted_cause() {
     let _ = writeln!(page, "\n{held} of {} promises are kept.\n", followed.len());
     page.push_str(HEALTHY_HEAD);
     let mut false_alarms = Vec::new();
-    let records: Vec<Record> = HEALTHY.par_iter().map(|(_, plant)| record(*plant)).collect();
-    for ((name, _), record) in HEALTHY.iter().zip(&records) {
+    let records: Vec<Record> = healthy.par_iter().map(|(_, plant)| record(*plant)).collect();
+    for ((name, _), record) in healthy.iter().zip(&records) {
         let failing: Vec<&str> =
             record.findings.iter().filter(|f| f.verdict == Verdict::Fail).map(|f| f.code.as_str()).collect();
         let warned: Vec<&str> = record
@@ -505,9 +525,11 @@ fn the_first_finding_names_the_planted_cause() {
         let _ = writeln!(page, "| `{}` | {} |", finding.code, finding.question);
     }
     assert_eq!(false_alarms, Vec::<String>::new());
-    assert!(named * 20 >= FAULTS.len() * 19, "fewer than 95 %: {page}");
+    assert!(named * 20 >= faults.len() * 19, "fewer than 95 %: {page}");
     assert!(held * 10 >= followed.len() * 9, "fewer than 90 % of the promises: {page}");
-    golden(&root().join("docs/diagnosis.md"), &page);
+    if is_whole {
+        golden(&root().join("docs/diagnosis.md"), &page);
+    }
 }
 
 fn dash(codes: &[&str]) -> String {

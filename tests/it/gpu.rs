@@ -27,15 +27,14 @@ fn is_served(request: Request) -> bool {
 
 /// A zoo model with an input of three images.
 fn models() -> Vec<(String, Graph, Tensor)> {
-    let Some(zoo) = lab::shared("models/zoo") else { return Vec::new() };
-    let names = files::list(&zoo).unwrap().into_iter().filter(|name| name.ends_with(".onnx"));
-    let model = |name: String| {
-        let graph = pass::run_all(onnx::read(&files::read(&zoo.join(&name)).unwrap()).unwrap().graph).unwrap().0;
+    let model = |path: std::path::PathBuf| {
+        let name = path.display().to_string();
+        let graph = pass::run_all(onnx::read(&files::read(&path).unwrap()).unwrap().graph).unwrap().0;
         let shape: Vec<usize> = std::iter::once(3).chain(graph.input_shape().unwrap()).collect();
         let values = (0..shape.iter().product::<usize>()).map(|at| ((at * 37 % 101) as f32 - 50.0) / 25.0).collect();
         (name, graph, Tensor::f32(shape, values).unwrap())
     };
-    names.map(model).collect()
+    lab::zoo().into_iter().map(model).collect()
 }
 
 fn answers(request: Request, artefact: &[u8], input: &Tensor) -> Tensor {

@@ -34,6 +34,30 @@ pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
     None
 }
 
+/// Networks of torchvision's families: small ones that are committed, and larger ones where the shared test material is here.
+#[cfg(feature = "torch")]
+pub(crate) fn zoo() -> Vec<PathBuf> {
+    let mut folders = vec![root().join("tests/fixtures/zoo")];
+    folders.extend(shared("models/zoo"));
+    let models = folders.iter().flat_map(|folder| {
+        let names = requant::base::files::list(folder).unwrap().into_iter();
+        names.filter(|name| name.ends_with(".onnx")).map(|name| folder.join(name)).collect::<Vec<_>>()
+    });
+    models.collect()
+}
+
+/// Images, and what PyTorch answers to them with a network of the zoo; both exporters' files of a network share one.
+#[cfg(feature = "torch")]
+pub(crate) fn answers_of(model: &Path) -> [Tensor; 2] {
+    let own = model.with_extension("safetensors");
+    let name = model.file_stem().unwrap().to_string_lossy().into_owned();
+    let common =
+        model.with_file_name(format!("{}.safetensors", name.trim_end_matches("-ts").trim_end_matches("-dynamo")));
+    let stored = requant::base::files::read(if own.exists() { &own } else { &common }).unwrap();
+    let fixture = SafeTensors::deserialize(&stored).unwrap();
+    ["input", "logits"].map(|name| floats(&fixture, name))
+}
+
 /// Says why a test did not run, and notes it where `cargo xtask test` counts.
 #[expect(clippy::print_stderr, reason = "this is how a test speaks")]
 pub(crate) fn skip(why: &str) {

@@ -344,12 +344,9 @@ fn reach(graph: &Graph, input: &Tensor) -> BTreeMap<NodeId, ChannelReach> {
 #[test]
 fn equalization_changes_no_bit_of_the_float_network() {
     lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
-    let Some(zoo) = lab::shared("models/zoo") else { return };
-    let models = files::list(&zoo).unwrap();
-    let models = models.iter().filter(|name| name.ends_with(".onnx")).map(|name| zoo.join(name));
     let skewed = root().join("experiments/models/digits-mobilenet_v3_small-skewed.onnx");
     let mut rescaled = 0;
-    for path in models.chain([skewed]) {
+    for path in lab::zoo().into_iter().chain([skewed]) {
         rescaled += usize::from(evened(&path));
     }
     assert!(rescaled >= 6, "only {rescaled} networks had anything to rescale");

@@ -9,7 +9,6 @@ use requant::manifest::{Backend, Compute, Engine, Isa, Precision, Step};
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::record::host;
 use requant::tensor::Tensor;
-use safetensors::SafeTensors;
 
 use crate::lab;
 
@@ -18,23 +17,19 @@ const TOLERANCE: f32 = 1e-4;
 
 #[test]
 fn every_zoo_model_computes_what_pytorch_computes() {
-    let Some(zoo) = lab::shared("models/zoo") else { return };
-    let mut models: Vec<_> = files::list(&zoo).unwrap().into_iter().map(|name| zoo.join(name)).collect();
-    models.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+    let models = lab::zoo();
     assert!(models.len() >= 12, "the zoo has {} models", models.len());
     lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     for path in models {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let model = onnx::read(&files::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (graph, _) = pass::run_all(model.graph.clone()).unwrap();
-        let stored = files::read(&path.with_extension("safetensors")).unwrap();
-        let fixture = SafeTensors::deserialize(&stored).unwrap();
-        let wanted = lab::floats(&fixture, "logits");
+        let [input, wanted] = lab::answers_of(&path);
         for (stage, graph) in [("as imported", &model.graph), ("after passes", &graph)] {
             let archive = torchscript::write(graph, Form::Float).unwrap();
             let request = Request::float(Backend::Torch);
             let mut session = backend::open(request, &archive).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
-            let found = session.run(&lab::floats(&fixture, "input")).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
+            let found = session.run(&input).unwrap_or_else(|e| panic!("{name} {stage}: {e}"));
             assert_eq!(found[0].shape(), wanted.shape(), "{name} {stage}");
             let largest = wanted.as_f32().unwrap().iter().fold(0.0_f32, |m, x| m.max(x.abs()));
             let pairs = found[0].as_f32().unwrap().iter().zip(wanted.as_f32().unwrap());
@@ -56,7 +51,6 @@ const FLOATS: [(torchscript::Variant<'_>, f64); 3] = [
 
 #[test]
 fn every_zoo_model_quantizes_and_runs_in_int8() {
-    let Some(zoo) = lab::shared("models/zoo") else { return };
     lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     let mut low = Vec::new();
     let runs_onnx = match backend::probe(ON_ONNXRUNTIME) {
@@ -71,12 +65,10 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
             false
         }
     };
-    for name in files::list(&zoo).unwrap().iter().filter(|name| name.ends_with(".onnx")) {
-        let path = zoo.join(name);
+    for path in lab::zoo() {
+        let name = path.display();
         let graph = pass::run_all(onnx::read(&files::read(&path).unwrap()).unwrap().graph).unwrap().0;
-        let stored = files::read(&path.with_extension("safetensors")).unwrap();
-        let fixture = SafeTensors::deserialize(&stored).unwrap();
-        let (input, logits) = (lab::floats(&fixture, "input"), lab::floats(&fixture, "logits"));
+        let [input, logits] = lab::answers_of(&path);
         for scheme in [Scheme::fx(), fused()] {
             let db = sqnr(&logits, &int8_logits(&graph, &scheme, &input));
             if db < LEAST_SQNR {
