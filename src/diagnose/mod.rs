@@ -1,4 +1,4 @@
-//! Judging a record: goals and checks. Pure, so that old runs can be judged by new checks.
+//! Judging a record: goals and checks. Both are functions of the record alone, and `verify` derives them again.
 
 mod activations;
 mod agreement;
@@ -30,47 +30,69 @@ use crate::stats::Estimate;
 
 pub use remedy::{Remedy, next_experiment};
 
-/// The checks, in the order of the report's questions.
-const CHECKS: [fn(&Record) -> Finding; 18] = [
-    baseline::check,
-    observers::check,
-    calibration::check,
-    likeness::check,
-    channels::check,
-    weights::check,
-    ranges::check,
-    gates::check,
-    saturation::check,
-    activations::check,
-    layers::check,
-    resolution::check,
-    modules::check,
-    runtime::check,
-    backends::check,
-    agreement::check,
-    timing::check,
-    health::check,
+/// A question that a record is asked.
+struct Check {
+    /// The code of its finding.
+    code: &'static str,
+    about: About,
+    /// The first format whose records it is asked of: records of earlier ones were made without it, and `verify` compares
+    /// their findings word by word.
+    since: &'static str,
+    ask: fn(&Record) -> Finding,
+}
+
+/// What a finding is about, and so what may cure it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// What comes before the quantization: while one of these fails, other integers are no cure.
+    Inputs,
+    /// What integers lose: another way to quantize may bring it back.
+    Integers,
+    /// The program, the machine and the measurement: the cure is not in the quantization.
+    Surroundings,
+}
+
+/// In the order of the report's questions.
+const CHECKS: [Check; 18] = [
+    Check { code: "baseline", about: About::Inputs, since: "2.3", ask: baseline::check },
+    Check { code: "observers", about: About::Inputs, since: "2.3", ask: observers::check },
+    Check { code: "calibration", about: About::Inputs, since: "2.3", ask: calibration::check },
+    Check { code: "likeness", about: About::Inputs, since: "2.3", ask: likeness::check },
+    Check { code: "channels", about: About::Integers, since: "2.3", ask: channels::check },
+    Check { code: "weights", about: About::Integers, since: "2.3", ask: weights::check },
+    Check { code: "ranges", about: About::Integers, since: "2.3", ask: ranges::check },
+    Check { code: "gates", about: About::Integers, since: "2.3", ask: gates::check },
+    Check { code: "saturation", about: About::Integers, since: "2.3", ask: saturation::check },
+    Check { code: "activations", about: About::Surroundings, since: "2.3", ask: activations::check },
+    Check { code: "layers", about: About::Integers, since: "2.3", ask: layers::check },
+    Check { code: "resolution", about: About::Surroundings, since: "2.3", ask: resolution::check },
+    Check { code: "modules", about: About::Surroundings, since: "2.3", ask: modules::check },
+    Check { code: "runtime", about: About::Surroundings, since: "2.3", ask: runtime::check },
+    Check { code: "backends", about: About::Surroundings, since: "2.3", ask: backends::check },
+    Check { code: "agreement", about: About::Surroundings, since: "2.3", ask: agreement::check },
+    Check { code: "timing", about: About::Surroundings, since: "2.3", ask: timing::check },
+    Check { code: "measurement", about: About::Surroundings, since: "2.3", ask: health::check },
 ];
 
-/// Runs every check.
+/// Whether a finding is of a check about this.
+fn is_about(finding: &Finding, about: About) -> bool {
+    CHECKS.iter().any(|check| check.code == finding.code && check.about == about)
+}
+
+/// Asks a record every question that its format knows.
 #[must_use]
 pub fn findings(record: &Record) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = CHECKS.iter().map(|check| check(record)).collect();
+    let asked = CHECKS.iter().filter(|check| record.is_since(check.since));
+    let mut findings: Vec<Finding> = asked.map(|check| (check.ask)(record)).collect();
     prescribe(record, &mut findings);
     findings
 }
-
-/// Findings about what integers lose. Of the others, the cure is not in the quantization.
-const OF_INTEGERS: [&str; 6] = ["channels", "weights", "ranges", "gates", "saturation", "layers"];
-
-/// Findings of what comes before the quantization: while one of them fails, other integers are no cure.
-const OF_INPUTS: [&str; 4] = ["baseline", "observers", "calibration", "likeness"];
 
 /// The first failing finding of what comes before the quantization.
 #[must_use]
 pub fn inputs_at_fault(record: &Record) -> Option<&Finding> {
     let ranked = finding::ranked(&record.findings).into_iter();
-    ranked.filter(|finding| finding.verdict == Verdict::Fail).find(|own| OF_INPUTS.contains(&own.code.as_str()))
+    ranked.filter(|finding| finding.verdict == Verdict::Fail).find(|own| is_about(own, About::Inputs))
 }
 
 /// The cheapest change that was measured to bring most of the lost accuracy back, unless the fault lies before the
@@ -83,7 +105,7 @@ pub fn remedy(record: &Record) -> Option<Remedy> {
 /// Gives the finding that is shown first the remedy that was measured to help and costs least, before its own; where
 /// undoing it was measured to bring most back, its own is that already, or as good.
 fn prescribe(record: &Record, findings: &mut [Finding]) {
-    let is_of_integers = |finding: &&Finding| !finding.is_clean() && OF_INTEGERS.contains(&finding.code.as_str());
+    let is_of_integers = |finding: &&Finding| !finding.is_clean() && is_about(finding, About::Integers);
     let first = finding::ranked(findings).into_iter().find(is_of_integers).map(|first| first.code.clone());
     let Some(first) = findings.iter_mut().find(|own| first.as_ref() == Some(&own.code)) else { return };
     let Some(loss) = remedy::loss(record) else { return };
@@ -291,4 +313,33 @@ pub fn why_no_remedy(record: &Record) -> String {
         "{lost} lost {what}, and changes are tried on the first row of `{backend}` in `{precision}` alone, which is missing or \
          lost nothing: add such a row, or look at what differs between the rows"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference() -> Record {
+        serde_json::from_str(include_str!("../../results/digits/reference/record.json")).unwrap()
+    }
+
+    #[test]
+    fn a_check_gives_a_finding_of_its_code() {
+        let record = reference();
+        for check in &CHECKS {
+            assert_eq!((check.ask)(&record).code, check.code);
+        }
+    }
+
+    #[test]
+    fn a_record_is_asked_what_its_format_knows() {
+        let mut record = reference();
+        let now = findings(&record).len();
+        assert_eq!(now, CHECKS.len());
+        record.format = "2.2".into();
+        let then = CHECKS.iter().filter(|check| check.since == "2.2").count();
+        assert_eq!(findings(&record).len(), then);
+        record.format = "2.10".into();
+        assert_eq!(findings(&record).len(), now, "formats are numbers, not text");
+    }
 }

@@ -50,6 +50,13 @@ pub const FORMAT: &str = "2.4";
 /// wording that changed is chosen by the record's format.
 const DERIVED: [&str; 2] = ["2.3", FORMAT];
 
+/// Major and minor of a format that is written `MAJOR.MINOR` and no other way.
+pub(super) fn version(format: &str) -> Option<(u32, u32)> {
+    let (major, minor) = format.split_once('.')?;
+    let number = |text: &str| text.parse::<u32>().ok().filter(|number| number.to_string() == text);
+    Some((number(major)?, number(minor)?))
+}
+
 /// Everything a report says of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -397,6 +404,12 @@ impl Record {
     #[must_use]
     pub fn is_derived(&self) -> bool {
         DERIVED.contains(&self.format.as_str())
+    }
+
+    /// Whether its format is this one or a later one.
+    #[must_use]
+    pub fn is_since(&self, format: &str) -> bool {
+        version(&self.format) >= version(format)
     }
 
     #[must_use]

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::format::FORMAT;
+use super::format::{FORMAT, version};
 
 /// Brings the JSON of a record to the present major version; `None` where it is of a later one, or
 /// of none.
@@ -24,12 +24,8 @@ pub(super) fn is_known(format: &str) -> bool {
     major(format).is_some_and(|found| found > 0 && Some(found) <= major(FORMAT))
 }
 
-/// Of a format that is written `MAJOR.MINOR` and no other way.
 fn major(format: &str) -> Option<u32> {
-    let (major, minor) = format.split_once('.')?;
-    let number = |text: &str| text.parse::<u32>().ok().filter(|number| number.to_string() == text);
-    number(minor)?;
-    number(major)
+    version(format).map(|(major, _)| major)
 }
 
 /// Settings of `[benchmark]` that a record of this format does not have: `upgrade` fills in what its

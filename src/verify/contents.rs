@@ -1,11 +1,12 @@
 //! The files of a run against its record: whatever can be derived is derived again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{Verified, first_difference};
 use crate::base::digest::Digest;
 use crate::base::files;
+use crate::base::finding::Finding;
 use crate::diagnose::{self, goals};
 use crate::manifest::{self, Task};
 use crate::measure::summary::{self, Latency, Timing};
@@ -215,12 +216,10 @@ impl Run<'_> {
             let what = format!("goal `{}` of `{}` should be: {}", is.goal, is.variant, should.because);
             found.problem("record.json", what);
         }
-        for (should, is) in again.findings.iter().zip(&record.findings).filter(|(should, is)| should != is) {
-            found.problem("record.json", format!("finding `{}` should be {}", is.code, should.verdict.word()));
+        if again.goals.len() != record.goals.len() {
+            found.problem("record.json", "a goal was added or taken away");
         }
-        if again.goals.len() != record.goals.len() || again.findings.len() != record.findings.len() {
-            found.problem("record.json", "a goal or a finding was added or taken away");
-        }
+        findings(&again.findings, &record.findings, found);
         if again.verdict != record.verdict {
             let (is, should) = (record.verdict.word(), again.verdict.word());
             found.problem("record.json", format!("the verdict is {is}, and should be {should}"));
@@ -402,6 +401,28 @@ impl Run<'_> {
                 found.problem(&facts.path, "it is not the artefact that the record has the digest of");
             }
         }
+    }
+}
+
+/// Every finding is the one of its check, and none is missing or too many.
+fn findings(should: &[Finding], are: &[Finding], found: &mut Verified) {
+    for one in should {
+        match are.iter().find(|is| is.code == one.code) {
+            Some(is) if is == one => {}
+            Some(is) => {
+                let words = if is.verdict == one.verdict { ", in other words" } else { "" };
+                found.problem("record.json", format!("finding `{}` should be {}{words}", is.code, one.verdict.word()));
+            }
+            None => found.problem("record.json", format!("finding `{}` is missing", one.code)),
+        }
+    }
+    for is in are.iter().filter(|is| !should.iter().any(|one| one.code == is.code)) {
+        found.problem("record.json", format!("finding `{}` is of no check of this format", is.code));
+    }
+    let codes = |all: &[Finding]| all.iter().map(|one| one.code.clone()).collect::<Vec<_>>();
+    let same_set = codes(should).iter().collect::<BTreeSet<_>>() == codes(are).iter().collect();
+    if same_set && codes(should) != codes(are) {
+        found.problem("record.json", "its findings are in another order, or one is there twice");
     }
 }
 

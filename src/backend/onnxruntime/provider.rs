@@ -14,11 +14,36 @@ use crate::manifest::{Backend, Device, Precision};
 
 const FETCH: &str = "run `cargo xtask runtimes gpu`, or name such a build with `ORT_DYLIB_PATH`";
 
+/// What computes in the place of ONNX Runtime's own CPU kernels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Provider {
+    Cuda,
+    Tensorrt,
+}
+
+impl Provider {
+    /// `None` where ONNX Runtime computes itself.
+    fn of(request: Request) -> Option<Self> {
+        match (request.backend, request.device) {
+            (Backend::Tensorrt, Device::Cpu | Device::Cuda) => Some(Self::Tensorrt),
+            (Backend::Onnxruntime, Device::Cuda) => Some(Self::Cuda),
+            (Backend::Onnxruntime, Device::Cpu) => None,
+            (Backend::Torch | Backend::Openvino, _) => unreachable!("ONNX Runtime runs no request of another engine"),
+        }
+    }
+
+    /// Its name, and the file that it comes in.
+    const fn library(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Cuda => ("CUDA", "libonnxruntime_providers_cuda.so"),
+            Self::Tensorrt => ("TensorRT", "libonnxruntime_providers_tensorrt.so"),
+        }
+    }
+}
+
 /// What a request needs of the machine beside ONNX Runtime itself: what it is, and what brings it.
 fn needs(request: Request) -> Vec<(String, &'static str)> {
-    if request.device == Device::Cpu && request.backend != Backend::Tensorrt {
-        return Vec::new();
-    }
+    let Some(provider) = Provider::of(request) else { return Vec::new() };
     let mut needs = Vec::new();
     let mut need = |here: bool, what: String, remedy| {
         if !here {
@@ -26,22 +51,14 @@ fn needs(request: Request) -> Vec<(String, &'static str)> {
         }
     };
     need(found("libcuda.so.1"), "no NVIDIA driver (`libcuda.so.1`)".into(), "run on a machine with an NVIDIA GPU");
-    if request.backend == Backend::Tensorrt {
+    if provider == Provider::Tensorrt {
         let remedy = "install TensorRT 10 where the loader finds it";
         need(found("libnvinfer.so.10"), "no TensorRT (`libnvinfer.so.10`)".into(), remedy);
     }
     let beside = library().located().map(|(path, _)| path);
-    let (provider, file) = provider(request);
-    need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with {provider} (`{file}`)"), FETCH);
+    let (name, file) = provider.library();
+    need(lies_beside(beside.as_ref(), file), format!("no ONNX Runtime with {name} (`{file}`)"), FETCH);
     needs
-}
-
-/// What computes, and the file that it comes in.
-const fn provider(request: Request) -> (&'static str, &'static str) {
-    match request.backend {
-        Backend::Tensorrt => ("TensorRT", "libonnxruntime_providers_tensorrt.so"),
-        _ => ("CUDA", "libonnxruntime_providers_cuda.so"),
-    }
 }
 
 fn lies_beside(library: Option<&PathBuf>, file: &str) -> bool {
@@ -60,10 +77,10 @@ pub(super) fn lacking(request: Request) -> Option<Availability> {
 /// Makes a session compute where it is asked to. What the provider cannot compute is refused instead of being left to
 /// another.
 pub(super) fn added(session: SessionBuilder, request: Request) -> ort::Result<SessionBuilder> {
-    let provider = match (request.backend, request.device) {
-        (Backend::Tensorrt, _) => tensorrt(request.precision),
-        (_, Device::Cuda) => cuda(),
-        (_, Device::Cpu) => return Ok(session),
+    let provider = match Provider::of(request) {
+        Some(Provider::Tensorrt) => tensorrt(request.precision),
+        Some(Provider::Cuda) => cuda(),
+        None => return Ok(session),
     };
     let session = session.with_execution_providers([provider])?.with_deterministic_compute(true)?;
     session.with_config_entry("session.disable_cpu_ep_fallback", "1")
