@@ -42,6 +42,9 @@ fn every_zoo_model_computes_what_pytorch_computes() {
 /// The least signal to quantization noise, in dB, that INT8 logits of a random-weight network keep.
 const LEAST_SQNR: f64 = 25.0;
 
+/// The committed DenseNet keeps less: PyTorch's own FX quantization leaves it 20.05 dB on the same images.
+const LEAST_SQNR_OF_DENSENET: f64 = 19.5;
+
 /// The same of floating point: in FP32 operators differ in the order of their sums alone, 16 bits round every tensor.
 const FLOATS: [(torchscript::Variant<'_>, f64); 3] = [
     (torchscript::Variant::FusedFloat, 100.0),
@@ -69,15 +72,17 @@ fn every_zoo_model_quantizes_and_runs_in_int8() {
         let name = path.display();
         let graph = pass::run_all(onnx::read(&files::read(&path).unwrap()).unwrap().graph).unwrap().0;
         let [input, logits] = lab::answers_of(&path);
+        let is_densenet = ["ts", "dynamo"].iter().any(|by| path.ends_with(format!("fixtures/zoo/densenet-{by}.onnx")));
+        let least_int8 = if is_densenet { LEAST_SQNR_OF_DENSENET } else { LEAST_SQNR };
         for scheme in [Scheme::fx(), fused()] {
             let db = sqnr(&logits, &int8_logits(&graph, &scheme, &input));
-            if db < LEAST_SQNR {
+            if db.is_nan() || db < least_int8 {
                 low.push(format!("{name}: {db:.1} dB with {:?}", scheme.steps));
             }
         }
         if runs_onnx {
             let db = sqnr(&logits, &symmetric_logits(&graph, &input));
-            if db < LEAST_SQNR {
+            if db.is_nan() || db < least_int8 {
                 low.push(format!("{name}: {db:.1} dB with ranges around zero"));
             }
         }
