@@ -20,7 +20,7 @@ pub struct Benchmark {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.001, max = 1))]
     pub precision: Option<f64>,
-    /// Where `precision` is set, no further rounds are begun beyond so many; absent, ten times `rounds`.
+    /// Where `precision` is set, rounds end at this number; absent, ten times `rounds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_rounds: Option<usize>,
@@ -46,7 +46,7 @@ pub struct Benchmark {
     /// Seconds for all rounds together; a round that would end later is not begun.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_seconds: u64,
-    /// A measuring process that gives no answer for so many seconds is ended, and its variant fails.
+    /// A measuring process that gives no answer for this many seconds is ended, and its variant fails.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub timeout_seconds: u64,
     /// Most megabytes of writable memory of a measuring process, its runtime included; absent, no limit.
@@ -59,7 +59,7 @@ pub struct Benchmark {
 }
 
 impl Benchmark {
-    /// Beyond so many no further block of rounds is begun.
+    /// The number of rounds after which no further block of rounds is begun.
     #[must_use]
     pub fn most_rounds(&self) -> usize {
         self.max_rounds.unwrap_or_else(|| self.rounds.saturating_mul(10))

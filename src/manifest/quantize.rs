@@ -37,7 +37,7 @@ pub struct AdaRound {
     /// Steps of gradient descent per layer; 150 unless said otherwise.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub iterations: usize,
-    /// After so many seconds learning ends where it is: the layer under way and the rest keep the nearest integers,
+    /// After this many seconds learning ends where it is: the layer under way and the rest keep the nearest integers,
     /// which the report says, for what comes of that depends on the machine. 600 unless said otherwise.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_seconds: u64,

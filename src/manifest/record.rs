@@ -13,7 +13,7 @@ pub struct RecordOptions {
     /// unless said otherwise. Costs a second or so on a small network.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub evidence: bool,
-    /// Where INT8 surely lost accuracy, so many changes are tried on it, one at a time, to find out where; 60
+    /// Where INT8 surely lost accuracy, this many changes are tried on it, one at a time, to find out where; 60
     /// unless said otherwise, and 0 tries none. Each costs a pass over 512 samples at most.
     #[serde(default = "interventions", skip_serializing_if = "are_interventions")]
     #[schemars(range(min = 0, max = 10_000))]

@@ -40,7 +40,7 @@ pub(super) struct Apart {
     pub parting: Option<Parting>,
 }
 
-/// What came of a variant's accuracy pass.
+/// The result of a variant's accuracy pass.
 pub(super) enum Answers {
     Missing,
     Failed(String),
@@ -300,7 +300,7 @@ impl Given {
     }
 }
 
-/// All outputs for all rows of an input, exactly so many at a time: a last batch that lacks some is filled up
+/// All outputs for all rows of an input, exactly `size` at a time: a last batch that lacks some is filled up
 /// with rows from the first on, whose answers are dropped.
 fn in_batches(session: &mut dyn Session, input: &Tensor, size: Option<usize>) -> Result<Vec<Tensor>, BackendError> {
     let Some(size) = size else { return session.run(input) };

@@ -1,4 +1,4 @@
-//! What came of trials, a line of JSON each, so that a search that is started again after it was killed does not try
+//! The results of trials, a line of JSON each, so that a search that is started again after it was killed does not try
 //! them anew.
 
 use std::fs::File;

@@ -24,7 +24,7 @@ impl<'a, 'b> Robust<'a, 'b> {
 
     /// The best attempt found. One choice is changed at a time, and kept where it helps.
     pub(crate) fn run(mut self, start: &Scheme) -> Result<(Attempt, Vec<Trial>), Failure> {
-        // For the reader: what PyTorch's default comes to by the same measure.
+        // For the reader: what PyTorch's default gives by the same measure.
         self.attempt(&Scheme { steps: Vec::new(), observer: ObserverKind::Histogram, ..start.clone() })?;
         let mut best = self.attempt(start)?;
         for observer in [ObserverKind::Minmax, ObserverKind::Percentile, ObserverKind::Mse] {

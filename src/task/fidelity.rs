@@ -12,7 +12,7 @@ pub const MOST_DB: f64 = 300.0;
 /// Fewer samples than this decide no goal: an interval that is drawn from a handful looks far too sure.
 pub const FEWEST_SAMPLES: usize = 20;
 
-/// An output below so many dB is far from the baseline's, where no goal says otherwise: noise of a tenth of the signal's
+/// An output below this ratio, in dB, is far from the baseline's, where no goal says otherwise: noise of a tenth of the signal's
 /// amplitude.
 pub const LOW_DB: f64 = 20.0;
 

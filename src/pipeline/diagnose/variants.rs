@@ -1,4 +1,4 @@
-//! What came of each variant, and how they compare.
+//! The result of each variant, and how the results compare.
 
 use crate::backend::{self, Availability};
 use crate::base::rng::Stream;

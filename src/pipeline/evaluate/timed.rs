@@ -35,7 +35,7 @@ pub(super) fn changed_classes(
     (changed > 0).then(|| format!("it classifies {changed} samples otherwise"))
 }
 
-/// Of a float network, outputs that differ between batch sizes keep at least so many dB.
+/// Of a float network, outputs that differ between batch sizes keep at least this ratio, in dB.
 const SAME_DB: f64 = 40.0;
 
 /// Differences of this share of the largest output's typical value are rounding in single precision.

@@ -1,4 +1,4 @@
-//! What came of interventions. The file's name tells what it is about; it is gone once all are known.
+//! The results of interventions. The file's name tells what it is about; it is gone once all are known.
 
 use std::path::Path;
 

@@ -11,10 +11,10 @@ use crate::task::fidelity::{Closeness, Fidelity, errors, removed, signals};
 use crate::tensor::Tensor;
 use crate::workbench::{Prepared, Surroundings, each_batch, open};
 
-/// So many samples at most.
+/// The most samples that interventions are tried on.
 const MOST: usize = 256;
 
-/// And so many that the float network's outputs for them take no more bytes than that.
+/// The most bytes that the float network's outputs for them may take.
 const BYTES: usize = 256 << 20;
 
 /// Samples per forward pass.
