@@ -85,12 +85,14 @@ fn of_outputs(
         Verdict::Pass => 2,
     };
     let worst = judged.min_by(|a, b| severity(a.2).cmp(&severity(b.2)).then(a.1.value.total_cmp(&b.1.value)));
-    let Some((output, own, verdict)) = worst else {
-        return (Verdict::Pass, "every output equals the baseline's".into());
+    let (verdict, because) = match worst {
+        Some((output, own, verdict)) => {
+            (verdict, format!("`{}` keeps {}, wanted {wanted}", one_line(&output.name), told(&own)))
+        }
+        None => (Verdict::Pass, "every output equals the baseline's".to_owned()),
     };
-    let because = format!("`{}` keeps {}, wanted {wanted}", one_line(&output.name), told(&own));
-    if verdict == Verdict::Pass && own.n < FEWEST_SAMPLES {
-        let samples = units::counted(own.n, "sample");
+    if verdict == Verdict::Pass && fidelity.samples < FEWEST_SAMPLES {
+        let samples = units::counted(fidelity.samples, "sample");
         return (Verdict::Inconclusive, format!("{because}; only {samples}, and an interval needs {FEWEST_SAMPLES}"));
     }
     (verdict, because)
