@@ -471,3 +471,28 @@ fn read_timings(path: &Path) -> Result<BTreeMap<String, Vec<Timing>>, String> {
     }
     Ok(timings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(change: impl Fn(&mut Vec<Finding>)) -> Vec<String> {
+        let record: Record = serde_json::from_str(include_str!("../../results/digits/reference/record.json")).unwrap();
+        let mut changed = record.findings.clone();
+        change(&mut changed);
+        let mut found = Verified::default();
+        findings(&record.findings, &changed, &mut found);
+        found.problems.into_iter().map(|problem| problem.what).collect()
+    }
+
+    #[test]
+    fn a_finding_that_is_missing_unknown_moved_or_doubled_is_told() {
+        assert_eq!(told(|_| {}), Vec::<String>::new());
+        assert_eq!(told(|all| drop(all.remove(3))), ["finding `likeness` is missing"]);
+        assert_eq!(told(|all| all[0].code = "new".into()).len(), 2);
+        let order = "its findings are in another order, or one is there twice";
+        assert_eq!(told(|all| all.swap(1, 5)), [order]);
+        assert_eq!(told(|all| all.push(all[2].clone())), [order]);
+        assert_eq!(told(|all| all[0].remedy.push('x')), ["finding `baseline` should be PASS, in other words"]);
+    }
+}
