@@ -4,7 +4,7 @@ use crate::base::digest::Digest;
 use crate::base::finding::Verdict;
 use crate::measure::summary::Latency;
 use crate::record::Record;
-use crate::record::format::{Fidelity, Measured, Outcome, OutputFidelity, VariantResult};
+use crate::record::format::{Fidelity, Measured, OutputFidelity, VariantResult};
 use crate::stats::Estimate;
 use crate::task::fidelity::MOST_DB;
 
@@ -80,14 +80,7 @@ pub(crate) fn of(point: usize, run: &str, record: &Record, digest: Digest) -> Ve
         time(&record.run.finished).zip(time(&record.run.started)).map(|(end, start)| (end - start).num_seconds());
     let inputs = &record.inputs;
     let row = |variant: &VariantResult| {
-        let (status, reason) = match &variant.outcome {
-            Outcome::Measured(measured) => {
-                let unclaimed = measured.latency.first().and_then(Latency::why_unclaimed);
-                ("measured", unclaimed.map(|why| format!("speedup {why}")).unwrap_or_default())
-            }
-            Outcome::Missing { reason, .. } => ("missing", reason.clone()),
-            Outcome::Failed { reason, .. } => ("failed", reason.clone()),
-        };
+        let (status, reason) = variant.status();
         Row {
             point,
             variant: variant.name.clone(),

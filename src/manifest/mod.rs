@@ -94,16 +94,3 @@ impl Manifest {
         calibrates_on(&self.variant)
     }
 }
-
-/// The closest of several known words, where one is close enough to be meant.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        // Nobody means a word by one twice as long, and comparing costs the product of the lengths.
-        .filter(|candidate| word.len() <= 2 * candidate.len().max(3))
-        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3)
-        .min()
-        .map(|(_, candidate)| candidate)
-}

@@ -490,4 +490,17 @@ impl VariantResult {
             _ => None,
         }
     }
+
+    /// What became of it as a word of the tables, and why, where there is something to say.
+    #[must_use]
+    pub fn status(&self) -> (&'static str, String) {
+        match &self.outcome {
+            Outcome::Measured(measured) => {
+                let unclaimed = measured.latency.first().and_then(Latency::why_unclaimed);
+                ("measured", unclaimed.map(|why| format!("speedup {why}")).unwrap_or_default())
+            }
+            Outcome::Missing { reason, .. } => ("missing", reason.clone()),
+            Outcome::Failed { reason, .. } => ("failed", reason.clone()),
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use csv::Writer;
 
 use super::Record;
-use super::format::{Measured, Outcome, VariantResult};
-use crate::measure::summary::{Latency, Timing};
+use super::format::{Measured, VariantResult};
+use crate::measure::summary::Timing;
 use crate::stats::Estimate;
 use crate::task::classification::Answer;
 use crate::task::fidelity::Closeness;
@@ -55,14 +55,7 @@ pub fn metrics(record: &Record) -> Vec<u8> {
 }
 
 fn metrics_row(variant: &VariantResult) -> Vec<String> {
-    let (status, reason) = match &variant.outcome {
-        Outcome::Measured(measured) => {
-            let unclaimed = measured.latency.first().and_then(Latency::why_unclaimed);
-            ("measured", unclaimed.map(|why| format!("speedup {why}")).unwrap_or_default())
-        }
-        Outcome::Missing { reason, .. } => ("missing", reason.clone()),
-        Outcome::Failed { reason, .. } => ("failed", reason.clone()),
-    };
+    let (status, reason) = variant.status();
     let mut row = vec![variant.name.clone(), status.into(), reason];
     row.extend(variant.measured().map_or_else(|| vec![String::new(); 16], measured_cells));
     row
