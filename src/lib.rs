@@ -21,8 +21,8 @@
 //! 9. `pipeline`: a run, one file per stage · `sweep`: many runs, here and on a cluster
 //! 10. `cli`: one file per command
 //!
-//! Above them are the programs: `requant` (`src/main.rs`) links no engine; `requant-torch`
-//! (`src/bin/requant-torch`) is the same with libtorch, and `requant` starts it where it is needed.
+//! Above them are the programs: `requant` (`src/main.rs`) links no engine; `requant-torch` (the package in `torch/`) is the same
+//! with libtorch, and `requant` starts it where it is needed.
 
 pub mod backend;
 pub mod base;

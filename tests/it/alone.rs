@@ -1,9 +1,8 @@
+use lab::Bench;
 use requant::backend::{self, Availability, Request};
 use requant::base::finding::Verdict;
 use requant::manifest::{Backend, Choice as _};
 use requant::record::{Record, store};
-
-use crate::lab::{self, Bench};
 
 /// Says why and ends a test where a library is not here.
 fn is_here(backend: Backend) -> bool {

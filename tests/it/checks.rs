@@ -1,7 +1,6 @@
+use lab::Bench;
 use requant::base::files;
 use requant::base::rng::Stream;
-
-use crate::lab::{self, Bench};
 
 /// The checks that need no engine say so with this in either build.
 fn without_engine_lines(text: &str) -> String {
@@ -93,9 +92,11 @@ fn a_deep_look_finds_pictures_on_both_sides_and_pixels_that_are_none() {
     assert!(ended.code == Some(2) && ended.stderr.contains("`test/c5/broken.png`"), "{ended:?}");
 }
 
-#[cfg(feature = "torch")]
 #[test]
 fn a_run_counts_pictures_on_both_sides() {
+    if !lab::has_libtorch() {
+        return;
+    }
     let bench = Bench::new();
     with_copies(&bench);
     bench.on_pictures(&[]);

@@ -2,17 +2,16 @@
 
 use std::path::PathBuf;
 
+use lab::Bench;
 use proptest::prelude::*;
 use requant::base::digest::Digest;
 use requant::base::files;
 use requant::diff::levels::{self, Level, Likeness, Reproduction};
-use requant::diff::{self, Diff, Layout, Side, Standing};
+use requant::diff::{self, Diff, Layout, QuantityKind, Side, Standing};
 use requant::manifest::Recipe;
 use requant::record::answers;
 use requant::record::format::{Judged, Outcome};
 use requant::record::store;
-
-use crate::lab::{self, Bench};
 
 fn fixture(format: &str) -> PathBuf {
     lab::root().join(format!("tests/fixtures/records/{format}.json"))
@@ -163,7 +162,7 @@ fn times_are_called_different_only_where_the_processor_is_ones_own() {
         let slower = measured.latency[0].milliseconds.map(|ms| ms * 2.0);
         measured.latency[0].milliseconds = slower;
         let diff = Diff::of(&a, &b);
-        let latency = diff.variants[1].quantity("latency at batch 1").unwrap();
+        let latency = diff.variants[1].quantities(QuantityKind::Latency).next().unwrap();
         assert_eq!(latency.standing, standing);
         assert!((latency.change.unwrap().value - 2.0).abs() < 1e-9);
         assert_eq!(diff.results_differ(), !shared);

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use lab::{Bench, Ended};
 use requant::base::digest::Digest;
 use requant::base::files;
-
-use crate::lab::{Bench, Ended};
 
 /// What a client asked for: the path, and the first byte it wants.
 struct Asked {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use lab::Bench;
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
 use requant::base::finding::Verdict;
@@ -14,12 +15,10 @@ use requant::record::format::Measured;
 use requant::record::{Record, store};
 use requant::tensor::Tensor;
 
-use crate::lab::{self, Bench};
-
 fn is_here(backend: Backend) -> bool {
     // libtorch is in another program, which this test starts.
     if backend == Backend::Torch {
-        return true;
+        return lab::has_libtorch();
     }
     let Availability::Missing { why, .. } = backend::probe(Request::float(backend)) else { return true };
     assert!(std::env::var_os("CI").is_none(), "{backend} is missing, and CI must not skip: {why}");
@@ -148,7 +147,6 @@ fn judges_two_outputs(backend: Backend) {
 }
 
 #[test]
-#[cfg(feature = "torch")]
 fn two_outputs_are_judged_on_libtorch() {
     judges_two_outputs(Backend::Torch);
 }
@@ -198,7 +196,6 @@ fn names_the_damage(backend: Backend) {
 }
 
 #[test]
-#[cfg(feature = "torch")]
 fn the_layer_and_the_output_that_lose_most_are_named_on_libtorch() {
     names_the_damage(Backend::Torch);
 }

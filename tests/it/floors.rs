@@ -4,10 +4,8 @@ use requant::base::files;
 use syn::visit::{self, Visit};
 use syn::{ItemMod, ItemUse, Path, UseTree, Visibility};
 
-use crate::lab;
-
 /// Every room and its floor, as `src/lib.rs` lists them.
-const FLOORS: [(&str, u8); 34] = [
+const FLOORS: [(&str, u8); 33] = [
     ("base", 0),
     ("tensor", 0),
     ("stats", 1),
@@ -41,7 +39,6 @@ const FLOORS: [(&str, u8); 34] = [
     ("pipeline", 9),
     ("sweep", 9),
     ("cli", 10),
-    ("bin", 11),
 ];
 
 /// Lines that a room has at most; a larger one is two. `codec` has a file for each family of operators and each format.
@@ -86,19 +83,6 @@ fn a_room_can_be_read_in_a_sitting() {
     assert!(lines.len() == FLOORS.len() - 1, "{lines:?}");
     lines.retain(|_, lines| *lines > MOST_LINES);
     assert_eq!(lines, BTreeMap::new());
-}
-
-#[test]
-fn only_one_room_names_tch() {
-    let source = lab::root().join("src");
-    for file in files::walk(&source).unwrap().iter().filter(|file| file.ends_with(".rs")) {
-        let text = files::read_text(&source.join(file)).unwrap();
-        assert!(
-            file.starts_with("bin/requant-torch/torch")
-                || ![" tch::", "(tch::", "use tch"].iter().any(|name| text.contains(name)),
-            "{file} names tch"
-        );
-    }
 }
 
 /// A path of names from the root of the library: a module, or something in one.
@@ -213,7 +197,7 @@ fn no_files_of_a_room_need_each_other() {
     let files: BTreeMap<Names, Mentions> = files::walk(&source)
         .unwrap()
         .iter()
-        .filter(|file| file.ends_with(".rs") && file.contains('/') && !file.starts_with("bin/"))
+        .filter(|file| file.ends_with(".rs") && file.contains('/'))
         .map(|file| Mentions::of(file, &files::read_text(&source.join(file)).unwrap()))
         .map(|mentions| (mentions.module.clone(), mentions))
         .collect();

@@ -2,13 +2,12 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use lab::{Bench, picture_names};
 use requant::base::digest::Digest;
 use requant::base::files;
 use requant::base::progress::Unmetered;
 use requant::dataset::{self, Source};
 use requant::manifest::{Dataset, Subset};
-
-use crate::lab::{self, Bench, picture_names};
 
 fn open(bench: &Bench, settings: &str, path: &str) -> Box<dyn Source> {
     let preprocess = "preprocess = { interpolation = \"bilinear\", antialias = false, mean = [0.5], std = [0.5] }";

@@ -9,8 +9,6 @@ use requant::grid::Sweep;
 use requant::manifest::{self, Overrides};
 use requant::terminal::complaint::text as diagnostic_text;
 
-use crate::lab;
-
 /// Every case of these is a manifest that somebody, or something, could hand over.
 const CASES: u32 = 100_000;
 

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use lab::Bench;
 use requant::base::files;
-
-use crate::lab::{self, Bench};
 
 /// Where a family's files stand.
 const PLACES: [&str; 3] = ["src/graph/op", "src/codec/onnx/operator", "src/codec/torchscript/source/operator"];
@@ -54,12 +53,14 @@ const SCRATCH: [(usize, &str, &str); 7] = [
 fn copied(version: &str) -> Bench {
     let bench = Bench::new();
     let root = lab::root();
-    for folder in ["src", "benches", "templates", "xtask/src"] {
+    for folder in ["src", "benches", "templates", "tests/lab/src", "torch/src", "torch/benches", "xtask/src"] {
         for file in files::walk(&root.join(folder)).unwrap() {
             bench.put(&format!("{folder}/{file}"), &files::read(&root.join(folder).join(&file)).unwrap());
         }
     }
-    for file in ["Cargo.toml", "Cargo.lock", "build.rs", "xtask/Cargo.toml"] {
+    for file in
+        ["Cargo.toml", "Cargo.lock", "tests/lab/Cargo.toml", "torch/Cargo.toml", "torch/build.rs", "xtask/Cargo.toml"]
+    {
         bench.put(file, &files::read(&root.join(file)).unwrap());
     }
     let own = files::read_text(&bench.path("Cargo.toml")).unwrap();
@@ -80,7 +81,17 @@ fn put_after(bench: &Bench, file: &str, line: &str, new: &str) {
 fn faulty(bench: &Bench) -> BTreeSet<String> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| lab::root().join("target"), PathBuf::from);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["check", "--release", "--lib", "--no-default-features", "--offline", "--message-format", "short"]);
+    cargo.args([
+        "check",
+        "--release",
+        "--package",
+        "requant",
+        "--lib",
+        "--no-default-features",
+        "--offline",
+        "--message-format",
+        "short",
+    ]);
     cargo.current_dir(bench.path("")).env("CARGO_TARGET_DIR", target);
     let ended = cargo.output().unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);

@@ -2,8 +2,6 @@ use requant::base::files;
 use requant::base::rng::Stream;
 use requant::codec::onnx::{self, ImportError};
 
-use crate::lab;
-
 fn model() -> Vec<u8> {
     files::read(&lab::root().join("experiments/models/digits-mobilenet_v3_small.onnx")).unwrap()
 }

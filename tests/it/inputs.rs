@@ -2,6 +2,7 @@ use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use lab::{Bench, picture, picture_names};
 use requant::base::digest::Digest;
 use requant::base::explain::{Diagnostic, Failure, Severity};
 use requant::base::files;
@@ -13,10 +14,8 @@ use requant::inspect;
 use requant::manifest::{self, Overrides};
 use requant::tensor::Tensor;
 
-use tar::EntryType;
-
-use crate::lab::{self, Bench, picture, picture_names};
 use crate::manifests::told;
+use tar::EntryType;
 
 type Prepare = fn(&Bench);
 

@@ -10,8 +10,6 @@ use requant::graph::{Graph, Op};
 use serde::Deserialize;
 use zip::ZipArchive;
 
-use crate::lab;
-
 /// What the reference evaluator computes of one graph.
 #[derive(Deserialize)]
 struct Answer {

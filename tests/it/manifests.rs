@@ -5,8 +5,6 @@ use requant::base::files;
 use requant::manifest::{self, Overrides, Resolved};
 use requant::terminal::complaint::text as diagnostic_text;
 
-use crate::lab;
-
 /// Everything that is said of a failure, as a person without colours reads it; `folder` is cut off.
 pub(crate) fn told(failure: &Failure, folder: &Path) -> String {
     let texts = failure.diagnostics.iter().map(|diagnostic| diagnostic_text(diagnostic, false) + "\n");

@@ -1,8 +1,7 @@
 use std::process::Command;
 
+use lab::{Bench, DIGITS_MODEL};
 use requant::base::files;
-
-use crate::lab::{Bench, DIGITS_MODEL};
 
 /// A manifest with comments and odd spacing, and no pin but the model's.
 fn manifest(bench: &Bench) -> String {
@@ -39,7 +38,7 @@ fn every_pin_is_filled_in_and_nothing_else_is_touched() {
     assert!(again.stdout.contains("0 of 5 pins changed"), "{again:?}");
     assert_eq!(files::read_text(&bench.path("m.toml")).unwrap(), after);
 
-    bench.put("data/test/c0/0.png", &crate::lab::picture(200));
+    bench.put("data/test/c0/0.png", &lab::picture(200));
     let stale = bench.run(&["pin", "--check", "m.toml"]);
     assert_eq!(stale.code, Some(5));
     assert!(
@@ -118,9 +117,11 @@ fn a_hand_written_manifest_without_any_pin_can_be_pinned() {
     assert!(files::read_text(&bench.path("m.toml")).unwrap().contains(&format!("sha256 = \"{DIGITS_MODEL}\"")));
 }
 
-#[cfg(feature = "torch")]
 #[test]
 fn an_artefact_can_be_pinned_from_a_run_and_then_must_come_out_again() {
+    if !lab::has_libtorch() {
+        return;
+    }
     let bench = Bench::new();
     manifest(&bench);
     bench.run(&["pin", "m.toml"]);

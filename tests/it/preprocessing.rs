@@ -1,52 +1,12 @@
-use requant::base::files;
 use requant::manifest::Preprocess;
 use requant::picture::{Image, Threads, preprocess};
-use requant::tensor::Tensor;
-use safetensors::SafeTensors;
-
-use crate::lab;
-
-/// Settings, images, and what torchvision's own tensor transforms make of them, from `tests/fixtures/preprocess.py`.
-fn cases() -> Vec<(Preprocess, Vec<Image>, Tensor)> {
-    let folder = lab::root().join("tests/fixtures");
-    let settings: Vec<Preprocess> =
-        serde_json::from_slice(&files::read(&folder.join("preprocess.json")).unwrap()).unwrap();
-    let stored = files::read(&folder.join("preprocess.safetensors")).unwrap();
-    let stored = SafeTensors::deserialize(&stored).unwrap();
-    assert!(settings.len() >= 15);
-    let case = |(index, settings)| {
-        let expected = lab::floats(&stored, &format!("{index}.result"));
-        (settings, images(&stored, &format!("{index}.images")), expected)
-    };
-    settings.into_iter().enumerate().map(case).collect()
-}
-
-#[cfg(feature = "torch")]
-#[test]
-fn every_transform_of_libtorch_is_torchvisions_to_the_bit() {
-    use requant::backend;
-    use requant::manifest::{Backend, Compute, Isa};
-
-    lab::under_avx2("preprocessing::every_transform_of_libtorch_is_torchvisions_to_the_bit", || {
-        lab::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
-        for (settings, images, expected) in cases() {
-            let run =
-                |images: &[Image]| backend::preprocess(Backend::Torch, images, &settings, 3, Threads::All).unwrap();
-            assert!(run(&images) == expected, "{settings:?}");
-            let size = expected.as_f32().unwrap().len() / images.len();
-            for (image, expected) in images.iter().zip(expected.as_f32().unwrap().chunks(size)) {
-                assert!(run(std::slice::from_ref(image)).as_f32().unwrap() == expected, "alone: {settings:?}");
-            }
-        }
-    });
-}
 
 /// A pixel lies in 0..1 and is divided by a standard deviation of 0.22 or more: this is a few of its last bits.
 const LAST_BITS: f32 = 4e-6;
 
 #[test]
 fn every_transform_of_requants_own_is_torchvisions_but_for_the_last_bits() {
-    for (settings, images, expected) in cases() {
+    for (settings, images, expected) in lab::preprocessed() {
         let is_resized = settings.resize.is_some() || settings.resize_shorter_side.is_some();
         for threads in [Threads::Own, Threads::All] {
             let own = preprocess(&images, &settings, 3, threads).unwrap();
@@ -56,13 +16,6 @@ fn every_transform_of_requants_own_is_torchvisions_but_for_the_last_bits() {
             assert!(most <= if is_resized { LAST_BITS } else { 0.0 }, "{most:e}: {settings:?}");
         }
     }
-}
-
-fn images(stored: &SafeTensors<'_>, name: &str) -> Vec<Image> {
-    let view = stored.tensor(name).unwrap();
-    let &[count, channels, height, width] = view.shape() else { panic!("{name}") };
-    let image = |pixels: &[u8]| Image { channels, height, width, pixels: pixels.to_vec(), full: 255 };
-    view.data().chunks(view.data().len() / count).map(image).collect()
 }
 
 fn image(channels: usize, height: usize, width: usize) -> Image {

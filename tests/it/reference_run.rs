@@ -7,8 +7,6 @@ use requant::record::format::GoalOutcome;
 use requant::record::store;
 use requant::report;
 
-use crate::lab;
-
 /// The committed run of the demo.
 fn folder() -> PathBuf {
     lab::root().join("results/digits/reference")

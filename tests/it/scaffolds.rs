@@ -1,6 +1,5 @@
+use lab::{Bench, picture};
 use requant::base::files;
-
-use crate::lab::{self, Bench, picture};
 
 fn digits_model(bench: &Bench) {
     let model = lab::root().join("experiments/models/digits-mobilenet_v3_small.onnx");
@@ -11,10 +10,10 @@ fn new(bench: &Bench, name: &str, data: &str) -> lab::Ended {
     bench.run(&["new", name, "--model", "downloads/net.onnx", "--data", data])
 }
 
-/// `check` in either build: without an engine the variants may be what is missing.
+/// `check` in either build: without libtorch the variants are what is missing.
 fn checks(bench: &Bench, manifest: &str) {
     let ended = bench.run(&["check", manifest]);
-    assert!(ended.code == Some(0) || !cfg!(feature = "torch") && ended.code == Some(4), "{ended:?}");
+    assert!(ended.code == Some(0) || ended.code == Some(4) && !lab::has_libtorch(), "{ended:?}");
     assert!(!ended.stderr.contains("not pinned"), "{ended:?}");
 }
 
@@ -40,8 +39,7 @@ fn a_model_and_a_folder_never_seen_become_a_manifest_that_runs() {
     }
     checks(&bench, "experiments/mine.toml");
     assert!(bench.run(&["pin", "--check", "experiments/mine.toml"]).stdout.contains("4 pins hold"));
-    #[cfg(feature = "torch")]
-    {
+    if lab::has_libtorch() {
         let quick = ["benchmark.rounds=2", "benchmark.iterations=1", "benchmark.batch_sizes=[1]", "compute.threads=1"];
         let sets = quick.iter().flat_map(|setting| ["--set", setting]);
         let ended = bench.run(&["run", "experiments/mine.toml"].into_iter().chain(sets).collect::<Vec<_>>());

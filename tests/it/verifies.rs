@@ -1,9 +1,8 @@
 //! The committed run of the demo, tampered with in a copy.
 
+use lab::Bench;
 use requant::base::digest::Digest;
 use requant::base::files;
-
-use crate::lab::{self, Bench};
 
 const RUN: &str = "results/digits/reference";
 

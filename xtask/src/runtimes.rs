@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{libtorch, python, say};
 
-/// A PyPI wheel of which requant looks for a part (`src/backend/`, `tests/it/operators.rs`). Every CPython version's wheel holds the same
+/// A PyPI wheel of which requant looks for a part (`src/backend/`, `torch/tests/it/operators.rs`). Every CPython version's wheel holds the same
 /// libraries, so one is pinned for all.
 struct Runtime {
     name: &'static str,

@@ -1,5 +1,5 @@
 //! A Slurm for the tests, from the distribution's packages: unpacked into the cache, so that nothing is installed and
-//! nobody need be root. The tests start it on the loopback and stop it (`tests/it/cluster.rs`).
+//! nobody need be root. The tests start it on the loopback and stop it (`torch/tests/it/cluster.rs`).
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,30 +1,28 @@
 //! What several tests need: where things lie, honest skips, a bench to run the program on.
 
+#![expect(clippy::must_use_candidate, clippy::new_without_default, reason = "only tests call this")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use requant::backend::{self, Work};
+use requant::base::digest::Digest;
 use requant::base::files;
+use requant::manifest::{Compute, Isa, Preprocess};
+use requant::picture::Image;
 use requant::tensor::Tensor;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
 
-/// The engine belongs to a program, not to the library, so the tests take it in as source.
-#[cfg(feature = "torch")]
-#[path = "../../src/bin/requant-torch/torch/mod.rs"]
-mod torch;
-
-#[cfg(feature = "torch")]
-pub(crate) use with_torch::{start, under_avx2, unpack_some_cifar};
-
 /// The checkout.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
 /// A file of the shared test material, which lies beside the checkout. Without it a test says
 /// so and ends; where `CI` is set its absence is a failure.
-pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
+pub fn shared(relative: &str) -> Option<PathBuf> {
     let path = root().join("../shared").join(relative);
     if path.exists() {
         return Some(path);
@@ -35,32 +33,30 @@ pub(crate) fn shared(relative: &str) -> Option<PathBuf> {
 }
 
 /// Networks of torchvision's families: small ones that are committed, and larger ones where the shared test material is here.
-#[cfg(feature = "torch")]
-pub(crate) fn zoo() -> Vec<PathBuf> {
+pub fn zoo() -> Vec<PathBuf> {
     let mut folders = vec![root().join("tests/fixtures/zoo")];
     folders.extend(shared("models/zoo"));
     let models = folders.iter().flat_map(|folder| {
-        let names = requant::base::files::list(folder).unwrap().into_iter();
+        let names = files::list(folder).unwrap().into_iter();
         names.filter(|name| name.ends_with(".onnx")).map(|name| folder.join(name)).collect::<Vec<_>>()
     });
     models.collect()
 }
 
 /// Images, and what PyTorch answers to them with a network of the zoo; both exporters' files of a network share one.
-#[cfg(feature = "torch")]
-pub(crate) fn answers_of(model: &Path) -> [Tensor; 2] {
+pub fn answers_of(model: &Path) -> [Tensor; 2] {
     let own = model.with_extension("safetensors");
     let name = model.file_stem().unwrap().to_string_lossy().into_owned();
     let common =
         model.with_file_name(format!("{}.safetensors", name.trim_end_matches("-ts").trim_end_matches("-dynamo")));
-    let stored = requant::base::files::read(if own.exists() { &own } else { &common }).unwrap();
+    let stored = files::read(if own.exists() { &own } else { &common }).unwrap();
     let fixture = SafeTensors::deserialize(&stored).unwrap();
     ["input", "logits"].map(|name| floats(&fixture, name))
 }
 
 /// Says why a test did not run, and notes it where `cargo xtask test` counts.
 #[expect(clippy::print_stderr, reason = "this is how a test speaks")]
-pub(crate) fn skip(why: &str) {
+pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
     if let Some(log) = std::env::var_os("SKIPPED_TESTS_LOG") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log);
@@ -68,29 +64,58 @@ pub(crate) fn skip(why: &str) {
     }
 }
 
+/// A program of this workspace, where cargo put it: above the folder of the test that runs. A test is not run on an older one,
+/// which stays where it lies when cargo builds one package alone.
+pub fn program(name: &str) -> PathBuf {
+    let path = placed(name);
+    assert!(is_current(&path), "`{}` is not of this source; plain `cargo test` builds both programs", path.display());
+    path
+}
+
+/// Whether `requant-torch` was built of this source. A build with `--no-default-features` leaves it out.
+pub fn has_libtorch() -> bool {
+    let is_built = is_current(&placed("requant-torch"));
+    if !is_built {
+        skip("there is no `requant-torch` of this source");
+    }
+    is_built
+}
+
+fn placed(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join(name)
+}
+
+/// Whether a program is younger than every file of the library that is in both.
+fn is_current(program: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|about| about.modified()).ok();
+    let source = root().join("src");
+    let files = files::walk(&source).unwrap().into_iter().filter(|file| file.ends_with(".rs"));
+    changed(program) >= files.filter_map(|file| changed(&source.join(file))).max()
+}
+
 /// How a process ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// A folder of its own in which the program runs.
-pub(crate) struct Bench {
+pub struct Bench {
     folder: TempDir,
 }
 
 impl Bench {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(crate) fn put(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub fn put(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.path(name);
         files::create_dir_all(path.parent().unwrap()).unwrap();
         files::write(&path, content).unwrap();
@@ -98,14 +123,14 @@ impl Bench {
     }
 
     /// Small pictures of ten classes, two of each in `train` and in `test`, no two alike.
-    pub(crate) fn pictures(&self, folder: &str) {
+    pub fn pictures(&self, folder: &str) {
         for (number, name) in picture_names().into_iter().enumerate() {
             self.put(&format!("{folder}/{name}"), &picture(u8::try_from(number).unwrap()));
         }
     }
 
     /// A manifest of the digits model on an image folder `data`, its text edited.
-    pub(crate) fn on_pictures(&self, edits: &[(&str, &str)]) -> PathBuf {
+    pub fn on_pictures(&self, edits: &[(&str, &str)]) -> PathBuf {
         let mut text = PICTURES.replace("DIGEST", DIGITS_MODEL);
         for (from, to) in edits {
             assert!(text.contains(from), "the manifest has no `{from}`");
@@ -119,7 +144,7 @@ impl Bench {
     }
 
     /// The demo's manifest with a short benchmark, its text edited, its model beside it.
-    pub(crate) fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
+    pub fn digits(&self, edits: &[(&str, &str)]) -> PathBuf {
         let text = files::read_text(&root().join("experiments/digits.toml")).unwrap();
         let mut text = text + "\n[benchmark]\nbatch_sizes = [1, 8]\nrounds = 2\niterations = 2\nwarmup = 1\n";
         // Tests run side by side: two threads each would wait for one another.
@@ -133,21 +158,43 @@ impl Bench {
         self.put("digits.toml", text.as_bytes())
     }
 
+    /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
+    pub fn digits_with_model(&self, model: &[u8]) -> PathBuf {
+        let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
+        self.put("models/digits-mobilenet_v3_small.onnx", model);
+        manifest
+    }
+
+    /// Every file below `results`; empty where there is no such folder.
+    pub fn leftovers(&self) -> Vec<String> {
+        files::walk(&self.path("results")).unwrap_or_default()
+    }
+
+    /// A sweep over [`Bench::digits`], small and quick; `axes` is what stands below `[sweep.cross]`.
+    pub fn grid(&self, axes: &str) -> PathBuf {
+        let text = format!(
+            "schema = 1\nname = \"grid\"\n\n[sweep]\nbase = \"digits.toml\"\n\n[sweep.set]\n\
+             calibration.strategy = \"stratified\"\ncalibration.samples = 40\nevaluation.strategy = \"first\"\n\
+             evaluation.samples = 60\nbenchmark.processes = 1\nrecord.evidence = false\n\n[sweep.cross]\n{axes}\n"
+        );
+        self.put("grid.toml", text.as_bytes())
+    }
+
     /// The only run below `results/<experiment>`; nothing else may be there.
-    pub(crate) fn only_run(&self, experiment: &str) -> PathBuf {
+    pub fn only_run(&self, experiment: &str) -> PathBuf {
         let home = self.path("results").join(experiment);
         let names = files::list(&home).unwrap();
         assert_eq!(names.len(), 1, "{names:?}");
         home.join(&names[0])
     }
 
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_requant"));
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program("requant"));
         command.args(arguments).current_dir(self.folder.path()).env("RUST_BACKTRACE", "0");
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+    pub fn run(&self, arguments: &[&str]) -> Ended {
         let output = self.command(arguments).output().unwrap();
         Ended {
             code: output.status.code(),
@@ -202,7 +249,7 @@ warmup = 1
 "#;
 
 /// Every row of a table in Markdown has as many cells as its head; with another number it is no table, or loses cells.
-pub(crate) fn has_even_tables(page: &str) {
+pub fn has_even_tables(page: &str) {
     let cells = |line: &str| line.replace("\\|", "").matches('|').count();
     let mut table = None;
     for line in page.lines() {
@@ -215,23 +262,23 @@ pub(crate) fn has_even_tables(page: &str) {
 }
 
 /// `<split>/<class>/<image>` of [`Bench::pictures`].
-pub(crate) fn picture_names() -> Vec<String> {
+pub fn picture_names() -> Vec<String> {
     let split =
         |split: &'static str| (0..10).flat_map(move |class| (0..2).map(move |n| format!("{split}/c{class}/{n}.png")));
     split("test").chain(split("train")).collect()
 }
 
 /// The last eight bits of a number.
-pub(crate) fn byte(number: usize) -> u8 {
+pub fn byte(number: usize) -> u8 {
     number.to_le_bytes()[0]
 }
 
 /// An 8 × 8 PNG that no other number gives.
-pub(crate) fn picture(number: u8) -> Vec<u8> {
+pub fn picture(number: u8) -> Vec<u8> {
     square_picture(number, 8)
 }
 
-pub(crate) fn square_picture(number: u8, side: u32) -> Vec<u8> {
+pub fn square_picture(number: u8, side: u32) -> Vec<u8> {
     let pixel = |x: u32, y: u32| image::Rgb([number, byte(x as usize * 30), byte(y as usize * 30)]);
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_fn(side, side, pixel).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
@@ -239,75 +286,63 @@ pub(crate) fn square_picture(number: u8, side: u32) -> Vec<u8> {
 }
 
 /// The pin of the demo's model.
-pub(crate) const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
+pub const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
 
 /// A float tensor of a safetensors file.
-pub(crate) fn floats(file: &SafeTensors<'_>, name: &str) -> Tensor {
+pub fn floats(file: &SafeTensors<'_>, name: &str) -> Tensor {
     let view = file.tensor(name).unwrap();
     assert_eq!(view.dtype(), Dtype::F32);
     let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     Tensor::f32(view.shape().to_vec(), values).unwrap()
 }
 
-#[cfg(feature = "torch")]
-mod with_torch {
-    use std::path::{Path, PathBuf};
-    use std::process::Command;
-
-    use requant::backend::BackendError;
-    use requant::base::digest::Digest;
-    use requant::base::files;
-
-    use super::{Bench, DIGITS_MODEL};
-
-    impl Bench {
-        /// As [`Bench::digits`], with these bytes as the model and their digest as its pin.
-        pub(crate) fn digits_with_model(&self, model: &[u8]) -> PathBuf {
-            let manifest = self.digits(&[(DIGITS_MODEL, &Digest::of(model).to_string())]);
-            self.put("models/digits-mobilenet_v3_small.onnx", model);
-            manifest
-        }
-
-        /// Every file below `results`; empty where there is no such folder.
-        pub(crate) fn leftovers(&self) -> Vec<String> {
-            files::walk(&self.path("results")).unwrap_or_default()
+/// The first images of every class of the CIFAR-10 tar, unpacked as an image folder.
+pub fn unpack_some_cifar(tar: &Path, target: &Path, per_class: usize) {
+    let mut archive = tar::Archive::new(files::open(tar).unwrap());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().to_string_lossy().into_owned();
+        let number = name.rsplit('/').next().and_then(|file| file.strip_suffix(".jpg")?.parse::<usize>().ok());
+        if number.is_some_and(|number| number < per_class) {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+            let path = target.join(name.strip_prefix("cifar10/").unwrap());
+            files::create_dir_all(path.parent().unwrap()).unwrap();
+            files::write(&path, &bytes).unwrap();
         }
     }
+}
 
-    /// The first images of every class of the CIFAR-10 tar, unpacked as an image folder.
-    pub(crate) fn unpack_some_cifar(tar: &Path, target: &Path, per_class: usize) {
-        let mut archive = tar::Archive::new(files::open(tar).unwrap());
-        for entry in archive.entries().unwrap() {
-            let mut entry = entry.unwrap();
-            let name = entry.path().unwrap().to_string_lossy().into_owned();
-            let number = name.rsplit('/').next().and_then(|file| file.strip_suffix(".jpg")?.parse::<usize>().ok());
-            if number.is_some_and(|number| number < per_class) {
-                let mut bytes = Vec::new();
-                std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
-                let path = target.join(name.strip_prefix("cifar10/").unwrap());
-                files::create_dir_all(path.parent().unwrap()).unwrap();
-                files::write(&path, &bytes).unwrap();
-            }
-        }
+/// Runs `body` in a process whose kernels keep to AVX2, which the golden numbers were made with.
+pub fn under_avx2(test: &str, body: impl FnOnce()) {
+    let environment = backend::environment(&Compute { threads: 1, isa: Isa::Avx2 }, Work::Judging);
+    if environment.iter().all(|(name, value)| std::env::var(name).as_deref() == Ok(*value)) {
+        return body();
     }
+    let own = std::env::current_exe().unwrap();
+    let output = Command::new(own).args(["--exact", test, "--nocapture"]).envs(environment).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "under AVX2:\n{text}");
+}
 
-    /// Runs `body` in a process whose kernels keep to AVX2, which the golden numbers were made with.
-    pub(crate) fn under_avx2(test: &str, body: impl FnOnce()) {
-        use requant::manifest::{Compute, Isa};
-        let environment =
-            requant::backend::environment(&Compute { threads: 1, isa: Isa::Avx2 }, requant::backend::Work::Judging);
-        if environment.iter().all(|(name, value)| std::env::var(name).as_deref() == Ok(*value)) {
-            return body();
-        }
-        let own = std::env::current_exe().unwrap();
-        let output = Command::new(own).args(["--exact", test, "--nocapture"]).envs(environment).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.contains("1 passed"), "under AVX2:\n{text}");
-    }
+/// Settings, images, and what torchvision's own tensor transforms make of them, from `tests/fixtures/preprocess.py`.
+pub fn preprocessed() -> Vec<(Preprocess, Vec<Image>, Tensor)> {
+    let folder = root().join("tests/fixtures");
+    let settings: Vec<Preprocess> =
+        serde_json::from_slice(&files::read(&folder.join("preprocess.json")).unwrap()).unwrap();
+    let stored = files::read(&folder.join("preprocess.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&stored).unwrap();
+    assert!(settings.len() >= 15);
+    let case = |(index, settings)| {
+        let expected = floats(&stored, &format!("{index}.result"));
+        (settings, images(&stored, &format!("{index}.images")), expected)
+    };
+    settings.into_iter().enumerate().map(case).collect()
+}
 
-    /// Starts libtorch in this process.
-    pub(crate) fn start(compute: &requant::manifest::Compute) -> Result<(), BackendError> {
-        super::torch::install();
-        requant::backend::start(compute)
-    }
+fn images(stored: &SafeTensors<'_>, name: &str) -> Vec<Image> {
+    let view = stored.tensor(name).unwrap();
+    let &[count, channels, height, width] = view.shape() else { panic!("{name}") };
+    let image = |pixels: &[u8]| Image { channels, height, width, pixels: pixels.to_vec(), full: 255 };
+    view.data().chunks(view.data().len() / count).map(image).collect()
 }

@@ -1,11 +1,10 @@
 //! `requant tune`: what it writes, that it goes on where it was stopped, and that what it writes runs.
 
+use lab::{Bench, root};
 use requant::base::files;
 use requant::base::finding::Verdict;
 use requant::graph::quantization::Kernel;
 use requant::record::store;
-
-use crate::lab::{Bench, root};
 
 /// The rescaled digits model, which no scheme without `equalize` holds.
 fn skewed() -> Bench {

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use lab::{Bench, root};
 use rayon::prelude::*;
 use requant::base::digest::Digest;
 use requant::base::files;
@@ -15,8 +16,6 @@ use requant::graph::op::{Layer, Normalize, Unary};
 use requant::record::{Record, store};
 use requant::stats::Estimate;
 use requant::tensor::Tensor;
-
-use crate::lab::{self, Bench, root};
 
 /// Writes an experiment.
 type Plant = fn(&Bench);

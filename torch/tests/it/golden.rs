@@ -12,8 +12,6 @@ use requant::quantize::{Calibrator, Plan, Scheme, calibrate};
 use requant::tensor::{Data, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::lab;
-
 const BATCH: usize = 32;
 
 const DIGITS: &str = r#"
@@ -25,7 +23,7 @@ preprocess = { resize = [32, 32], interpolation = "bilinear", antialias = false,
 /// The digits of a split, preprocessed, in batches of 32.
 fn inputs(split: &str) -> Vec<Tensor> {
     let settings: Dataset = toml::from_str(DIGITS).unwrap();
-    lab::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
     let source = dataset::open(&settings, None, &dataset::Labels::Found).unwrap();
     let entries = source.split(split).unwrap();
     let images: Vec<Image> =

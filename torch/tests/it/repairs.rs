@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use lab::{Bench, root};
 use requant::backend::{self, Request};
 use requant::base::files;
 use requant::base::finding::Verdict;
@@ -17,8 +18,6 @@ use requant::record::Record;
 use requant::record::format::Change;
 use requant::record::store;
 use requant::tensor::Tensor;
-
-use crate::lab::{self, Bench, root};
 
 const ROBUST: (&str, &str) = ("recipe = \"fx-default\"", "recipe = \"robust\"");
 
@@ -343,7 +342,7 @@ fn reach(graph: &Graph, input: &Tensor) -> BTreeMap<NodeId, ChannelReach> {
 /// Every network at hand computes the same to the bit after its channels were evened out.
 #[test]
 fn equalization_changes_no_bit_of_the_float_network() {
-    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     let skewed = root().join("experiments/models/digits-mobilenet_v3_small-skewed.onnx");
     let mut rescaled = 0;
     for path in lab::zoo().into_iter().chain([skewed]) {

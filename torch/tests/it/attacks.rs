@@ -3,10 +3,9 @@
 use std::io::{Cursor, Read as _};
 use std::process::Command;
 
+use lab::Bench;
 use requant::base::files;
 use zip::ZipArchive;
-
-use crate::lab::{self, Bench};
 
 fn model(name: &str) -> Vec<u8> {
     let bytes = files::read(&lab::root().join("tests/fixtures/attacks.zip")).unwrap();
@@ -29,8 +28,9 @@ fn what_would_take_all_memory_is_refused_by_name() {
         let bench = Bench::new();
         bench.digits_with_model(&model(name));
         let limited = format!("ulimit -d {LITTLE}; exec \"$0\" check digits.toml");
-        let program = env!("CARGO_BIN_EXE_requant");
-        let ended = Command::new("sh").args(["-c", &limited, program]).current_dir(bench.path("")).output().unwrap();
+        let program = lab::program("requant");
+        let ended =
+            Command::new("sh").args(["-c", &limited]).arg(program).current_dir(bench.path("")).output().unwrap();
         let stderr = String::from_utf8_lossy(&ended.stderr);
         assert!(ended.status.code() == Some(2) && stderr.contains(told), "{name}: {:?} {stderr}", ended.status);
     }

@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _};
 
+use lab::{Bench, Ended};
 use requant::base::explain::{Cause, Explain as _};
 use requant::base::files;
 use requant::record::{Record, store};
 use serde::Deserialize;
 use zip::ZipArchive;
-
-use crate::lab::{self, Bench, Ended};
 
 /// What ONNX Runtime answers.
 #[derive(Deserialize)]

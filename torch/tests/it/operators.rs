@@ -12,8 +12,6 @@ use requant::graph::Graph;
 use requant::manifest::{Backend, Compute, Isa};
 use requant::tensor::Tensor;
 
-use crate::lab;
-
 /// Where `cargo xtask node-tests` puts the tests of this version of ONNX, in the cache.
 const VERSION: &str = "onnx-1.18.0";
 
@@ -29,7 +27,7 @@ fn operators_compute_what_onnx_records() {
     let Some(folder) = files::cache().map(|cache| cache.join(VERSION)).filter(|folder| folder.is_dir()) else {
         return lab::skip("ONNX's node tests are not here; `cargo xtask node-tests` fetches them");
     };
-    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     let mut page = Page::default();
     let mut wrong = Vec::new();
     for name in files::list(&folder).unwrap() {

@@ -1,9 +1,8 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
+use lab::Bench;
 use requant::base::files;
-
-use crate::lab::Bench;
 
 /// Starts a run of the demo and sends it a signal when it announces `stage`; returns the exit code and what it wrote
 /// from then on.
@@ -62,7 +61,7 @@ fn a_hang_up_stops_a_run_unless_it_was_started_to_outlive_it() {
     // Whatever these tests were started with; the latter is what `nohup` does.
     for (signals, wanted) in [("--default-signal=HUP", 130), ("--ignore-signal=HUP", 0)] {
         let mut run = Command::new("env");
-        run.args([signals, env!("CARGO_BIN_EXE_requant"), "run", "digits.toml"]).current_dir(bench.path(""));
+        run.arg(signals).arg(lab::program("requant")).args(["run", "digits.toml"]).current_dir(bench.path(""));
         let (code, rest) = signal_at(&mut run, libc::SIGHUP, "calibrate");
         assert_eq!(code, Some(wanted), "{rest:?}");
     }

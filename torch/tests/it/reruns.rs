@@ -5,11 +5,10 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use lab::{Bench, root};
 use requant::base::digest::Digest;
 use requant::base::files;
 use requant::record::{host, store};
-
-use crate::lab::{Bench, root};
 
 const REFERENCE: &str = "results/digits/reference";
 

@@ -2,9 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use lab::{Bench, DIGITS_MODEL};
 use requant::base::files;
-
-use crate::lab::{self, Bench, DIGITS_MODEL};
 
 /// A run of the bench's manifest ends with this code and message, a next step, and no trace.
 fn refused(bench: &Bench, code: i32, what: &str, next: &str) {
@@ -220,7 +219,7 @@ fn the_front_door_links_no_engine_and_says_when_it_is_gone() {
 
     bench.digits(&[]);
     let alone = bench.path("bin/requant");
-    bench.put("bin/requant", &files::read(Path::new(env!("CARGO_BIN_EXE_requant"))).unwrap());
+    bench.put("bin/requant", &files::read(&lab::program("requant")).unwrap());
     std::fs::set_permissions(&alone, std::fs::Permissions::from_mode(0o755)).unwrap();
     let run = || Command::new(&alone).args(["run", "digits.toml"]).current_dir(bench.path("")).output().unwrap();
     let told = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use lab::{Bench, root};
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
 use requant::codec::{Form, Inputs, onnx, torchscript};
@@ -12,8 +13,6 @@ use requant::graph::{Dim, Graph, Node, NodeId, Op, ReshapeDim, pass};
 use requant::manifest::{Backend, Compute, Isa};
 use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::tensor::Tensor;
-
-use crate::lab::{self, Bench, root};
 
 fn imported(path: &Path) -> Graph {
     pass::run_all(onnx::read(&files::read(path).unwrap()).unwrap().graph).unwrap().0
@@ -42,7 +41,7 @@ fn names(graph: &Graph) -> Vec<&str> {
 
 #[test]
 fn a_float_network_is_the_same_after_it_was_written_and_read() {
-    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     for path in networks() {
         let graph = imported(&path);
         let written = onnx::write(&graph, Form::Float);
@@ -92,7 +91,7 @@ fn sqnr(should: &[f32], is: &[f32]) -> f32 {
 /// The forms that calibration, evidence and interventions ask for, on ONNX Runtime and OpenVINO beside libtorch.
 #[test]
 fn every_form_computes_the_same_on_every_backend() {
-    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     let is_ready = |backend: &Backend| match backend::probe(Request::float(*backend)) {
         Availability::Ready { .. } => true,
         Availability::Missing { why, .. } => {
@@ -147,7 +146,7 @@ fn every_form_computes_the_same_on_every_backend() {
 
 #[test]
 fn a_quantized_network_is_the_same_after_it_was_written_and_read() {
-    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     for path in networks() {
         let graph = imported(&path);
         let input = samples(&graph, 4);
@@ -254,7 +253,7 @@ fn the_onnx_checker_finds_nothing() {
 /// Forms in which engines would differ if they were written as they stand.
 #[test]
 fn pooling_and_reshaping_are_written_so_that_engines_agree() {
-    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     let pool = |kernel, stride, padding, ceil_mode| PoolGeometry {
         kernel: [kernel; 2],
         stride: [stride; 2],

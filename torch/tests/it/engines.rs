@@ -1,5 +1,6 @@
 //! One network on every engine at hand. An engine that is not here is skipped, and counted.
 
+use lab::Bench;
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
 use requant::codec::{Form, onnx, torchscript};
@@ -8,8 +9,6 @@ use requant::manifest::{Backend, Compute, Isa, Precision};
 use requant::record::format::{Agreement, VariantResult};
 use requant::record::store;
 use requant::tensor::Tensor;
-
-use crate::lab::{self, Bench};
 
 const OTHERS: [Backend; 2] = [Backend::Onnxruntime, Backend::Openvino];
 
@@ -38,7 +37,7 @@ fn rows(variants: &[(&str, Backend, &str)]) -> String {
 
 #[test]
 fn every_zoo_model_gives_the_same_logits_on_every_engine() {
-    lab::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 1, isa: Isa::Native }).unwrap();
     for backend in here() {
         for path in lab::zoo() {
             let name = path.display();

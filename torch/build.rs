@@ -7,7 +7,7 @@ use std::path::Path;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/bin/requant-torch/torch/context.cpp");
+    println!("cargo:rerun-if-changed=src/context.cpp");
     let Ok(given) = env::var("DEP_TCH_LIBTORCH_LIB") else { return };
     println!("cargo:rerun-if-changed={given}/libtorch_cpu.so");
     // A Python installation's libraries look for CUDA's relative to their own real folder, which
@@ -37,6 +37,6 @@ fn compile_context(lib: &Path) {
         .warnings(false)
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file("src/bin/requant-torch/torch/context.cpp")
+        .file("src/context.cpp")
         .compile("requant_torch_context");
 }

@@ -1,9 +1,8 @@
 use std::process::Command;
 
+use lab::Bench;
 use requant::backend::{self, Work};
 use requant::manifest::{Compute, Isa};
-
-use crate::lab::{self, Bench};
 
 /// Loads both archives in PyTorch, runs them on the run's own samples, and compares every logit.
 const SCRIPT: &str = r"

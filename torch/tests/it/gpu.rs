@@ -1,5 +1,6 @@
 //! What only an NVIDIA GPU can show. On a machine without one every test here is skipped, and counted.
 
+use lab::Bench;
 use requant::backend::{self, Availability, Request};
 use requant::base::files;
 use requant::codec::torchscript::{self, Short};
@@ -9,13 +10,11 @@ use requant::manifest::{Backend, Compute, Device, Isa, MemoryFormat, Precision};
 use requant::record::store;
 use requant::tensor::Tensor;
 
-use crate::lab::{self, Bench};
-
 const ON_GPU: Request = Request { device: Device::Cuda, ..Request::float(Backend::Torch) };
 
 /// Starts the engine and asks whether it serves a request here; a skip is printed and counted.
 fn is_served(request: Request) -> bool {
-    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     match backend::probe(request) {
         Availability::Ready { .. } => true,
         Availability::Missing { why, remedy } => {

@@ -10,8 +10,6 @@ use requant::quantize::{Calibrator, LayerRule, Plan, Scheme, calibrate};
 use requant::record::host;
 use requant::tensor::Tensor;
 
-use crate::lab;
-
 /// Largest difference from PyTorch's logits, relative to the largest logit.
 const TOLERANCE: f32 = 1e-4;
 
@@ -19,7 +17,7 @@ const TOLERANCE: f32 = 1e-4;
 fn every_zoo_model_computes_what_pytorch_computes() {
     let models = lab::zoo();
     assert!(models.len() >= 12, "the zoo has {} models", models.len());
-    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     for path in models {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let model = onnx::read(&files::read(&path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -54,7 +52,7 @@ const FLOATS: [(torchscript::Variant<'_>, f64); 3] = [
 
 #[test]
 fn every_zoo_model_quantizes_and_runs_in_int8() {
-    lab::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
+    crate::start(&Compute { threads: 2, isa: Isa::Native }).unwrap();
     let mut low = Vec::new();
     let runs_onnx = match backend::probe(ON_ONNXRUNTIME) {
         // TensorRT adds in 32 bits everywhere.

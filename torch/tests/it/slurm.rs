@@ -4,8 +4,8 @@ use std::process::Stdio;
 use requant::base::files;
 
 use crate::cluster::{Cluster, wait_for};
-use crate::lab::{Bench, Ended};
-use crate::sweeps::{count, folder, kill_whole, prepared, put_sweep, runs, states, task};
+use crate::sweeps::{count, folder, kill_whole, prepared, runs, states, task};
+use lab::{Bench, Ended};
 
 /// requant on this cluster.
 fn on(cluster: &Cluster, bench: &Bench, arguments: &[&str]) -> Ended {
@@ -147,7 +147,7 @@ fn what_slurm_refuses_is_passed_on() {
     assert!(followed.stderr.contains("point 2 (2): done") && followed.stdout.contains("2 done"), "{followed:?}");
 
     // Two that launch at once may both submit: calling off reaches whatever they did.
-    put_sweep(&bench, "calibration.seed = \"3..=4\"");
+    bench.grid("calibration.seed = \"3..=4\"");
     let held = || {
         let mut command = bench.command(&["sweep", "grid.toml", "--launcher", "slurm", "--sbatch=--hold"]);
         command.envs(cluster.environment()).stdout(Stdio::null()).spawn().unwrap()

@@ -1,7 +1,5 @@
 //! requant with libtorch linked. `requant` starts it where a verb needs an engine.
 
-mod torch;
-
 use std::io::{self, Write as _};
 use std::panic;
 
@@ -9,7 +7,7 @@ use requant::cli;
 use requant::terminal::Exit;
 
 fn main() {
-    torch::install();
+    requant_torch::install();
     let exit = panic::catch_unwind(cli::main).unwrap_or(Exit::Bug);
     // A reader that has gone away is not an error.
     let _ = io::stdout().flush();

@@ -34,9 +34,6 @@ use requant::workbench::Surroundings;
 use requant::workbench::event::{Event, Events};
 use requant::{bench, pipeline};
 
-#[path = "../src/bin/requant-torch/torch/mod.rs"]
-mod torch;
-
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// How much slower the slowed variant is.
@@ -45,7 +42,7 @@ const SLOWDOWN: f64 = 1.05;
 const COMPUTE: Compute = Compute { threads: 1, isa: Isa::Native };
 
 fn main() -> ExitCode {
-    torch::install();
+    requant_torch::install();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let count = |given: Option<&&str>, default| given.and_then(|n| n.parse().ok()).unwrap_or(default);

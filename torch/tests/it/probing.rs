@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lab::Bench;
 use requant::backend::{BackendError, Session};
 use requant::base::digest::Digest;
 use requant::base::files;
@@ -13,8 +14,6 @@ use requant::measure::summary::{self, Timing};
 use requant::measure::turn::{Inputs, Length, Pass, Timed};
 use requant::measure::worker::{Answer, Ask};
 use requant::tensor::Tensor;
-
-use crate::lab::{self, Bench};
 
 const COMPUTE: Compute = Compute { threads: 1, isa: Isa::Native };
 
@@ -46,7 +45,7 @@ impl Session for Memory {
 
 /// A turn of the demo's network in a measuring process of its own.
 fn turn(wrap: &bench::Wrap<'_>) -> Timed {
-    lab::start(&COMPUTE).unwrap();
+    crate::start(&COMPUTE).unwrap();
     let bench = Bench::new();
     let manifest = bench.digits(&[]);
     let resolved = manifest::load(&manifest, &Overrides::default()).unwrap();

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use lab::{Bench, root};
 use requant::base::digest::Digest;
 use requant::base::files;
 use requant::base::finding::Verdict;
@@ -14,8 +15,6 @@ use requant::record::format::Outcome;
 use requant::record::{Record, store};
 use requant::workbench::Surroundings;
 use requant::workbench::event::{Event, Events};
-
-use crate::lab::{self, Bench, root};
 
 /// The files of a run that hold no timing and no clock.
 const REPEATABLE: [&str; 9] = [
@@ -299,7 +298,7 @@ fn with_a_sick_child(script: &str) -> (Bench, String) {
         ("isa = \"avx2\"", "isa = \"native\""),
     ]);
     let resolved = manifest::load(&bench.path("digits.toml"), &Overrides::default()).unwrap();
-    lab::start(&resolved.manifest.compute).unwrap();
+    crate::start(&resolved.manifest.compute).unwrap();
     let (started, results) = (Cell::new(0), bench.path("results"));
     let worker = || {
         started.set(started.get() + 1);

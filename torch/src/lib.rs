@@ -1,4 +1,7 @@
-//! libtorch through tch. The only room that names tch.
+//! libtorch through tch. No other package names tch.
+
+// A build without the feature has nothing to offer, and no program either.
+#![cfg(feature = "libtorch")]
 
 mod context;
 mod convert;
@@ -15,7 +18,7 @@ use requant::picture::{Image, PreprocessError, Threads};
 use requant::tensor::Tensor;
 
 /// Makes libtorch the engine of this process.
-pub(crate) fn install() {
+pub fn install() {
     backend::install(&Libtorch);
 }
 

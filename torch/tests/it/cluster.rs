@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 use requant::base::files;
 use tempfile::TempDir;
 
-use crate::lab;
-
 pub(crate) struct Cluster {
     folder: TempDir,
     programs: Programs,
