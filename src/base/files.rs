@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::explain::{Cause, Explain};
 
 /// A file-system call that failed, with the path it was about.
@@ -24,12 +26,22 @@ impl FileError {
     }
 }
 
+/// What helps where the system lets no more files be open.
+#[must_use]
+pub fn more_descriptors(error: &io::Error) -> Option<String> {
+    let is_limit = [Errno::MFILE, Errno::NFILE].iter().any(|limit| error.raw_os_error() == Some(limit.raw_os_error()));
+    is_limit.then(|| "raise the limit of open files (`ulimit -n`)".to_owned())
+}
+
 impl Explain for FileError {
     fn class(&self) -> Cause {
         Cause::Input
     }
 
     fn next_step(&self) -> Option<String> {
+        if let Some(remedy) = more_descriptors(&self.source) {
+            return Some(remedy);
+        }
         Some(match self.source.kind() {
             io::ErrorKind::NotFound => "check the path; paths in a manifest are relative to the manifest".into(),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {

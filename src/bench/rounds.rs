@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::pools;
 use super::serve::Assignment;
 use crate::base::digest::Digest;
-use crate::base::explain::Failure;
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::{files, interrupt};
 use crate::manifest::{Benchmark, Manifest};
 use crate::measure::conditions::{Conditions, Watch};
@@ -49,7 +49,7 @@ pub struct Measurement {
     /// The highest nice value of a process.
     pub nice: Option<i32>,
     /// Why a measuring process failed, if one did.
-    pub failed: Option<String>,
+    pub failed: Option<Diagnostic>,
 }
 
 /// What the passes in measuring processes computed.
@@ -292,7 +292,7 @@ impl Bench {
         self.taken.clear();
         match Worker::start(&mut command, limits) {
             Ok(worker) => self.worker = Some(worker),
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -311,13 +311,14 @@ impl Bench {
     /// An answer to another question than was asked is none.
     fn expected_another(&mut self, answer: Option<&Answer>) {
         if answer.is_some() {
-            self.measurement.failed = Some("the measuring process answered another question".to_owned());
+            let message = "the measuring process answered another question";
+            self.measurement.failed = Some(Diagnostic::error(Cause::Bug, message));
             self.worker = None;
         }
     }
 
-    fn fail(&mut self, error: &WorkerError) {
-        self.measurement.failed = Some(error.to_string());
+    fn fail(&mut self, error: WorkerError) {
+        self.measurement.failed = Some(error.into());
         self.worker = None;
     }
 
@@ -326,7 +327,7 @@ impl Bench {
         match self.worker.as_mut()?.ask(ask) {
             Ok(answer) => Some(answer),
             Err(error) => {
-                self.fail(&error);
+                self.fail(error);
                 None
             }
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::{self, BackendError, Request, Session};
 use crate::base::digest::Digest;
-use crate::base::explain::Failure;
+use crate::base::explain::{Cause, Failure};
 use crate::base::files;
 use crate::manifest::{Compute, Variant};
 use crate::measure::worker::{Answer, Ask};
@@ -35,8 +35,8 @@ pub fn serve_wrapped(requests: impl BufRead, mut answers: impl Write, wrap: &Wra
     let mut server = Server::default();
     for line in requests.lines() {
         let answer = match serde_json::from_str::<Ask<Assignment>>(&line?) {
-            Ok(ask) => server.answer(ask, wrap).unwrap_or_else(|error| Answer::Failed { message: error.to_string() }),
-            Err(error) => Answer::Failed { message: format!("unreadable request: {error}") },
+            Ok(ask) => server.answer(ask, wrap).unwrap_or_else(|failure| gave_up(&failure)),
+            Err(error) => Answer::Failed { message: format!("unreadable request: {error}"), remedy: None },
         };
         let last = matches!(answer, Answer::Finished { .. } | Answer::Failed { .. });
         writeln!(answers, "{}", serde_json::to_string(&answer)?)?;
@@ -46,6 +46,11 @@ pub fn serve_wrapped(requests: impl BufRead, mut answers: impl Write, wrap: &Wra
         }
     }
     Ok(())
+}
+
+fn gave_up(failure: &Failure) -> Answer {
+    let remedy = failure.diagnostics.iter().filter(|own| own.cause != Cause::Bug).find_map(|own| own.next_step.clone());
+    Answer::Failed { message: failure.to_string(), remedy }
 }
 
 #[derive(Default)]

@@ -5,9 +5,6 @@ use crate::base::finding::{Finding, Verdict};
 use crate::record::Record;
 use crate::record::format::Outcome;
 
-/// How Linux says that a process may open no more files.
-const OUT_OF_DESCRIPTORS: &str = "(os error 24)";
-
 pub(super) fn check(record: &Record) -> Finding {
     let mut case = Case::open("backends", "Are the backends supported here?");
     for variant in &record.variants {
@@ -35,23 +32,30 @@ pub(super) fn check(record: &Record) -> Finding {
             Outcome::Missing { reason, remedy } => {
                 case.note(format!("`{name}`, which is optional, did not run: {reason}; to have it, {remedy}"));
             }
-            Outcome::Failed { reason, .. } => {
-                let remedy = if reason.contains(OUT_OF_DESCRIPTORS) {
-                    "raise the limit of open files (`ulimit -n`)".to_owned()
-                } else if !reason.contains("measuring process") {
-                    format!("run `requant doctor`, then this variant alone (`{name}`)")
-                } else if let Some(limit) = record.settings.benchmark.memory_limit_mb {
-                    format!("raise or remove `benchmark.memory_limit_mb`, which is {limit}, if that is what ended it")
-                } else {
-                    "look into the system's log for what ended it (memory, a person), or raise \
-                     `benchmark.timeout_seconds` if it was only slow"
-                        .to_owned()
-                };
+            Outcome::Failed { reason, remedy, .. } => {
+                let alone = || format!("run `requant doctor`, then this variant alone (`{name}`)");
+                let remedy = remedy.clone().or_else(|| of_before(record, reason)).unwrap_or_else(alone);
                 case.against(Verdict::Fail, format!("`{name}` failed: {reason}"), &remedy);
             }
         }
     }
     case.close()
+}
+
+/// The remedy of a record that holds none: before format 2.4 the kind of a failure stood in its words alone.
+fn of_before(record: &Record, reason: &str) -> Option<String> {
+    if record.is_since("2.4") {
+        None
+    } else if reason.contains("(os error 24)") {
+        Some("raise the limit of open files (`ulimit -n`)".to_owned())
+    } else if !reason.contains("measuring process") {
+        None
+    } else if let Some(limit) = record.settings.benchmark.memory_limit_mb {
+        Some(format!("raise or remove `benchmark.memory_limit_mb`, which is {limit}, if that is what ended it"))
+    } else {
+        let words = "look into the system's log for what ended it (memory, a person), or raise `benchmark.timeout_seconds` if it was only slow";
+        Some(words.to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde::{Deserialize, Serialize};
 
 use super::turn::{Inputs, Length, Timed};
-use crate::base::{clock, interrupt};
+use crate::base::explain::{Cause, Explain};
+use crate::base::{clock, files, interrupt};
 
 /// What a child is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +55,8 @@ pub enum Answer {
     },
     Failed {
         message: String,
+        #[serde(default)]
+        remedy: Option<String>,
     },
 }
 
@@ -73,6 +76,17 @@ pub struct WorkerError {
     what: String,
     /// The last lines of its standard error.
     stderr: String,
+    remedy: Option<String>,
+}
+
+impl Explain for WorkerError {
+    fn class(&self) -> Cause {
+        Cause::Refuted
+    }
+
+    fn next_step(&self) -> Option<String> {
+        self.remedy.clone()
+    }
 }
 
 /// A child process at work.
@@ -96,11 +110,14 @@ const PATIENCE: Duration = Duration::from_millis(100);
 impl Worker {
     /// Starts a child that speaks the protocol.
     pub fn start(command: &mut Command, limits: Limits) -> Result<Self, WorkerError> {
-        let fail = |what: String| WorkerError { what, stderr: String::new() };
+        let fail = |what: String, remedy| WorkerError { what, stderr: String::new(), remedy };
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = piped.spawn().map_err(|e| fail(format!("the measuring process did not start: {e}")))?;
+        let mut child = piped.spawn().map_err(|e| {
+            let remedy = files::more_descriptors(&e);
+            fail(format!("the measuring process did not start: {e}"), remedy)
+        })?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(fail("the measuring process has no output".into()));
+            return Err(fail("the measuring process has no output".into(), None));
         };
         let mut worker = Self { child, answers: lines_of(stdout), stderr: last_lines_of(stderr), limits };
         match worker.limit_memory() {
@@ -132,7 +149,7 @@ impl Worker {
         }
         let reply = self.wait()?;
         match serde_json::from_str(&reply) {
-            Ok(Answer::Failed { message }) => Err(self.broken(&message)),
+            Ok(Answer::Failed { message, remedy }) => Err(WorkerError { remedy, ..self.broken(&message) }),
             Ok(answer) => Ok(answer),
             Err(_) => {
                 let said: String = reply.trim_end().chars().take(60).collect();
@@ -150,13 +167,14 @@ impl Worker {
                     return Err(self.broken("the measuring process ended without an answer"));
                 }
                 Err(RecvTimeoutError::Timeout) if interrupt::check().is_err() => {
-                    return Err(self.broken("the measurement was interrupted"));
+                    return Err(WorkerError { remedy: None, ..self.broken("the measurement was interrupted") });
                 }
                 Err(RecvTimeoutError::Timeout) if asked.elapsed() >= self.limits.timeout => {
                     let seconds = self.limits.timeout.as_secs();
-                    return Err(self.broken(&format!(
-                        "the measuring process gave no answer for {seconds} s (`benchmark.timeout_seconds`)"
-                    )));
+                    let what =
+                        format!("the measuring process gave no answer for {seconds} s (`benchmark.timeout_seconds`)");
+                    let remedy = Some("raise `benchmark.timeout_seconds` if it was only slow".to_owned());
+                    return Err(WorkerError { remedy, ..self.broken(&what) });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -175,7 +193,18 @@ impl Worker {
         let status = status.map_or_else(String::new, |status| format!(" ({})", described(status)));
         let _ = self.child.kill();
         let _ = self.child.wait();
-        WorkerError { what: format!("{what}{status}"), stderr: self.stderr.read() }
+        WorkerError { what: format!("{what}{status}"), stderr: self.stderr.read(), remedy: Some(self.why_it_ended()) }
+    }
+
+    /// What a person can look into where a child has gone.
+    fn why_it_ended(&self) -> String {
+        match self.limits.memory_bytes {
+            Some(bytes) => {
+                let megabytes = bytes / 1_000_000;
+                format!("raise or remove `benchmark.memory_limit_mb`, which is {megabytes}, if that is what ended it")
+            }
+            None => "look into the system's log for what ended it (memory, a person)".to_owned(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::calibrate::Calibrated;
 use super::quantize::Quantized;
 use crate::backend::{self, BackendError, Request, Session};
-use crate::base::explain::Failure;
+use crate::base::explain::{Cause, Diagnostic, Failure};
 use crate::base::files;
 use crate::bench::{self, Expected, output_digest};
 use crate::manifest::{Artefact, Engine, FEW_IMAGES, Precision, Variant};
@@ -43,7 +43,7 @@ pub(super) struct Apart {
 /// The result of a variant's accuracy pass.
 pub(super) enum Answers {
     Missing,
-    Failed(String),
+    Failed(Diagnostic),
     Given {
         given: Given,
         /// The engine in use at the end of the last pass.
@@ -171,7 +171,7 @@ fn open<'a>(
                 let given = Answers::Given { given: Given::default(), engine: None, expected: Expected::new() };
                 respondent(Some(session), given)
             }
-            Err(error) => respondent(None, Answers::Failed(error.to_string())),
+            Err(error) => respondent(None, Answers::Failed(error.into())),
         })
     };
     prepared.manifest().variant.iter().zip(&quantized.artefacts).map(open).collect()
@@ -236,7 +236,7 @@ fn measure(respondents: &mut [Respondent<'_>], baseline: usize) {
         {
             let given = format!("{:?}", shapes(&respondent.last));
             respondent
-                .fail(format!("it gives outputs of the shapes {given}, and the baseline of {:?}", shapes(&should)));
+                .refuse(format!("it gives outputs of the shapes {given}, and the baseline of {:?}", shapes(&should)));
         }
         let Answers::Given { given, .. } = &mut respondent.answers else { continue };
         given.closeness.resize(should.len(), Vec::new());
@@ -268,8 +268,8 @@ impl Respondent<'_> {
                 given.take(self.outputs, &outputs, rows, keep_numbers);
                 self.last = outputs;
             }
-            Ok(_) => self.fail("it gave no output".into()),
-            Err(error) => self.fail(error.to_string()),
+            Ok(_) => self.refuse("it gave no output".into()),
+            Err(error) => self.fail(error.into()),
         }
     }
 }
@@ -354,15 +354,20 @@ impl Respondent<'_> {
             };
             match trouble {
                 None => {}
-                Some(Ok(trouble)) => return self.fail(format!("at batch {batch} {trouble}")),
-                Some(Err(error)) => return self.fail(error.to_string()),
+                Some(Ok(trouble)) => return self.refuse(format!("at batch {batch} {trouble}")),
+                Some(Err(error)) => return self.fail(error.into()),
             }
         }
     }
 
-    fn fail(&mut self, reason: String) {
+    /// What it gives cannot be judged.
+    fn refuse(&mut self, why: String) {
+        self.fail(Diagnostic::error(Cause::Refuted, why));
+    }
+
+    fn fail(&mut self, why: Diagnostic) {
         (self.session, self.last) = (None, Vec::new());
-        self.answers = Answers::Failed(reason);
+        self.answers = Answers::Failed(why);
     }
 }
 

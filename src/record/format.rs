@@ -1,7 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.4`: of the runtime `reference`; another wording of the check `runtime`; of the settings `task`, of a model `outputs`, and of a measured
+//! - `2.4`: of the runtime `reference`; of a variant that failed `remedy`; another wording of the check `runtime`; of the settings `task`, of a model `outputs`, and of a measured
 //!   variant `fidelity` in place of what is judged of classes.
 //! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of the
 //!   inputs `shared_pictures` and `look_alikes`; the change `overflow-in-float`; of a latency `turns`, `disturbed_turns`
@@ -264,6 +264,9 @@ pub enum Outcome {
     /// Available, but something went wrong.
     Failed {
         reason: String,
+        /// What helps against this kind of failure, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remedy: Option<String>,
         /// What was emitted for it before it failed, and lies in the run's folder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         artefact: Option<ArtefactFacts>,

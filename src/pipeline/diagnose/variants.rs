@@ -1,6 +1,7 @@
 //! The result of each variant, and how the results compare.
 
 use crate::backend::{self, Availability};
+use crate::base::explain::{Cause, Diagnostic};
 use crate::base::rng::Stream;
 use crate::bench::{Benchmarked, Footprint, Measurement};
 use crate::measure::summary;
@@ -29,7 +30,7 @@ impl Variants<'_> {
             (Availability::Missing { why, remedy }, _) => {
                 Outcome::Missing { reason: why.clone(), remedy: remedy.clone() }
             }
-            (_, Answers::Failed(reason)) => self.failed(index, reason),
+            (_, Answers::Failed(why)) => self.failed(index, why),
             (_, _) => self.measured(index),
         };
         VariantResult {
@@ -45,16 +46,21 @@ impl Variants<'_> {
         }
     }
 
-    fn failed(&self, index: usize, reason: &str) -> Outcome {
-        Outcome::Failed { reason: reason.to_owned(), artefact: self.quantized.artefacts[index].clone() }
+    fn failed(&self, index: usize, why: &Diagnostic) -> Outcome {
+        Outcome::Failed {
+            reason: why.message.clone(),
+            // What is requant's own fault has none but a report of it.
+            remedy: why.next_step.clone().filter(|_| why.cause != Cause::Bug),
+            artefact: self.quantized.artefacts[index].clone(),
+        }
     }
 
     fn measured(&self, index: usize) -> Outcome {
-        let failed = |reason: &str| self.failed(index, reason);
+        let failed = |reason: &str| self.failed(index, &Diagnostic::error(Cause::Bug, reason));
         let manifest = self.prepared.manifest();
         let Some(measurement) = &self.benchmarked.measurements[index] else { return failed("it was not measured") };
-        if let Some(reason) = &measurement.failed {
-            return failed(reason);
+        if let Some(why) = &measurement.failed {
+            return self.failed(index, why);
         }
         let (Some(artefact), Some(given)) = (&self.quantized.artefacts[index], self.evaluated.answers[index].given())
         else {
