@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::causes::Rank;
-use super::results::{OtherOutputs, Standing};
+use super::results::{OtherOutputs, QuantityKind, Standing, Status};
 use super::{Diff, VariantDiff};
 use crate::base::units;
 use crate::task::fidelity;
@@ -115,7 +115,7 @@ pub fn judge(diff: &Diff) -> Vec<Judged> {
     let context = Context { diff, other_runtime };
     for (level, one) in levels {
         let of = |variant: &VariantDiff| standing(variant).unwrap_or_else(|| one(variant, &context));
-        let asked = diff.variants.iter().filter(|variant| variant.status_a.as_deref() == Some("measured"));
+        let asked = diff.variants.iter().filter(|variant| variant.status_a == Some(Status::Measured));
         let each: Vec<(&str, (Likeness, String))> = asked.map(|variant| (variant.name.as_str(), of(variant))).collect();
         let likeness = each.iter().map(|(_, (likeness, _))| *likeness).max().unwrap_or(Likeness::NotComparable);
         let because =
@@ -177,10 +177,10 @@ fn other_runtime(diff: &Diff) -> Option<String> {
 
 /// A variant that was not measured again decides its levels by that.
 fn standing(variant: &VariantDiff) -> Option<(Likeness, String)> {
-    match variant.status_b.as_deref() {
-        Some("measured") => None,
-        Some(status) if status.starts_with("missing") => Some((Likeness::NotComparable, status.to_owned())),
-        Some(status) => Some((Likeness::Different, status.to_owned())),
+    match &variant.status_b {
+        Some(Status::Measured) => None,
+        Some(status @ Status::Missing(_)) => Some((Likeness::NotComparable, status.to_string())),
+        Some(status @ Status::Failed(_)) => Some((Likeness::Different, status.to_string())),
         None => Some((Likeness::Different, "not run".to_owned())),
     }
 }
@@ -243,7 +243,7 @@ fn predictions(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, Strin
 }
 
 fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
-    let Some(accuracy) = variant.quantity("accuracy") else { return ratios(variant) };
+    let Some(accuracy) = variant.quantities(QuantityKind::Accuracy).next() else { return ratios(variant) };
     let figures = format!("{} and {}", units::percent(accuracy.a.value), units::percent(accuracy.b.value));
     match accuracy.standing {
         Standing::Same => (Likeness::Identical, format!("{} both times", units::percent(accuracy.a.value))),
@@ -256,8 +256,7 @@ fn accuracy(variant: &VariantDiff, _: &Context<'_>) -> (Likeness, String) {
 
 /// Of outputs: the one that stands farthest from what it was decides.
 fn ratios(variant: &VariantDiff) -> (Likeness, String) {
-    let of_outputs = variant.quantities.iter().filter(|quantity| quantity.name.starts_with("SQNR"));
-    let Some(worst) = of_outputs.max_by_key(|quantity| quantity.standing) else {
+    let Some(worst) = variant.quantities(QuantityKind::Sqnr).max_by_key(|quantity| quantity.standing) else {
         // The baseline is held to nothing: its outputs are judged by themselves.
         return match variant.outputs {
             Some(outputs) if outputs.differing == 0 => {
@@ -285,7 +284,7 @@ fn speed(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
     if let Some(why) = &context.diff.no_speed_because {
         return (Likeness::NotComparable, why.clone());
     }
-    let latencies = || variant.quantities.iter().filter(|quantity| quantity.name.starts_with("latency"));
+    let latencies = || variant.quantities(QuantityKind::Latency);
     let apart = latencies().find(|quantity| quantity.standing >= Standing::Differs);
     let Some(apart) = apart else {
         return if latencies().next().is_some() {
@@ -308,7 +307,7 @@ fn memory(variant: &VariantDiff, context: &Context<'_>) -> (Likeness, String) {
     if let Some(other) = &context.other_runtime {
         return (Likeness::NotComparable, other.clone());
     }
-    let Some(memory) = variant.quantity("memory of inference") else {
+    let Some(memory) = variant.quantities(QuantityKind::Memory).next() else {
         return (Likeness::NotComparable, "no memory figures".to_owned());
     };
     let ratio = memory.b.value / memory.a.value;

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::causes::Rank;
 use super::page::{self, Layout, Section};
-use super::results::Standing;
+use super::results::{QuantityKind, Standing, Status};
 use super::{Diff, Side, VariantDiff};
-use crate::base::units::{self, ABSENT};
+use crate::base::units::ABSENT;
 use crate::manifest::Task;
-use crate::task::fidelity;
 
 /// Every run against the first; figures that are no different from the first's carry a `~`.
 #[must_use]
@@ -18,10 +17,12 @@ pub fn table(first: &Side, others: &[Diff], layout: Layout) -> String {
 
 fn figures(first: &Side, others: &[Diff]) -> Section {
     let quality = match first.record.settings.task {
-        Task::Classification => "accuracy",
-        Task::Fidelity => "SQNR",
+        Task::Classification => QuantityKind::Accuracy,
+        Task::Fidelity => QuantityKind::Sqnr,
     };
-    let mut rows = vec![["run", "verdict", "variant", quality, "latency", "size"].map(str::to_owned).to_vec()];
+    let shown = [quality, QuantityKind::Latency, QuantityKind::Size];
+    let [first_column, latency, size] = shown.map(title);
+    let mut rows = vec![["run", "verdict", "variant", first_column, latency, size].map(str::to_owned).to_vec()];
     // The first run against itself has the figures of A on both sides.
     let own = Diff::of(first, first);
     let all = std::iter::once(&own).chain(others);
@@ -32,7 +33,7 @@ fn figures(first: &Side, others: &[Diff]) -> Section {
         for variant in diff.variants.iter().filter(|variant| variant.status_b.is_some()) {
             let (run, verdict) = name.take().unwrap_or_default();
             let mut row = vec![run, verdict, variant.name.clone()];
-            row.extend([quality, "latency", "size"].map(|quantity| cell(variant, quantity)));
+            row.extend(shown.map(|kind| cell(variant, kind)));
             rows.push(row);
         }
     }
@@ -42,26 +43,28 @@ fn figures(first: &Side, others: &[Diff]) -> Section {
     Section { title: "Figures".to_owned(), lines, rows }
 }
 
+const fn title(kind: QuantityKind) -> &'static str {
+    match kind {
+        QuantityKind::Accuracy => "accuracy",
+        QuantityKind::Sqnr => "SQNR",
+        QuantityKind::Latency => "latency",
+        QuantityKind::Speedup => "speedup",
+        QuantityKind::Memory | QuantityKind::DeviceMemory => "memory",
+        QuantityKind::Size => "size",
+    }
+}
+
 /// Of several outputs, the one that keeps least.
-fn cell(variant: &VariantDiff, name: &str) -> String {
-    let named = variant.quantities.iter().filter(|quantity| quantity.name.starts_with(name));
+fn cell(variant: &VariantDiff, kind: QuantityKind) -> String {
+    let mut all = variant.quantities(kind);
     let found =
-        if name == "SQNR" { named.min_by(|a, b| a.b.value.total_cmp(&b.b.value)) } else { named.into_iter().next() };
+        if kind == QuantityKind::Sqnr { all.min_by(|a, b| a.b.value.total_cmp(&b.b.value)) } else { all.next() };
     let Some(quantity) = found else {
-        let status = variant.status_b.as_deref().and_then(|status| status.split(':').next()).unwrap_or_default();
-        return if matches!(name, "accuracy" | "SQNR") && status != "measured" {
-            status.to_owned()
-        } else {
-            ABSENT.to_owned()
-        };
+        let status = variant.status_b.as_ref().filter(|status| **status != Status::Measured);
+        let status = status.filter(|_| matches!(kind, QuantityKind::Accuracy | QuantityKind::Sqnr));
+        return status.map_or(ABSENT, Status::word).to_owned();
     };
-    let value = quantity.b.value;
-    let figure = match name {
-        "accuracy" => units::percent(value),
-        "SQNR" => fidelity::shown(value),
-        "latency" => units::milliseconds(value),
-        _ => format!("{:.2} MB", value / 1e6),
-    };
+    let figure = kind.shown(quantity.b.value);
     let sign = match quantity.standing {
         Standing::Same => "",
         Standing::NoDifference => " ~",

@@ -12,7 +12,7 @@ pub use causes::{Change, Rank};
 pub use layers::LayerChange;
 pub use many::table;
 pub use page::{Layout, render};
-pub use results::{Flip, Quantity, Standing, VariantDiff};
+pub use results::{Flip, Quantity, QuantityKind, Standing, Status, VariantDiff};
 
 use std::path::Path;
 

@@ -3,12 +3,11 @@
 use super::causes::{Change, Rank};
 use super::layers::{LayerChange, State};
 use super::levels::Judged;
-use super::results::{Flip, Quantity, Standing};
+use super::results::{Flip, Quantity, QuantityKind, Standing, Status};
 use super::{Diff, VariantDiff};
 use crate::base::text::inline_markdown;
 use crate::base::units::{self, ABSENT, counted};
 use crate::stats::Estimate;
-use crate::task::fidelity;
 
 /// How a page is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,13 +159,14 @@ fn judgements(diff: &Diff) -> Option<Section> {
 fn results(diff: &Diff) -> Option<Section> {
     let mut rows = vec![row(["variant", "quantity", "A", "B", "change", ""])];
     for variant in &diff.variants {
-        let missing = |status: &Option<String>| status.clone().unwrap_or_else(|| "no such variant".to_owned());
-        let first = |status: String| status.split(':').next().unwrap_or_default().to_owned();
-        let (a, b) = (first(missing(&variant.status_a)), first(missing(&variant.status_b)));
+        let absent = || "no such variant".to_owned();
+        let word = |status: &Option<Status>| status.as_ref().map_or_else(absent, |status| status.word().to_owned());
+        let (a, b) = (word(&variant.status_a), word(&variant.status_b));
         if a != b {
             rows.push(row([&variant.name, "status", &a, &b, "", "≠"]));
         } else if variant.status_a != variant.status_b {
-            let (a, b) = (missing(&variant.status_a), missing(&variant.status_b));
+            let whole = |status: &Option<Status>| status.as_ref().map_or_else(absent, Status::to_string);
+            let (a, b) = (whole(&variant.status_a), whole(&variant.status_b));
             rows.push(row([&variant.name, "reason", &a, &b, "", "≠"]));
         }
         if variant.same_artefact == Some(false) {
@@ -202,24 +202,25 @@ fn results(diff: &Diff) -> Option<Section> {
 }
 
 fn quantity_row(variant: &str, quantity: &Quantity) -> Vec<String> {
-    let accuracy = quantity.name == "accuracy";
-    let value = |estimate: Estimate| match quantity.name.split(' ').next() {
-        Some("accuracy") => units::percent(estimate.value),
-        Some("SQNR") => fidelity::shown(estimate.value),
-        Some("latency") => units::milliseconds(estimate.value),
-        Some("speedup") => units::times(estimate.value),
-        _ => format!("{:.2} MB", estimate.value / 1e6),
-    };
+    let value = |figure: f64| quantity.kind.shown(figure);
     let change = quantity.change.map_or_else(String::new, |change| {
         let Estimate { value, low, high, .. } = change;
-        if accuracy {
-            let [value, low, high] = [value, low, high].map(|fraction| units::signed(fraction * 100.0, 2));
-            format!("{value} points ({low} to {high})")
-        } else if quantity.name.starts_with("SQNR") {
-            let [value, low, high] = [value, low, high].map(|db| units::signed(db, 2));
-            format!("{value} dB ({low} to {high})")
-        } else {
-            format!("{value:.2}× ({low:.2} to {high:.2})")
+        match quantity.kind {
+            QuantityKind::Accuracy => {
+                let [value, low, high] = [value, low, high].map(|fraction| units::signed(fraction * 100.0, 2));
+                format!("{value} points ({low} to {high})")
+            }
+            QuantityKind::Sqnr => {
+                let [value, low, high] = [value, low, high].map(|db| units::signed(db, 2));
+                format!("{value} dB ({low} to {high})")
+            }
+            QuantityKind::Latency
+            | QuantityKind::Speedup
+            | QuantityKind::Memory
+            | QuantityKind::DeviceMemory
+            | QuantityKind::Size => {
+                format!("{value:.2}× ({low:.2} to {high:.2})")
+            }
         }
     });
     let sign = match quantity.standing {
@@ -228,7 +229,7 @@ fn quantity_row(variant: &str, quantity: &Quantity) -> Vec<String> {
         Standing::Differs => "≠",
         Standing::NotComparable => "?",
     };
-    row([variant, &quantity.name, &value(quantity.a), &value(quantity.b), &change, sign])
+    row([variant, &quantity.name, &value(quantity.a.value), &value(quantity.b.value), &change, sign])
 }
 
 fn flips(variant: &VariantDiff) -> Option<Section> {

@@ -1,10 +1,12 @@
 //! What each variant came to in both runs.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Side;
+use crate::base::units;
 use crate::measure::summary::{Effect, effect};
 use crate::record::answers::{Answer, Answers};
 use crate::record::format::{Classified, Judged, Measured, Outcome, OutputFidelity, VariantResult};
@@ -26,9 +28,44 @@ pub enum Standing {
     NotComparable,
 }
 
-/// A quantity in both runs. Fractions, dB, milliseconds or bytes, as the name says.
+/// What a quantity is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuantityKind {
+    /// A fraction.
+    Accuracy,
+    /// Of one output, in dB.
+    Sqnr,
+    /// In milliseconds.
+    Latency,
+    Speedup,
+    /// Of the process while it infers, in bytes.
+    Memory,
+    /// Of tensors on a device, in bytes.
+    DeviceMemory,
+    /// Of the artefact, in bytes.
+    Size,
+}
+
+impl QuantityKind {
+    /// A figure, as a page shows it.
+    #[must_use]
+    pub fn shown(self, value: f64) -> String {
+        match self {
+            Self::Accuracy => units::percent(value),
+            Self::Sqnr => fidelity::shown(value),
+            Self::Latency => units::milliseconds(value),
+            Self::Speedup => units::times(value),
+            Self::Memory | Self::DeviceMemory | Self::Size => format!("{:.2} MB", value / 1e6),
+        }
+    }
+}
+
+/// A quantity in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Quantity {
+    #[serde(skip)]
+    pub kind: QuantityKind,
+    /// With what it is of where there are several: a batch size, an output.
     pub name: String,
     pub a: Estimate,
     pub b: Estimate,
@@ -68,13 +105,56 @@ pub struct Pairs {
     pub flips: Vec<Flip>,
 }
 
+/// What became of a variant in one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    Measured,
+    /// With its reason, as [`Failed`](Self::Failed).
+    Missing(String),
+    Failed(String),
+}
+
+impl Status {
+    fn of(variant: &VariantResult) -> Self {
+        match &variant.outcome {
+            Outcome::Measured(_) => Self::Measured,
+            Outcome::Missing { reason, .. } => Self::Missing(reason.clone()),
+            Outcome::Failed { reason, .. } => Self::Failed(reason.clone()),
+        }
+    }
+
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Missing(_) => "missing",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Measured => f.write_str(self.word()),
+            Self::Missing(reason) | Self::Failed(reason) => write!(f, "{}: {reason}", self.word()),
+        }
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// One variant in both runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VariantDiff {
     pub name: String,
-    /// `measured`, `missing: …`, `failed: …`; absent where the run has no such variant.
-    pub status_a: Option<String>,
-    pub status_b: Option<String>,
+    /// Absent where the run has no such variant.
+    pub status_a: Option<Status>,
+    pub status_b: Option<Status>,
     /// Whether the artefacts are the same to the bit; absent where one was not measured.
     pub same_artefact: Option<bool>,
     pub quantities: Vec<Quantity>,
@@ -97,8 +177,8 @@ impl VariantDiff {
     /// By more than chance.
     #[must_use]
     pub fn differs(&self) -> bool {
-        let status = |status: &Option<String>| status.as_deref().map(|s| s.split(':').next().unwrap_or(s).to_owned());
-        status(&self.status_a) != status(&self.status_b)
+        let word = |status: &Option<Status>| status.as_ref().map(Status::word);
+        word(&self.status_a) != word(&self.status_b)
             || self.same_artefact == Some(false)
             || self.quantities.iter().any(|quantity| quantity.standing == Standing::Differs)
             || self.pairs.as_ref().is_some_and(|pairs| !pairs.flips.is_empty())
@@ -112,9 +192,9 @@ impl VariantDiff {
             && self.outputs.is_none_or(|outputs| outputs.differing == 0)
     }
 
-    #[must_use]
-    pub fn quantity(&self, name: &str) -> Option<&Quantity> {
-        self.quantities.iter().find(|quantity| quantity.name == name)
+    /// There may be several: one for each batch size or output.
+    pub fn quantities(&self, kind: QuantityKind) -> impl Iterator<Item = &Quantity> {
+        self.quantities.iter().filter(move |quantity| quantity.kind == kind)
     }
 }
 
@@ -170,8 +250,8 @@ pub(super) fn between(a: &Side, b: &Side, times: Times, pairs: bool) -> Vec<Vari
         let pairs = measured.and(answers).and_then(|(x, y)| paired(x, y, name));
         VariantDiff {
             name: name.clone(),
-            status_a: left.as_ref().map(status),
-            status_b: right.as_ref().map(status),
+            status_a: left.as_ref().map(Status::of),
+            status_b: right.as_ref().map(Status::of),
             same_artefact: measured.map(|(x, y)| x.artefact.sha256 == y.artefact.sha256),
             quantities: measured
                 .map(|(x, y)| [quality(x, y, pairs.as_ref(), outputs, name), quantities(x, y, times)].concat())
@@ -181,14 +261,6 @@ pub(super) fn between(a: &Side, b: &Side, times: Times, pairs: bool) -> Vec<Vari
         }
     };
     names.into_iter().map(one).collect()
-}
-
-fn status(variant: &VariantResult) -> String {
-    match &variant.outcome {
-        Outcome::Measured(_) => "measured".to_owned(),
-        Outcome::Missing { reason, .. } => format!("missing: {reason}"),
-        Outcome::Failed { reason, .. } => format!("failed: {reason}"),
-    }
 }
 
 fn paired(a: &Answers, b: &Answers, name: &str) -> Option<Pairs> {
@@ -231,22 +303,40 @@ fn quantities(a: &Measured, b: &Measured, times: Times) -> Vec<Quantity> {
         // What was measured beside other programs is not compared with anything.
         let disturbed = left.unclaimed.is_some() || right.unclaimed.is_some();
         let times = Times { floor: times.floor.filter(|_| !disturbed), ..times };
-        all.push(ratio_of(name("latency"), left.milliseconds, right.milliseconds, times));
+        all.push(ratio_of(QuantityKind::Latency, name("latency"), left.milliseconds, right.milliseconds, times));
         if let (Some(x), Some(y)) = (left.speedup, right.speedup) {
-            all.push(ratio_of(name("speedup"), x, y, times));
+            all.push(ratio_of(QuantityKind::Speedup, name("speedup"), x, y, times));
         }
     }
     if let (Some(x), Some(y)) = (a.memory.inference, b.memory.inference) {
-        all.push(ratio_of("memory of inference".to_owned(), x, y, Times { shared: false, ..times }));
+        all.push(ratio_of(
+            QuantityKind::Memory,
+            "memory of inference".to_owned(),
+            x,
+            y,
+            Times { shared: false, ..times },
+        ));
     }
     if let (Some(x), Some(y)) = (a.memory.device_inference, b.memory.device_inference) {
-        all.push(ratio_of("memory on the GPU".to_owned(), x, y, Times { shared: false, ..times }));
+        all.push(ratio_of(
+            QuantityKind::DeviceMemory,
+            "memory on the GPU".to_owned(),
+            x,
+            y,
+            Times { shared: false, ..times },
+        ));
     }
     let bytes = |measured: &Measured| {
         let value = measured.artefact.bytes as f64;
         Estimate { value, low: value, high: value, n: 1 }
     };
-    all.push(ratio_of("size".to_owned(), bytes(a), bytes(b), Times { floor: Some(0.0), shared: false }));
+    all.push(ratio_of(
+        QuantityKind::Size,
+        "size".to_owned(),
+        bytes(a),
+        bytes(b),
+        Times { floor: Some(0.0), shared: false },
+    ));
     all
 }
 
@@ -294,7 +384,7 @@ fn ratio_of_output(
         Some(_) => Standing::NoDifference,
         None => Standing::NotComparable,
     };
-    Quantity { name: format!("SQNR of `{}`", a.name), a: x, b: y, change, standing }
+    Quantity { kind: QuantityKind::Sqnr, name: format!("SQNR of `{}`", a.name), a: x, b: y, change, standing }
 }
 
 fn other_outputs(a: &Outputs, b: &Outputs, name: &str) -> Option<OtherOutputs> {
@@ -326,10 +416,17 @@ fn accuracy(a: &Classified, b: &Classified, pairs: Option<&Pairs>) -> Quantity {
         (true, false) => Standing::Same,
         (false, false) => Standing::NoDifference,
     };
-    Quantity { name: "accuracy".to_owned(), a: a.accuracy, b: b.accuracy, change, standing }
+    Quantity {
+        kind: QuantityKind::Accuracy,
+        name: "accuracy".to_owned(),
+        a: a.accuracy,
+        b: b.accuracy,
+        change,
+        standing,
+    }
 }
 
-fn ratio_of(name: String, a: Estimate, b: Estimate, times: Times) -> Quantity {
+fn ratio_of(kind: QuantityKind, name: String, a: Estimate, b: Estimate, times: Times) -> Quantity {
     let change = times.floor.and_then(|_| ratio::of(b, a));
     let standing = match (change, times.floor) {
         _ if a == b => Standing::Same,
@@ -341,5 +438,5 @@ fn ratio_of(name: String, a: Estimate, b: Estimate, times: Times) -> Quantity {
         },
         _ => Standing::NotComparable,
     };
-    Quantity { name, a, b, change, standing }
+    Quantity { kind, name, a, b, change, standing }
 }
