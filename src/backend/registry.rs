@@ -104,11 +104,12 @@ pub fn preprocess(
     channels: usize,
     threads: Threads,
 ) -> Result<Tensor, PreprocessError> {
+    let (images, settings) = picture::resize(images, settings, threads)?;
     match (backend, TORCH.get()) {
-        (Backend::Torch, Some(driver)) => driver.preprocess(images, settings, channels, threads),
+        (Backend::Torch, Some(driver)) => driver.preprocess(&images, &settings, channels, threads),
         (Backend::Torch, None) => Err(PreprocessError("libtorch is not linked into this process".to_owned())),
         (Backend::Onnxruntime | Backend::Openvino | Backend::Tensorrt, _) => {
-            picture::preprocess(images, settings, channels, threads)
+            picture::preprocess(&images, &settings, channels, threads)
         }
     }
 }

@@ -262,6 +262,23 @@ choice!(
         Bicubic = "bicubic",
         /// The nearest pixel.
         Nearest = "nearest",
+        /// Of `resize_by = "pillow"` alone, as the next two: the mean of the pixels that a pixel covers.
+        Box = "box",
+        /// Four neighbours and a window of Hamming's.
+        Hamming = "hamming",
+        /// Thirty-six neighbours.
+        Lanczos = "lanczos",
+    }
+);
+choice!(
+    /// Whose resizing it is.
+    ResizeBy {
+        /// PyTorch's, of tensors: in floats.
+        Tensor = "tensor",
+        /// Pillow 13's, of images, as torchvision and timm resize what a file holds: in bytes, which are cropped and then scaled.
+        Pillow = "pillow",
+        /// Pillow's up to 12: the same but for tall images, of which it narrows the rows first.
+        Pillow12 = "pillow-12",
     }
 );
 choice!(

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DatasetFormat, Interpolation, PixelScale, Remote};
+use super::{DatasetFormat, Interpolation, PixelScale, Remote, ResizeBy};
 use crate::base::digest::Digest;
 use crate::document::{Problem, is_file_name, problem};
 
@@ -81,6 +81,10 @@ pub struct Preprocess {
     /// otherwise. TIFF files are always turned by their own tag, as Pillow does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub exif_orientation: bool,
+    /// Who resizes: `pillow` does it to the bit as `torchvision.transforms` and timm do with what `PIL.Image.open` gives, and before
+    /// pixels are scaled; `tensor` as torchvision does with tensors. `tensor` unless said otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resize_by: Option<ResizeBy>,
     pub interpolation: Interpolation,
     /// Whether shrinking averages over every source pixel; torchvision's default is `true`.
     pub antialias: bool,
@@ -234,7 +238,30 @@ pub(super) fn preprocessing(dataset: &Dataset) -> Vec<Problem> {
         let message = "does not apply to `interpolation = \"nearest\"`";
         found.push(problem("dataset.preprocess.antialias", message, "remove it, or use `bilinear`"));
     }
+    found.extend(resizing(preprocess));
     found
+}
+
+/// What Pillow alone can do, and what it cannot leave.
+fn resizing(preprocess: &Preprocess) -> Option<Problem> {
+    let by_pillow = match preprocess.resize_by {
+        None | Some(ResizeBy::Tensor) => false,
+        Some(ResizeBy::Pillow | ResizeBy::Pillow12) => true,
+    };
+    let smooth = match preprocess.interpolation {
+        Interpolation::Bilinear | Interpolation::Bicubic => true,
+        Interpolation::Nearest => false,
+        Interpolation::Box | Interpolation::Hamming | Interpolation::Lanczos if by_pillow => true,
+        other @ (Interpolation::Box | Interpolation::Hamming | Interpolation::Lanczos) => {
+            let message = format!("is `{other}`, which tensors are not resized with");
+            let next = "set `resize_by = \"pillow\"`, or use `bilinear`";
+            return Some(problem("dataset.preprocess.interpolation", message, next));
+        }
+    };
+    (by_pillow && smooth && !preprocess.antialias).then(|| {
+        let message = "is false, and Pillow always averages where it shrinks";
+        problem("dataset.preprocess.antialias", message, "set it to true, or `resize_by = \"tensor\"`")
+    })
 }
 
 fn twice(names: &[String]) -> Option<&String> {

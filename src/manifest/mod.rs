@@ -24,7 +24,7 @@ pub use crate::document::Layer;
 pub use benchmark::Benchmark;
 pub use choice::{
     Backend, Choice, DatasetFormat, Device, Engine, FEW_IMAGES, Granularity, Interpolation, Isa, LayerKernel,
-    LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, Step, Strategy, Task,
+    LayerObserver, LayerPrecision, MemoryFormat, PixelScale, Precision, Recipe, ResizeBy, Step, Strategy, Task,
 };
 pub use combination::{Artefact, COMBINATIONS, Combination, engines_table};
 pub use compute::Compute;

@@ -23,6 +23,28 @@ pub enum Threads {
     All,
 }
 
+/// What tensors are resized with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TensorFilter {
+    Bilinear,
+    Bicubic,
+    Nearest,
+}
+
+impl TensorFilter {
+    /// Of a manifest's word; the others are Pillow's alone.
+    pub fn of(interpolation: Interpolation) -> Result<Self, PreprocessError> {
+        match interpolation {
+            Interpolation::Bilinear => Ok(Self::Bilinear),
+            Interpolation::Bicubic => Ok(Self::Bicubic),
+            Interpolation::Nearest => Ok(Self::Nearest),
+            Interpolation::Box | Interpolation::Hamming | Interpolation::Lanczos => {
+                Err(PreprocessError(format!("tensors are not resized with `{interpolation}`")))
+            }
+        }
+    }
+}
+
 /// Makes images gray where that is asked for, scales them, resizes and crops them, repeats a single channel up to
 /// `channels`, and normalizes. Returns `f32[images, channels, height, width]`.
 pub fn preprocess(
@@ -32,9 +54,10 @@ pub fn preprocess(
     threads: Threads,
 ) -> Result<Tensor, PreprocessError> {
     let (images, [height, width]) = fitting(images, settings, channels)?;
+    let filter = TensorFilter::of(settings.interpolation)?;
     let size = channels * height * width;
     let mut values = vec![0.0; images.len() * size];
-    let each = |(image, values): (&Image, &mut [f32])| place(image, settings, channels, values);
+    let each = |(image, values): (&Image, &mut [f32])| place(image, settings, filter, channels, values);
     match threads {
         Threads::Own => images.iter().zip(values.chunks_mut(size.max(1))).for_each(each),
         Threads::All => images.par_iter().zip(values.par_chunks_mut(size.max(1))).for_each(each),
@@ -72,10 +95,10 @@ pub fn fitting<'a>(
 }
 
 /// One image, as the network is given it.
-fn place(image: &Image, settings: &Preprocess, channels: usize, values: &mut [f32]) {
+fn place(image: &Image, settings: &Preprocess, filter: TensorFilter, channels: usize, values: &mut [f32]) {
     let size = (values.len() / channels.max(1)).max(1);
     let mut own = vec![0.0; size * image.channels];
-    resize(image, settings, &mut own, size);
+    resize(image, settings, filter, &mut own, size);
     // A single channel is repeated.
     let planes = own.chunks(size).cycle().zip(values.chunks_mut(size));
     for ((plane, values), (mean, std)) in planes.zip(settings.mean.iter().zip(&settings.std)) {
@@ -84,7 +107,7 @@ fn place(image: &Image, settings: &Preprocess, channels: usize, values: &mut [f3
 }
 
 /// An image's channels, scaled, resized and cropped to `size` pixels each.
-fn resize(image: &Image, settings: &Preprocess, values: &mut [f32], size: usize) {
+fn resize(image: &Image, settings: &Preprocess, by: TensorFilter, values: &mut [f32], size: usize) {
     let scale: Vec<f32> = (0..=u8::MAX).map(|pixel| scaled(pixel, image.full, settings.scale)).collect();
     let whole = resized(settings, image.height, image.width);
     let kept = settings.center_crop.unwrap_or(whole);
@@ -93,7 +116,7 @@ fn resize(image: &Image, settings: &Preprocess, values: &mut [f32], size: usize)
         start..start + kept[axis]
     });
     let is_resized = whole != [image.height, image.width];
-    let (by, is_smooth) = (settings.interpolation, settings.antialias);
+    let is_smooth = settings.antialias;
     let taps = |from, to, window: &Range<usize>| is_resized.then(|| Taps::new(by, is_smooth, [from, to], window));
     let taps = taps(image.height, whole[0], &rows).zip(taps(image.width, whole[1], &columns));
     let planes = image.pixels.chunks((image.height * image.width).max(1));
@@ -140,16 +163,16 @@ struct Taps {
 
 impl Taps {
     /// Those of some outputs, where an axis of length `from` becomes one of length `to`.
-    fn new(by: Interpolation, is_smooth: bool, [from, to]: [usize; 2], outputs: &Range<usize>) -> Self {
+    fn new(by: TensorFilter, is_smooth: bool, [from, to]: [usize; 2], outputs: &Range<usize>) -> Self {
         let mut taps = Self { ends: Vec::with_capacity(outputs.len()), inputs: Vec::new(), weights: Vec::new() };
         let ratio = from as f32 / to as f32;
         for output in outputs.clone() {
             match (by, is_smooth) {
-                (Interpolation::Nearest, _) => taps.nearest(output, ratio, from),
-                (Interpolation::Bilinear, false) => taps.linear(output, ratio, from, to),
-                (Interpolation::Bicubic, false) => taps.cubic(output, ratio, from),
-                (Interpolation::Bilinear, true) => taps.smooth(output, ratio, from, 1.0, triangle),
-                (Interpolation::Bicubic, true) => taps.smooth(output, ratio, from, 2.0, keys),
+                (TensorFilter::Nearest, _) => taps.nearest(output, ratio, from),
+                (TensorFilter::Bilinear, false) => taps.linear(output, ratio, from, to),
+                (TensorFilter::Bicubic, false) => taps.cubic(output, ratio, from),
+                (TensorFilter::Bilinear, true) => taps.smooth(output, ratio, from, 1.0, triangle),
+                (TensorFilter::Bicubic, true) => taps.smooth(output, ratio, from, 2.0, keys),
             }
             taps.ends.push(taps.inputs.len());
         }

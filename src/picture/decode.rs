@@ -1,4 +1,8 @@
-//! PNG, JPEG, BMP, WebP, TIFF and PPM/PGM as planes of pixels.
+//! PNG, JPEG, BMP, WebP, TIFF and PPM/PGM as planes of pixels: those that Pillow's `convert("RGB")` gives, to the bit, which
+//! `tests/fixtures/pixels.py` holds every kind of file to. docs/data.md lists what is read otherwise, or refused.
+
+mod depth;
+mod jpeg;
 
 use std::io::Cursor;
 
@@ -15,33 +19,49 @@ const MAX_DECODED_BYTES: u64 = 1 << 30;
 
 /// A look at the image's header; `turn` says whether it will be decoded the way that EXIF says.
 pub fn look(bytes: &[u8], turn: bool) -> Result<Look, String> {
+    if jpeg::is_so(bytes) {
+        return jpeg::look(bytes, turn);
+    }
     let mut decoder = decoder(bytes)?;
     whole(bytes)?;
     let (width, height) = decoder.dimensions();
     let channels = if is_gray(decoder.color_type()) { 1 } else { 3 };
     let orientation = orientation(&mut decoder);
-    let [height, width] = [height as usize, width as usize];
-    let lies = (turn || is_tiff(bytes)) && swaps_sides(orientation);
-    let shape = if lies { [channels, width, height] } else { [channels, height, width] };
+    let size = [height as usize, width as usize];
+    let shape = shape(channels, size, if turn || is_tiff(bytes) { orientation } else { Orientation::NoTransforms });
     Ok(Look { shape, turned: orientation != Orientation::NoTransforms && !is_tiff(bytes) })
 }
 
 /// Grayscale files give one channel, all others three; transparency is dropped, as Pillow's
 /// `convert("RGB")` does.
 pub fn decode(bytes: &[u8], turn: bool) -> Result<Image, String> {
+    if jpeg::is_so(bytes) {
+        return jpeg::decode(bytes, turn);
+    }
     whole(bytes)?;
     let mut decoder = decoder(bytes)?;
     let turn = turn || is_tiff(bytes);
     let orientation = if turn { orientation(&mut decoder) } else { Orientation::NoTransforms };
-    let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())?;
+    let mut picture = depth::in_bytes(bytes, picture);
     picture.apply_orientation(orientation);
+    Ok(image_of(picture))
+}
+
+/// A picture of bytes as planes.
+fn image_of(picture: DynamicImage) -> Image {
     let (height, width) = (picture.height() as usize, picture.width() as usize);
     let (channels, pixels) = if is_gray(picture.color()) {
         (1, picture.into_luma8().into_raw())
     } else {
         (3, planes(picture.into_rgb8().as_raw()))
     };
-    Ok(Image { channels, height, width, pixels, full: u8::MAX })
+    Image { channels, height, width, pixels, full: u8::MAX }
+}
+
+/// The shape of an image of `[height, width]` once it is turned.
+const fn shape(channels: usize, [height, width]: [usize; 2], turned: Orientation) -> [usize; 3] {
+    if swaps_sides(turned) { [channels, width, height] } else { [channels, height, width] }
 }
 
 /// The orientation is a tag of TIFF itself, and Pillow obeys it there, unlike EXIF in other formats.
@@ -66,13 +86,9 @@ const fn swaps_sides(orientation: Orientation) -> bool {
     }
 }
 
-/// Whether an image has its end, and a PNG its checksums: decoders fill up with gray what a cut
-/// JPEG lacks, and say nothing.
+/// Whether an image has its end, and a PNG its checksums.
 fn whole(bytes: &[u8]) -> Result<(), String> {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
     let is_whole = match bytes {
-        // The last scan (PNG's chunks likewise) must be followed by the end of the image.
-        [0xff, 0xd8, ..] => last([0xff, 0xda]) < last([0xff, 0xd9]),
         [0x89, b'P', b'N', b'G', _, _, _, _, chunks @ ..] => return whole_chunks(chunks),
         [b'R', b'I', b'F', b'F', a, b, c, d, rest @ ..] => u32::from_le_bytes([*a, *b, *c, *d]) as usize <= rest.len(),
         _ => true,
@@ -114,10 +130,14 @@ fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder, String> {
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
     let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(format!("it has {height} × {width} pixels, and at most {MAX_PIXELS} are read"));
-    }
+    small_enough(height as usize, width as usize)?;
+    depth::readable(bytes, decoder.original_color_type())?;
     Ok(decoder)
+}
+
+fn small_enough(height: usize, width: usize) -> Result<(), String> {
+    let fits = (height as u64).checked_mul(width as u64).is_some_and(|pixels| pixels <= MAX_PIXELS);
+    if fits { Ok(()) } else { Err(format!("it has {height} × {width} pixels, and at most {MAX_PIXELS} are read")) }
 }
 
 fn article(format: ImageFormat) -> String {
@@ -210,7 +230,10 @@ mod tests {
     #[test]
     fn a_shape_is_of_a_whole_image_and_has_a_limit() {
         let gray = encoded(&image::GrayImage::new(7, 5).into(), ImageFormat::Png);
-        let color = encoded(&RgbImage::new(4, 6).into(), ImageFormat::Jpeg);
+        let color = {
+            use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+            compress(&[0; 72], 4, 6, PixelFormat::Rgb, 90, Subsampling::S420).unwrap()
+        };
         assert_eq!((look(&gray, false), look(&color, false)), (Ok(Look::plain([1, 5, 7])), Ok(Look::plain([3, 6, 4]))));
         let webp = encoded(&RgbImage::new(4, 6).into(), ImageFormat::WebP);
         for image in [&gray, &color, &webp] {

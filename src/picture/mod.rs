@@ -3,10 +3,12 @@
 mod arithmetic;
 pub mod decode;
 mod fingerprint;
+mod pillow;
 mod preprocess;
 
-pub use arithmetic::{Threads, fitting, preprocess};
+pub use arithmetic::{TensorFilter, Threads, fitting, preprocess};
 pub use fingerprint::{ALIKE, Fingerprint};
+pub use pillow::resize;
 pub use preprocess::{PreprocessError, crop_start, output_size, resized};
 
 /// Decoded pixels, channel by channel, row by row.

@@ -65,6 +65,7 @@ mod tests {
             scale: crate::manifest::PixelScale::Unit,
             grayscale: false,
             exif_orientation: false,
+            resize_by: None,
             interpolation: crate::manifest::Interpolation::Bilinear,
             antialias: false,
             mean: vec![0.0],

@@ -152,6 +152,7 @@ fn settings(format: DatasetFormat, rows: &[(&'static str, std::ops::Range<usize>
             scale: PixelScale::Unit,
             grayscale: false,
             exif_orientation: false,
+            resize_by: None,
             interpolation: Interpolation::Bilinear,
             antialias: true,
             mean: Vec::new(),

@@ -57,7 +57,7 @@ fn with_copies(bench: &Bench) {
     let same = clouds(of("train/c3/1.png"), 32);
     bench.put("data/test/c3/copy.bmp", &stored(&same, image::ImageFormat::Bmp));
     let smaller = clouds(of("train/c4/0.png"), 24);
-    bench.put("data/test/c4/copy.jpg", &stored(&smaller, image::ImageFormat::Jpeg));
+    bench.put("data/test/c4/copy.jpg", &lab::jpeg(&smaller));
 }
 
 #[test]

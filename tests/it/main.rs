@@ -28,6 +28,8 @@ mod integers;
 mod manifests;
 /// `requant pin`, and that anyone can recompute what it writes.
 mod pins;
+/// Pixels of every kind of file against Pillow's, and damaged files.
+mod pixels;
 /// Resizing, cropping and normalizing against torchvision's own.
 mod preprocessing;
 /// The committed reference run: its digests, and its report rendered anew.

@@ -1,4 +1,5 @@
-use requant::manifest::Preprocess;
+use requant::backend;
+use requant::manifest::{Backend, Preprocess};
 use requant::picture::{Image, Threads, preprocess};
 
 /// A pixel lies in 0..1 and is divided by a standard deviation of 0.22 or more: this is a few of its last bits.
@@ -41,4 +42,23 @@ fn gray_and_colour_images_of_several_sizes_share_a_batch() {
     let as_it_is = Preprocess { resize_shorter_side: None, ..settings };
     let refused = preprocess(&[image(3, 3, 3)], &as_it_is, 3, Threads::Own);
     assert!(refused.unwrap_err().to_string().contains("`center_crop` asks for 4 × 5 of an image of 3 × 3"));
+}
+
+#[test]
+fn images_become_torchvisions_and_timms_tensors_to_the_bit() {
+    lab::resizes_as_pillow(Backend::Onnxruntime);
+}
+
+#[test]
+fn what_pillow_cannot_do_is_refused() {
+    let settings: Preprocess = serde_json::from_str(
+        r#"{"resize": [6, 6], "resize_by": "pillow", "interpolation": "lanczos", "antialias": true, "mean": [0, 0, 0], "std": [1, 1, 1]}"#,
+    )
+    .unwrap();
+    let of_sixteen = Image { full: 16, ..image(3, 9, 7) };
+    let refused = backend::preprocess(Backend::Onnxruntime, &[of_sixteen], &settings, 3, Threads::Own);
+    assert!(refused.unwrap_err().to_string().contains("full intensity is 16"));
+    let of_tensors = Preprocess { resize_by: None, ..settings };
+    let refused = backend::preprocess(Backend::Onnxruntime, &[image(3, 9, 7)], &of_tensors, 3, Threads::Own);
+    assert!(refused.unwrap_err().to_string().contains("tensors are not resized with `lanczos`"));
 }

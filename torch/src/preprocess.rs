@@ -1,8 +1,8 @@
 //! Image arithmetic with libtorch's own operators, in the order of torchvision's tensor
 //! transforms: scale to 0..1, resize, crop, repeat a single channel, normalize.
 
-use requant::manifest::{Interpolation, PixelScale, Preprocess};
-use requant::picture::{Image, PreprocessError, crop_start, fitting, resized};
+use requant::manifest::{PixelScale, Preprocess};
+use requant::picture::{Image, PreprocessError, TensorFilter, crop_start, fitting, resized};
 use requant::tensor::Tensor;
 use tch::{Kind, TchError, Tensor as TorchTensor};
 
@@ -11,24 +11,37 @@ use super::reason;
 
 pub(super) fn preprocess(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tensor, PreprocessError> {
     let (images, _) = fitting(images, settings, channels)?;
-    batch(&images, settings, channels).and_then(|t| from_torch(&t)).map_err(|error| PreprocessError(reason(&error)))
+    let filter = TensorFilter::of(settings.interpolation)?;
+    batch(&images, settings, filter, channels)
+        .and_then(|t| from_torch(&t))
+        .map_err(|error| PreprocessError(reason(&error)))
 }
 
-fn batch(images: &[Image], settings: &Preprocess, channels: usize) -> Result<TorchTensor, TchError> {
+fn batch(
+    images: &[Image],
+    settings: &Preprocess,
+    filter: TensorFilter,
+    channels: usize,
+) -> Result<TorchTensor, TchError> {
     let same =
         |a: &Image, b: &Image| (a.channels, a.height, a.width, a.full) == (b.channels, b.height, b.width, b.full);
     // Images of one size go through as one tensor; the operators treat images independently.
     let placed = if images.windows(2).all(|pair| same(&pair[0], &pair[1])) {
-        place(images, settings, channels)?
+        place(images, settings, filter, channels)?
     } else {
-        let each = images.iter().map(|image| place(std::slice::from_ref(image), settings, channels));
+        let each = images.iter().map(|image| place(std::slice::from_ref(image), settings, filter, channels));
         TorchTensor::f_cat(&each.collect::<Result<Vec<_>, _>>()?, 0)?
     };
     normalize(&placed, settings)
 }
 
 /// Images of one size, scaled, resized, cropped and with the model's channels.
-fn place(images: &[Image], settings: &Preprocess, channels: usize) -> Result<TorchTensor, TchError> {
+fn place(
+    images: &[Image],
+    settings: &Preprocess,
+    filter: TensorFilter,
+    channels: usize,
+) -> Result<TorchTensor, TchError> {
     let Some(first) = images.first() else { return Err(TchError::Shape("an empty batch".into())) };
     let pixels = images.iter().map(|image| image.pixels.as_slice()).collect::<Vec<_>>().concat();
     let shape = [images.len(), first.channels, first.height, first.width];
@@ -41,9 +54,9 @@ fn place(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tor
     let size = resized(settings, first.height, first.width);
     let resized = match settings.scale {
         _ if size == [first.height, first.width] => scaled,
-        PixelScale::Unit => resize(&scaled, settings, size)?,
+        PixelScale::Unit => resize(&scaled, settings, filter, size)?,
         // Bytes stay bytes, as torchvision resizes a tensor of them.
-        PixelScale::Bytes => resize(&scaled, settings, size)?.f_round()?.f_clamp(0, i64::from(u8::MAX))?,
+        PixelScale::Bytes => resize(&scaled, settings, filter, size)?.f_round()?.f_clamp(0, i64::from(u8::MAX))?,
     };
     let cropped =
         match settings.center_crop {
@@ -57,14 +70,19 @@ fn place(images: &[Image], settings: &Preprocess, channels: usize) -> Result<Tor
     cropped.f_expand(&size, false)
 }
 
-fn resize(scaled: &TorchTensor, settings: &Preprocess, size: [usize; 2]) -> Result<TorchTensor, TchError> {
+fn resize(
+    scaled: &TorchTensor,
+    settings: &Preprocess,
+    filter: TensorFilter,
+    size: [usize; 2],
+) -> Result<TorchTensor, TchError> {
     let size = size.map(signed);
-    match (settings.interpolation, settings.antialias) {
-        (Interpolation::Bilinear, false) => scaled.f_upsample_bilinear2d(size, false, None, None),
-        (Interpolation::Bilinear, true) => scaled.f_internal_upsample_bilinear2d_aa(size, false, None, None),
-        (Interpolation::Bicubic, false) => scaled.f_upsample_bicubic2d(size, false, None, None),
-        (Interpolation::Bicubic, true) => scaled.f_internal_upsample_bicubic2d_aa(size, false, None, None),
-        (Interpolation::Nearest, _) => scaled.f_upsample_nearest2d(size, None, None),
+    match (filter, settings.antialias) {
+        (TensorFilter::Bilinear, false) => scaled.f_upsample_bilinear2d(size, false, None, None),
+        (TensorFilter::Bilinear, true) => scaled.f_internal_upsample_bilinear2d_aa(size, false, None, None),
+        (TensorFilter::Bicubic, false) => scaled.f_upsample_bicubic2d(size, false, None, None),
+        (TensorFilter::Bicubic, true) => scaled.f_internal_upsample_bicubic2d_aa(size, false, None, None),
+        (TensorFilter::Nearest, _) => scaled.f_upsample_nearest2d(size, None, None),
     }
 }
 

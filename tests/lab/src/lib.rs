@@ -2,18 +2,21 @@
 
 #![expect(clippy::must_use_candidate, clippy::new_without_default, reason = "only tests call this")]
 
-use std::io::Write as _;
+use std::io::{Cursor, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
 use requant::backend::{self, Work};
 use requant::base::digest::Digest;
 use requant::base::files;
-use requant::manifest::{Compute, Isa, Preprocess};
-use requant::picture::Image;
+use requant::manifest::{Backend, Compute, Isa, Preprocess};
+use requant::picture::{Image, Threads, decode};
 use requant::tensor::Tensor;
 use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 use tempfile::TempDir;
+use zip::ZipArchive;
 
 /// The checkout.
 pub fn root() -> &'static Path {
@@ -285,6 +288,12 @@ pub fn square_picture(number: u8, side: u32) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// A picture as a JPEG.
+pub fn jpeg(picture: &image::RgbImage) -> Vec<u8> {
+    let [width, height] = [picture.width(), picture.height()].map(|side| side as usize);
+    compress(picture.as_raw(), width, height, PixelFormat::Rgb, 75, Subsampling::S420).unwrap()
+}
+
 /// The pin of the demo's model.
 pub const DIGITS_MODEL: &str = "34637014702298f41e57baf054bbd1473946cebb1190ec0c8c187b3c0e70425f";
 
@@ -338,6 +347,36 @@ pub fn preprocessed() -> Vec<(Preprocess, Vec<Image>, Tensor)> {
         (settings, images(&stored, &format!("{index}.images")), expected)
     };
     settings.into_iter().enumerate().map(case).collect()
+}
+
+/// Holds every line of `tests/fixtures/resizes.json` and `resizes-12.json` to what this backend's preprocessing gives, on one thread and on all.
+pub fn resizes_as_pillow(backend: Backend) {
+    #[derive(Deserialize)]
+    struct Case {
+        image: String,
+        preprocess: Preprocess,
+        shape: Vec<usize>,
+        sha256: String,
+    }
+    let fixtures = root().join("tests/fixtures");
+    let cases = ["resizes.json", "resizes-12.json"].iter().flat_map(|name| {
+        let cases: Vec<Case> = serde_json::from_slice(&files::read(&fixtures.join(name)).unwrap()).unwrap();
+        assert_eq!(cases.len(), 400);
+        cases
+    });
+    let mut archive = ZipArchive::new(Cursor::new(files::read(&fixtures.join("pixels.zip")).unwrap())).unwrap();
+    for case in cases {
+        let mut bytes = Vec::new();
+        archive.by_name(&case.image).unwrap().read_to_end(&mut bytes).unwrap();
+        let image = decode::decode(&bytes, false).unwrap();
+        for threads in [Threads::Own, Threads::All] {
+            let tensor =
+                backend::preprocess(backend, std::slice::from_ref(&image), &case.preprocess, 3, threads).unwrap();
+            assert_eq!(tensor.shape()[1..], case.shape, "{}", case.image);
+            let digest = Digest::of(&tensor.data().to_le_bytes()).to_string();
+            assert_eq!(digest, case.sha256, "{}: {:?}", case.image, case.preprocess);
+        }
+    }
 }
 
 fn images(stored: &SafeTensors<'_>, name: &str) -> Vec<Image> {

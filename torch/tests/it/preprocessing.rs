@@ -17,3 +17,11 @@ fn every_transform_of_libtorch_is_torchvisions_to_the_bit() {
         }
     });
 }
+
+#[test]
+fn libtorch_gets_torchvisions_and_timms_tensors_to_the_bit() {
+    lab::under_avx2("preprocessing::libtorch_gets_torchvisions_and_timms_tensors_to_the_bit", || {
+        crate::start(&Compute { threads: 1, isa: Isa::Avx2 }).unwrap();
+        lab::resizes_as_pillow(Backend::Torch);
+    });
+}
