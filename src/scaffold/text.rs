@@ -177,11 +177,25 @@ fn preprocess(text: &mut String, model: &ModelInputs, found: &Found) {
     }
     if let Some([height, width]) = found.resize {
         let _ = writeln!(text, "resize = [{height}, {width}]             # or resize_shorter_side and center_crop");
-        text.push_str(
-            "interpolation = \"bilinear\"\nantialias = true                # as torchvision resizes by default\n",
-        );
+        text.push_str(by(found.format));
+        text.push_str("interpolation = \"bilinear\"\nantialias = true\n");
     }
     let _ = write!(text, "mean = {mean:?}\nstd = {std:?}\n");
+}
+
+/// Whose resizing is the usual one of a format's samples.
+const fn by(format: DatasetFormat) -> &'static str {
+    match format {
+        DatasetFormat::ImageFolder
+        | DatasetFormat::Images
+        | DatasetFormat::Cifar10
+        | DatasetFormat::Cifar100
+        | DatasetFormat::Idx => {
+            "resize_by = \"pillow\"           # torchvision's and timm's transforms of Pillow's images; \"tensor\" resizes tensors\n"
+        }
+        // Their pixels need not be bytes.
+        DatasetFormat::Csv | DatasetFormat::Digits => "",
+    }
 }
 
 fn side(text: &mut String, table: &str, side: &Side) {

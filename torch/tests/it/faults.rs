@@ -553,7 +553,7 @@ suspected fault was measured to restore almost no accuracy, it is not called a c
 first is the cheapest change that was measured to bring back most of the loss, with what it brought; where none did, the
 report says so and names the next experiment.
 
-The tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test it faults` writes this page, and CI
+The tables below come from runs: `UPDATE_GOLDEN=1 cargo test --release --test libtorch -- faults` writes this page, and CI
 fails where it is stale. The first holds known faults, planted in healthy experiments by editing manifest, data or
 model; the finding that a reader is shown first should name the cause. *Explained* is what
 undoing the fault brought back, in points of accuracy, on the samples of that experiment (so it can differ a little from the

@@ -201,7 +201,7 @@ impl Page {
             "# Operators\n\nONNX operators that requant reads, for opsets {} to {}, held to the tests that ONNX records \
              for single operators (version 1.18.0 of its\npackage): the float network that requant makes of each file \
              is run, compared with the recorded output, written as ONNX, read\nand run again. This page is written by \
-             that test (`UPDATE_GOLDEN=1 cargo test --release --test it operators`), and CI holds it to the\npage.\n\n\
+             that test (`UPDATE_GOLDEN=1 cargo test --release --test libtorch -- operators`), and CI holds it to the\npage.\n\n\
              **{} tests pass and none computes anything else.** Refused with a message: {partly} of operators that are \
              read, {unread} of operators that are not, {others}\nof functions written out in operators.\n\n",
             onnx::OPSETS.start(),
