@@ -151,7 +151,13 @@ const fn is_gray(color: ColorType) -> bool {
 /// Interleaved RGB as three planes.
 fn planes(interleaved: &[u8]) -> Vec<u8> {
     let (pixels, _) = interleaved.as_chunks::<3>();
-    (0..3).flat_map(|channel| pixels.iter().map(move |pixel| pixel[channel])).collect()
+    let mut planes = vec![0; 3 * pixels.len()];
+    let (red, rest) = planes.split_at_mut(pixels.len());
+    let (green, blue) = rest.split_at_mut(pixels.len());
+    for (((pixel, red), green), blue) in pixels.iter().zip(red).zip(green).zip(blue) {
+        [*red, *green, *blue] = *pixel;
+    }
+    planes
 }
 
 /// Whether a file name is one of an image.

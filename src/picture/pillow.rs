@@ -243,20 +243,28 @@ fn filtered_on_its_side(plane: &[u8], width: usize, vertical: &Taps, horizontal:
 
 /// Columns of a plane as rows: those of `kept`.
 fn turned(plane: &[u8], width: usize, kept: &Range<usize>) -> Vec<u8> {
-    /// Pixels on a side of what is turned at once, so that both sides stay in the cache.
-    const BLOCK: usize = 32;
+    /// Pixels on a side of what is turned at once.
+    const BLOCK: usize = 16;
     let height = plane.len() / width.max(1);
     let mut out = vec![0; kept.len() * height];
-    for top in (0..height).step_by(BLOCK) {
-        for left in kept.clone().step_by(BLOCK) {
-            for column in left..(left + BLOCK).min(kept.end) {
-                let at = (column - kept.start) * height;
-                for row in top..(top + BLOCK).min(height) {
-                    out[at + row] = plane[row * width + column];
-                }
+    let whole = |length: usize| length - length % BLOCK;
+    let (rows, columns) = (whole(height), kept.start + whole(kept.len()));
+    for top in (0..rows).step_by(BLOCK) {
+        for left in (kept.start..columns).step_by(BLOCK) {
+            let mut block = [[0; BLOCK]; BLOCK];
+            for (row, line) in block.iter_mut().zip(plane[top * width + left..].chunks(width)) {
+                row.copy_from_slice(&line[..BLOCK]);
+            }
+            for (column, line) in out[(left - kept.start) * height + top..].chunks_mut(height).take(BLOCK).enumerate() {
+                line[..BLOCK].iter_mut().zip(&block).for_each(|(pixel, row)| *pixel = row[column]);
             }
         }
     }
+    let rest = (0..height).flat_map(|row| {
+        let first = if row < rows { columns } else { kept.start };
+        (first..kept.end).map(move |column| (row, column))
+    });
+    rest.for_each(|(row, column)| out[(column - kept.start) * height + row] = plane[row * width + column]);
     out
 }
 
