@@ -239,15 +239,24 @@ pub(super) fn preprocessing(dataset: &Dataset) -> Vec<Problem> {
         found.push(problem("dataset.preprocess.antialias", message, "remove it, or use `bilinear`"));
     }
     found.extend(resizing(preprocess));
+    let full = if dataset.format == DatasetFormat::Digits { Some(16) } else { dataset.full_scale };
+    if let Some(full) = full.filter(|full| *full != u8::MAX && by_pillow(preprocess)) {
+        let message = format!("is of bytes, and full intensity is {full} here");
+        found.push(problem("dataset.preprocess.resize_by", message, "remove it, or use `tensor`"));
+    }
     found
+}
+
+const fn by_pillow(preprocess: &Preprocess) -> bool {
+    match preprocess.resize_by {
+        None | Some(ResizeBy::Tensor) => false,
+        Some(ResizeBy::Pillow | ResizeBy::Pillow12) => true,
+    }
 }
 
 /// What Pillow alone can do, and what it cannot leave.
 fn resizing(preprocess: &Preprocess) -> Option<Problem> {
-    let by_pillow = match preprocess.resize_by {
-        None | Some(ResizeBy::Tensor) => false,
-        Some(ResizeBy::Pillow | ResizeBy::Pillow12) => true,
-    };
+    let by_pillow = by_pillow(preprocess);
     let smooth = match preprocess.interpolation {
         Interpolation::Bilinear | Interpolation::Bicubic => true,
         Interpolation::Nearest => false,

@@ -171,7 +171,10 @@ fn the_page_on_engines_has_the_table_of_combinations() {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         files::write(&path, whole.as_bytes()).unwrap();
     }
-    assert!(page == whole, "run `UPDATE_GOLDEN=1 cargo test --release --test it -- manifests`");
+    assert!(
+        files::read_text(&path).unwrap() == whole,
+        "run `UPDATE_GOLDEN=1 cargo test --release --test it -- manifests`"
+    );
 }
 
 #[test]
