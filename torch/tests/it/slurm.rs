@@ -156,8 +156,12 @@ fn what_slurm_refuses_is_passed_on() {
         assert!(launcher.wait().unwrap().success());
     }
     assert_eq!(on(&cluster, &bench, &["sweep", "cancel", "grid"]).code, Some(0));
-    let left = cluster.command("squeue").args(["-h", "-r"]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
+    // Slurm takes a job out of its queue a moment after it was called off.
+    let left = || {
+        let output = cluster.command("squeue").args(["-h", "-r"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(wait_for(30, || left().is_empty()), "{}", left());
 
     let ended = bench.run(&["sweep", "grid.toml", "--partition", "debug"]);
     assert!(ended.code == Some(2) && ended.stderr.contains("is an option of `--launcher slurm`"), "{ended:?}");
