@@ -1,7 +1,7 @@
 //! `record.json`. Reports are pure functions of it.
 //!
 //! Changelog of [`FORMAT`]:
-//! - `2.4`: of the runtime `reference`; of a variant that failed `remedy`; another wording of the check `runtime`; of the settings `task` and `resize_by`, of a model `outputs`, and of a measured
+//! - `2.4`: of the runtime `reference`; of a variant that failed `remedy`; another wording of the check `runtime`; a warning of `activations` where the loss may be small; of the settings `task` and `resize_by`, of a model `outputs`, and of a measured
 //!   variant `fidelity` in place of what is judged of classes.
 //! - `2.3`: of a variant that failed `artefact`; of a model `reading`; of a dataset `passed_over` and `turned`; of the
 //!   inputs `shared_pictures` and `look_alikes`; the change `overflow-in-float`; of a latency `turns`, `disturbed_turns`
