@@ -103,3 +103,11 @@ fn damaged_images_are_refused_or_read_and_never_a_panic() {
     }
     assert!(refused > 500, "{refused}");
 }
+
+#[test]
+fn a_largest_sample_that_would_be_rounded_twice_is_refused() {
+    let gray = |most: u32| [format!("P5 1 1 {most}\n").as_bytes(), &[1, 2]].concat();
+    let refused = decode::decode(&gray(1000), false).unwrap_err();
+    assert!(refused.contains("its largest sample is 1000"), "{refused}");
+    assert!(decode::decode(&gray(65_535), false).is_ok());
+}

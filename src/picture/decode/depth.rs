@@ -11,7 +11,13 @@ pub(super) fn readable(bytes: &[u8], color: ExtendedColorType) -> Result<(), Str
         _ if super::is_tiff(bytes) && has_jpeg_inside(bytes) => {
             Err("it is a TIFF with a JPEG inside, which is not read: save it without compression".into())
         }
-        _ => Ok(()),
+        _ => match largest_of_pnm(bytes) {
+            // The decoder rounds these twice, and Pillow once.
+            Some(most @ 256..65_535) => {
+                Err(format!("its largest sample is {most}, which is not read: save it with 255 or 65535"))
+            }
+            _ => Ok(()),
+        },
     }
 }
 
@@ -88,6 +94,10 @@ fn is_pnm(bytes: &[u8]) -> bool {
 
 /// The largest sample that a PGM or PPM names, where that is neither 255 nor of two bytes.
 fn most_of_pnm(bytes: &[u8]) -> Option<u8> {
+    u8::try_from(largest_of_pnm(bytes)?).ok().filter(|most| !matches!(most, 0 | &u8::MAX))
+}
+
+fn largest_of_pnm(bytes: &[u8]) -> Option<u32> {
     if !matches!(bytes, [b'P', b'2' | b'3' | b'5' | b'6', ..]) {
         return None;
     }
@@ -107,8 +117,7 @@ fn most_of_pnm(bytes: &[u8]) -> Option<u8> {
         std::str::from_utf8(digits).ok()?.parse::<u32>().ok()
     });
     // After the width and the height.
-    let most = u8::try_from(numbers.nth(2)?).ok()?;
-    (most > 0 && most != u8::MAX).then_some(most)
+    numbers.nth(2)
 }
 
 /// A sample that the decoder has rounded in 32-bit floats, rounded as Python does: `round(v / most · 255)`, halves to even.
@@ -123,7 +132,7 @@ fn has_jpeg_inside(bytes: &[u8]) -> bool {
     compression(bytes).is_some_and(|compression| matches!(compression, 6 | 7))
 }
 
-/// The compression that a TIFF of 32-bit offsets names.
+/// The compression that a TIFF names, of 32-bit offsets or, where its version is 43, of 64-bit ones.
 fn compression(bytes: &[u8]) -> Option<u16> {
     const COMPRESSION: u16 = 259;
     let is_big = bytes.starts_with(b"MM");
@@ -135,9 +144,16 @@ fn compression(bytes: &[u8]) -> Option<u16> {
         let four = *bytes.get(at..)?.first_chunk()?;
         usize::try_from(if is_big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) }).ok()
     };
-    let directory = long(4)?;
-    let entries = usize::from(short(directory)?);
-    let entry = |number: usize| directory.checked_add(2 + 12 * number);
-    let found = (0..entries).filter_map(entry).find(|at| short(*at) == Some(COMPRESSION))?;
-    short(found + 8)
+    let wide = |at: usize| {
+        let eight = *bytes.get(at..)?.first_chunk()?;
+        usize::try_from(if is_big { u64::from_be_bytes(eight) } else { u64::from_le_bytes(eight) }).ok()
+    };
+    let is_wide = short(2)? == 43;
+    let directory = if is_wide { wide(8)? } else { long(4)? };
+    let entries = if is_wide { wide(directory)? } else { usize::from(short(directory)?) };
+    let (first, each, value) = if is_wide { (8, 20, 12) } else { (2, 12, 8) };
+    let entry = |number: usize| directory.checked_add(number.checked_mul(each)?.checked_add(first)?);
+    let known = (0..entries).map_while(entry).take_while(|at| *at < bytes.len());
+    let found = known.into_iter().find(|at| short(*at) == Some(COMPRESSION))?;
+    short(found + value)
 }
